@@ -1,0 +1,4 @@
+"""CLI: the `esper` command and its reports.
+
+Start reading at `main.py`.
+"""
