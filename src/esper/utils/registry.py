@@ -89,7 +89,7 @@ class Registry(Mapping[K, V]):
         """
         for ancestor in kind.__mro__:
             if ancestor in self._entries:
-                return self._entries[ancestor]  # type: ignore[index]  # only type keys match
+                return self._entries[ancestor]
         raise self._unknown(kind)
 
     def _unknown(self, key: object) -> RegistryError:

@@ -1,0 +1,289 @@
+"""Events: what has happened, in the past tense, each with the training step it happened at.
+
+Every event carries `kind` (its class name) and `version` (of its fields), so that a line of a
+run log or a message on the bus says by itself what it is. `parse_event` reads one back.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+from typing import Literal
+
+from pydantic import Field
+from pydantic import TypeAdapter
+
+from esper.contracts.base import Contract
+from esper.contracts.base import Count
+from esper.contracts.base import Fraction
+from esper.contracts.base import KernelId
+from esper.contracts.base import NonNegative
+from esper.contracts.enums import KernelMode
+from esper.contracts.operational import AdaptationDecision
+from esper.contracts.operational import FieldReport
+from esper.contracts.operational import HealthSignal
+
+
+class Event(Contract):
+    """Base of the events."""
+
+    version: Literal[1] = 1
+    """Version of the event's fields."""
+    step: Count
+    """Training step at which it happened."""
+
+
+class SeedEventBase(Event):
+    """Base of the events about one seed."""
+
+    layer_name: str
+    """Qualified name of the layer."""
+    seed_idx: Count = 0
+    """Slot within the layer."""
+    blueprint: str = ""
+    """Name of the blueprint that the kernel was built from."""
+
+
+class CandidateStanding(Contract):
+    """How one candidate of a race stands. Losses are per sample, on the growth split."""
+
+    candidate: str
+    """Unique label within the race."""
+    layer_name: str
+    """Qualified name of the layer it competes for."""
+    family: str
+    """Kernel family; `control` is the fresh copy of the host."""
+    size: str = ""
+    """Size within the family."""
+    mode: KernelMode
+    """How it would join its host."""
+    parameters: Count = 0
+    """Its trainable scalars."""
+    flops: Count = 0
+    """Its forward operations for one sample."""
+    loss: float | None = None
+    """Temperature-scaled loss with the candidate in place; None where it was not finite."""
+    gain: float | None = None
+    """Host's loss minus the candidate's."""
+    ci_low: float | None = None
+    """Lower end of the gain's bootstrap confidence interval."""
+    ci_high: float | None = None
+    """Upper end of the gain's bootstrap confidence interval."""
+    rent: NonNegative = 0.0
+    """What the gain is charged for parameters and operations."""
+    net_gain: float | None = None
+    """`gain - rent`: what the race ranks by."""
+    survived: bool = True
+    """Whether it goes on to the next rung, or has won."""
+
+
+class AdaptationDecided(Event):
+    """A controller decided upon an adaptation."""
+
+    kind: Literal["AdaptationDecided"] = "AdaptationDecided"
+    """Name of the event."""
+    decision: AdaptationDecision
+    """What and why."""
+
+
+class RaceStarted(Event):
+    """Candidates began to train in the shadow of their hosts."""
+
+    kind: Literal["RaceStarted"] = "RaceStarted"
+    """Name of the event."""
+    race: Count = 0
+    """Number of the race within the run."""
+    layers: tuple[str, ...]
+    """Layers that candidates compete for."""
+    candidates: tuple[CandidateStanding, ...]
+    """Who competes, the controls included."""
+    window_steps: Count
+    """Length of the race."""
+    rungs: Count = 1
+    """Number of marks at which the worst leave."""
+
+
+class RungFinished(Event):
+    """A mark of a race was reached: the candidates were compared, the worst left."""
+
+    kind: Literal["RungFinished"] = "RungFinished"
+    """Name of the event."""
+    race: Count = 0
+    """Number of the race within the run."""
+    rung: Count
+    """Which mark, from 0."""
+    standings: tuple[CandidateStanding, ...]
+    """All who were compared, best first."""
+
+
+class RaceDecided(Event):
+    """A race ended. No winner is a fine outcome."""
+
+    kind: Literal["RaceDecided"] = "RaceDecided"
+    """Name of the event."""
+    race: Count = 0
+    """Number of the race within the run."""
+    winner: CandidateStanding | None = None
+    """Who won, if anyone earned its rent and beat the control."""
+    standings: tuple[CandidateStanding, ...] = ()
+    """The last comparison, best first."""
+    reason: str
+    """Why it came out so, as a sentence."""
+
+
+class SeedGerminated(SeedEventBase):
+    """A slot was given a kernel."""
+
+    kind: Literal["SeedGerminated"] = "SeedGerminated"
+    """Name of the event."""
+    mode: KernelMode
+    """How the kernel joins its host."""
+    kernel_id: KernelId | None = None
+    """The kernel's file, if it came from one."""
+    parameters: Count = 0
+    """The kernel's trainable scalars."""
+
+
+class GraftStarted(SeedEventBase):
+    """Alpha began to rise."""
+
+    kind: Literal["GraftStarted"] = "GraftStarted"
+    """Name of the event."""
+    mode: KernelMode
+    """How the kernel joins its host."""
+    target_alpha: Fraction = 1.0
+    """Where alpha is going."""
+    duration_steps: Count
+    """How many steps it takes."""
+    schedule: str
+    """Shape of the rise: linear, cosine or sigmoid."""
+
+
+class GraftEvaluated(SeedEventBase):
+    """The counterfactual was measured again, with alpha at its target."""
+
+    kind: Literal["GraftEvaluated"] = "GraftEvaluated"
+    """Name of the event."""
+    gain: float | None
+    """Growth loss at alpha 0 minus growth loss as it is; None where it was not finite."""
+    ci_low: float | None
+    """Lower end of the gain's bootstrap confidence interval."""
+    ci_high: float | None
+    """Upper end of the gain's bootstrap confidence interval."""
+    kept: bool
+    """Whether the kernel stays."""
+
+
+class SeedRetreated(SeedEventBase):
+    """Alpha went back to 0; the kernel is still there."""
+
+    kind: Literal["SeedRetreated"] = "SeedRetreated"
+    """Name of the event."""
+    reason: str
+    """Why, as a sentence."""
+
+
+class SeedFossilized(SeedEventBase):
+    """A kernel became part of the model for good."""
+
+    kind: Literal["SeedFossilized"] = "SeedFossilized"
+    """Name of the event."""
+    host_dropped: bool
+    """Whether the host layer's own parameters were removed."""
+    parameters: int
+    """Trainable scalars of the whole model, after."""
+    report: FieldReport | None = None
+    """The evidence."""
+
+
+class SeedCulled(SeedEventBase):
+    """A kernel was removed; the layer computes what its host computes."""
+
+    kind: Literal["SeedCulled"] = "SeedCulled"
+    """Name of the event."""
+    reason: str
+    """Why, as a sentence."""
+    report: FieldReport | None = None
+    """The evidence."""
+
+
+class SeedIsolated(SeedEventBase):
+    """A kernel failed too often and is bypassed."""
+
+    kind: Literal["SeedIsolated"] = "SeedIsolated"
+    """Name of the event."""
+    failures: Count
+    """Consecutive failed calls."""
+    reason: str
+    """The last failure."""
+
+
+class RolledBack(Event):
+    """The governor put model and optimizer back to the last good state."""
+
+    kind: Literal["RolledBack"] = "RolledBack"
+    """Name of the event."""
+    to_step: Count
+    """The step whose state was restored."""
+    reason: str
+    """What went wrong, as a sentence."""
+
+
+class LearningRateRewarmed(Event):
+    """The learning rate was warmed up again after a graft began."""
+
+    kind: Literal["LearningRateRewarmed"] = "LearningRateRewarmed"
+    """Name of the event."""
+    peak: NonNegative
+    """Highest learning rate of the new warm-up."""
+    warmup_steps: Count
+    """Its length."""
+
+
+class HealthMeasured(Event):
+    """Health signals were taken."""
+
+    kind: Literal["HealthMeasured"] = "HealthMeasured"
+    """Name of the event."""
+    signals: tuple[HealthSignal, ...]
+    """One for each layer."""
+
+
+class CheckpointSaved(Event):
+    """A checkpoint was written."""
+
+    kind: Literal["CheckpointSaved"] = "CheckpointSaved"
+    """Name of the event."""
+    path: str
+    """Where."""
+
+
+AnyEvent = Annotated[
+    AdaptationDecided
+    | RaceStarted
+    | RungFinished
+    | RaceDecided
+    | SeedGerminated
+    | GraftStarted
+    | GraftEvaluated
+    | SeedRetreated
+    | SeedFossilized
+    | SeedCulled
+    | SeedIsolated
+    | RolledBack
+    | LearningRateRewarmed
+    | HealthMeasured
+    | CheckpointSaved,
+    Field(discriminator="kind"),
+]
+"""Any event, told apart by `kind`."""
+
+_ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+def parse_event(data: object) -> AnyEvent:
+    """Read an event from its JSON object, as `model_dump(mode="json")` wrote it.
+
+    Raises:
+        pydantic.ValidationError: The kind is unknown or a field is not as it should be.
+    """
+    return _ADAPTER.validate_python(data)
