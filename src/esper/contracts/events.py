@@ -18,6 +18,7 @@ from esper.contracts.base import Fraction
 from esper.contracts.base import KernelId
 from esper.contracts.base import NonNegative
 from esper.contracts.enums import KernelMode
+from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import AdaptationDecision
 from esper.contracts.operational import FieldReport
 from esper.contracts.operational import HealthSignal
@@ -41,39 +42,6 @@ class SeedEventBase(Event):
     """Slot within the layer."""
     blueprint: str = ""
     """Name of the blueprint that the kernel was built from."""
-
-
-class CandidateStanding(Contract):
-    """How one candidate of a race stands. Losses are per sample, on the growth split."""
-
-    candidate: str
-    """Unique label within the race."""
-    layer_name: str
-    """Qualified name of the layer it competes for."""
-    family: str
-    """Kernel family; `control` is the fresh copy of the host."""
-    size: str = ""
-    """Size within the family."""
-    mode: KernelMode
-    """How it would join its host."""
-    parameters: Count = 0
-    """Its trainable scalars."""
-    flops: Count = 0
-    """Its forward operations for one sample."""
-    loss: float | None = None
-    """Temperature-scaled loss with the candidate in place; None where it was not finite."""
-    gain: float | None = None
-    """Host's loss minus the candidate's."""
-    ci_low: float | None = None
-    """Lower end of the gain's bootstrap confidence interval."""
-    ci_high: float | None = None
-    """Upper end of the gain's bootstrap confidence interval."""
-    rent: NonNegative = 0.0
-    """What the gain is charged for parameters and operations."""
-    net_gain: float | None = None
-    """`gain - rent`: what the race ranks by."""
-    survived: bool = True
-    """Whether it goes on to the next rung, or has won."""
 
 
 class AdaptationDecided(Event):

@@ -7,20 +7,15 @@ the loss without the kernel (0.1 = one tenth of the loss is gone).
 
 from __future__ import annotations
 
-from pydantic import BaseModel
-from pydantic import ConfigDict
 from pydantic import Field
 
+from esper.contracts.base import Contract
+from esper.contracts.base import Count
+from esper.contracts.base import NonNegative
 from esper.contracts.enums import KernelMode
 
 
-class Record(BaseModel):
-    """Base of the records below: immutable, unknown fields refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Evidence(Record):
+class Evidence(Contract):
     """A paired comparison on the growth split: the model with a kernel against without."""
 
     gain: float
@@ -37,70 +32,78 @@ class Evidence(Record):
     samples: int = Field(ge=1)
 
 
-class CandidateRecord(Record):
-    """One entrant of a race: which blueprint, for which slot, at what cost."""
+class CandidateStanding(Contract):
+    """How one candidate of a race stands. Losses are per sample, on the growth split."""
 
-    name: str
-    """``family/size`` of the blueprint."""
-    slot: str
-    """Qualified name of the layer."""
+    candidate: str
+    """Unique label within the race."""
+    layer_name: str
+    """Qualified name of the layer it competes for."""
+    family: str
+    """Kernel family; `control` is the fresh copy of the host."""
+    size: str = ""
+    """Size within the family."""
     mode: KernelMode
-    is_control: bool = False
-    parameters: int
-    """Parameters that the model gains or loses if this entrant takes over."""
-    flops: float
-    """Forward FLOPs per sample that the model gains or loses if this entrant takes over."""
+    """How it would join its host."""
+    parameters: Count = 0
+    """Its trainable scalars."""
+    flops: Count = 0
+    """Its forward operations for one sample."""
+    loss: float | None = None
+    """Temperature-scaled loss with the candidate in place; None where it was not finite."""
+    metric: float | None = None
+    """The user's metric with the candidate in place."""
+    gain: float | None = None
+    """Relative fall of the loss against the host at the same step."""
+    ci_low: float | None = None
+    """Lower end of the gain's bootstrap confidence interval."""
+    ci_high: float | None = None
+    """Upper end of the gain's bootstrap confidence interval."""
+    rent: NonNegative = 0.0
+    """What the gain is charged for parameters and operations, relative as well."""
+    net_gain: float | None = None
+    """`gain - rent`: what the race ranks by."""
+    survived: bool = True
+    """Whether it goes on to the next rung, or has won."""
 
 
-class Standing(Record):
-    """An entrant's place at one mark of a race."""
-
-    entrant: int
-    """Index into :attr:`RaceRecord.entrants`."""
-    loss: float
-    """Calibrated growth-split loss."""
-    metric: float | None
-    score: float
-    """Relative gain over the host at the same step, less rent."""
-    survives: bool
-
-
-class RungRecord(Record):
+class RungRecord(Contract):
     """One mark of a race: everybody still in it, best first."""
 
     step: int
     """Host step at the mark."""
     host_loss: float
     host_metric: float | None
-    standings: list[Standing]
+    standings: tuple[CandidateStanding, ...]
 
 
-class RaceRecord(Record):
+class RaceRecord(Contract):
     """A whole race."""
 
     index: int
     start: int
     end: int
-    entrants: list[CandidateRecord]
-    rungs: list[RungRecord]
+    entrants: tuple[CandidateStanding, ...]
+    """Everybody who started; not measured yet."""
+    rungs: tuple[RungRecord, ...]
     flops: float
     """Training FLOPs that the race used."""
 
 
-class GrowthDecision(Record):
+class GrowthDecision(Contract):
     """What was decided at a step, on which evidence, and why in words."""
 
     step: int
     verdict: str
     """``graft``, ``decline``, ``fossilise``, ``cull`` or ``roll back``."""
-    candidate: CandidateRecord | None
+    candidate: CandidateStanding | None
     evidence: Evidence | None
     against_control: Evidence | None = None
     rent: float = 0.0
     reason: str
 
 
-class CurvePoint(Record):
+class CurvePoint(Contract):
     """One observation of the run's own curve."""
 
     step: int
@@ -110,7 +113,7 @@ class CurvePoint(Record):
     growth_metric: float | None
 
 
-class CostAccount(Record):
+class CostAccount(Contract):
     """Compute spent, in FLOPs (a multiply-add is two), and what the same run costs unguided."""
 
     host: float
@@ -133,7 +136,7 @@ class CostAccount(Record):
         return self.total / self.static if self.static else 1.0
 
 
-class LayerRecord(Record):
+class LayerRecord(Contract):
     """One layer of an architecture drawing."""
 
     name: str
@@ -144,18 +147,18 @@ class LayerRecord(Record):
     grown: bool = False
 
 
-class GrowthReport(Record):
+class GrowthReport(Contract):
     """The record of a run: what was observed, raced, decided and kept, and what it cost."""
 
     steps: int
     total_steps: int
-    curve: list[CurvePoint]
-    races: list[RaceRecord]
-    decisions: list[GrowthDecision]
+    curve: tuple[CurvePoint, ...]
+    races: tuple[RaceRecord, ...]
+    decisions: tuple[GrowthDecision, ...]
     cost: CostAccount
     parameters_before: int
     parameters_after: int
-    before: list[LayerRecord]
-    after: list[LayerRecord]
+    before: tuple[LayerRecord, ...]
+    after: tuple[LayerRecord, ...]
     summary: str
     """What was added, where, why, and what it bought: the sentence that a person would want."""
