@@ -79,7 +79,7 @@ class HealthSignal(Contract):
         return {**data, **dict.fromkeys(broken), "finite": False} if broken else data
 
 
-class GrowthBudget(Contract):
+class BudgetState(Contract):
     """What growth may still cost. None means: no limit."""
 
     parameters: Count
@@ -128,7 +128,7 @@ class GrowthObservation(Contract):
     """Kernels that became permanent so far in this run."""
     last_race_step: Count | None = None
     """Step at which the last race ended."""
-    budget: GrowthBudget | None = None
+    budget: BudgetState | None = None
     """What growth may still cost."""
 
 
