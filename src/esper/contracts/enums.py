@@ -140,3 +140,20 @@ class TopicNames(StrEnum):
     EVENTS_COMPILATION = "events.compilation"
     INNOVATION_BLUEPRINT_REQUESTS = "innovation.blueprint_requests"
     INNOVATION_FIELD_REPORTS = "innovation.field_reports"
+
+
+class ComponentName(StrEnum):
+    """The services of the platform."""
+
+    TOLARIA = "tolaria"
+    """Trains."""
+    TAMIYO = "tamiyo"
+    """Decides."""
+    TEZZERET = "tezzeret"
+    """Builds kernels."""
+    URZA = "urza"
+    """Keeps blueprints and kernels."""
+    OONA = "oona"
+    """Carries messages."""
+    NISSA = "nissa"
+    """Watches."""

@@ -1,0 +1,97 @@
+"""Structured logging: `setup_logging` once in a process, `get_logger` anywhere.
+
+On a terminal a line is for reading, elsewhere it is one JSON object. Records of the standard
+library's loggers take the same way out. Everything goes to standard error, so that standard
+output stays the program's own.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+from typing import cast
+
+import structlog
+from structlog.typing import EventDict
+from structlog.typing import FilteringBoundLogger
+from structlog.typing import Processor
+
+_SHARED: Sequence[Processor] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+)
+
+
+class _EsperHandler(logging.StreamHandler[TextIO]):
+    """Marks the handler as ours, so that setting up twice replaces it and adds none."""
+
+
+def _stamp(service_name: str) -> Processor:
+    # Not a context variable: threads do not inherit those.
+    def add_service(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("service", service_name)
+        return event
+
+    return add_service
+
+
+def _formatter(shared: Sequence[Processor], *, json: bool, colors: bool) -> logging.Formatter:
+    ends: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if json:
+        ends += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        ends += [structlog.dev.ConsoleRenderer(colors=colors)]
+    return structlog.stdlib.ProcessorFormatter(processors=ends, foreign_pre_chain=shared)
+
+
+def setup_logging(
+    service_name: str,
+    level: int | str = logging.INFO,
+    *,
+    json: bool | None = None,
+    stream: TextIO | None = None,
+) -> FilteringBoundLogger:
+    """Set up logging for this process and return the service's logger.
+
+    Calling it again replaces the earlier set-up; lines never come out twice.
+
+    Args:
+        service_name: Stands in every line as `service`.
+        level: The least severe level that is written.
+        json: One JSON object a line; None means: unless `stream` is a terminal.
+        stream: Where lines go; None means standard error.
+    """
+    out = sys.stderr if stream is None else stream
+    terminal = out.isatty()
+    as_json = not terminal if json is None else json
+    shared = [_stamp(service_name), *_SHARED]
+    handler = _EsperHandler(out)
+    handler.setFormatter(_formatter(shared, json=as_json, colors=terminal))
+    root = logging.getLogger()
+    for old in [entry for entry in root.handlers if isinstance(entry, _EsperHandler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    return get_logger(service_name)
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """Return the logger called `name`; events are a sentence and keyword arguments."""
+    return cast("FilteringBoundLogger", structlog.stdlib.get_logger(name))
