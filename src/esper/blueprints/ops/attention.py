@@ -1,0 +1,62 @@
+"""Scaled dot-product attention of queries, keys and values that the graph made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import fx
+from torch.nn import functional
+
+from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.op import Attrs
+from esper.blueprints.ops.op import Op
+from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import Specs
+from esper.blueprints.ops.op import float_axes
+from esper.blueprints.ops.op import known
+from esper.blueprints.ops.op import register
+from esper.blueprints.tensor_spec import TensorSpec
+
+
+@register
+class Attention(Op):
+    """`F.scaled_dot_product_attention` of (heads, S, E) queries, keys and values."""
+
+    name = "attention"
+    summary = "Scaled dot-product attention of queries, keys and values (heads, S, E)"
+    attributes = {"causal": Attribute(kind=bool, default=False)}
+    arity = (3, 3)
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        query, key, value = inputs
+        for spec in inputs:
+            float_axes(spec, 3)
+            if spec.rank != 3:
+                raise ShapeProblem(f"needs (heads, S, E) per sample, not {spec}")
+        same_heads = query.shape[0] == key.shape[0] == value.shape[0]
+        if not same_heads or query.shape[2] != key.shape[2] or key.shape[1] != value.shape[1]:
+            raise ShapeProblem(f"cannot join queries {query}, keys {key} and values {value}")
+        known(query, 2)
+        return value.with_shape((query.shape[0], query.shape[1], known(value, 2)))
+
+    def flops(self, inputs: Specs, output: TensorSpec, attrs: Attrs) -> int:
+        query, key, value = inputs
+        scores = known(query, 0) * known(query, 1) * known(key, 1)
+        return 2 * scores * (known(query, 2) + known(value, 2))
+
+    def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
+        return {}
+
+    def emit(
+        self,
+        graph: fx.Graph,
+        root: dict[str, Any],
+        name: str,
+        sources: Sequence[fx.Node],
+        inputs: Specs,
+        attrs: Attrs,
+    ) -> fx.Node:
+        function = functional.scaled_dot_product_attention
+        return graph.call_function(function, tuple(sources), {"is_causal": attrs["causal"]})

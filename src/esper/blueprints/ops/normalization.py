@@ -1,0 +1,136 @@
+"""Normalisations."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.op import Attrs
+from esper.blueprints.ops.op import ModuleOp
+from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import Specs
+from esper.blueprints.ops.op import float_axes
+from esper.blueprints.ops.op import known
+from esper.blueprints.ops.op import register
+from esper.blueprints.tensor_spec import TensorSpec
+
+EPS = Attribute(kind=float, default=1e-5, low=0, high=1)
+AFFINE = Attribute(kind=bool, default=True)
+
+
+def _last(spec: TensorSpec, count: int) -> list[int]:
+    float_axes(spec, count)
+    return [known(spec, axis) for axis in range(spec.rank - count, spec.rank)]
+
+
+@register
+class LayerNorm(ModuleOp):
+    """`nn.LayerNorm` over the last axes."""
+
+    name = "layer_norm"
+    summary = "Zero mean and unit variance over the last `axes` axes (nn.LayerNorm)"
+    attributes = {
+        "axes": Attribute(kind=int, default=1, high=8),
+        "eps": EPS,
+        "affine": AFFINE,
+        "bias": Attribute(kind=bool, default=True),
+    }
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        _last(inputs[0], attrs["axes"])
+        return inputs[0]
+
+    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
+        return nn.LayerNorm(
+            _last(inputs[0], attrs["axes"]),
+            eps=attrs["eps"],
+            elementwise_affine=attrs["affine"],
+            bias=attrs["bias"],
+        )
+
+
+@register
+class RMSNorm(ModuleOp):
+    """`nn.RMSNorm` over the last axes."""
+
+    name = "rms_norm"
+    summary = "Unit root mean square over the last `axes` axes (nn.RMSNorm)"
+    attributes = {
+        "axes": Attribute(kind=int, default=1, high=8),
+        "eps": Attribute(kind=float, default=None, low=0, high=1, optional=True),
+        "affine": AFFINE,
+    }
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        _last(inputs[0], attrs["axes"])
+        return inputs[0]
+
+    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
+        return nn.RMSNorm(
+            _last(inputs[0], attrs["axes"]), eps=attrs["eps"], elementwise_affine=attrs["affine"]
+        )
+
+
+@register
+class GroupNorm(ModuleOp):
+    """`nn.GroupNorm`: the first axis holds the channels."""
+
+    name = "group_norm"
+    summary = "Zero mean and unit variance over groups of channels (nn.GroupNorm)"
+    attributes = {"groups": Attribute(kind=int), "eps": EPS, "affine": AFFINE}
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        channels = known(float_axes(inputs[0], 1), 0)
+        if channels % attrs["groups"]:
+            raise ShapeProblem(
+                f"has {attrs['groups']} groups, which must divide {channels} channels"
+            )
+        return inputs[0]
+
+    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
+        channels = known(inputs[0], 0)
+        return nn.GroupNorm(attrs["groups"], channels, eps=attrs["eps"], affine=attrs["affine"])
+
+
+class _BatchNorm(ModuleOp):
+    """What the batch norms share: the first axis holds the channels."""
+
+    attributes = {
+        "eps": EPS,
+        "momentum": Attribute(kind=float, default=0.1, low=0, high=1, optional=True),
+        "affine": AFFINE,
+        "track_running_stats": Attribute(kind=bool, default=True),
+    }
+    ranks: tuple[int, ...]
+    layer: type[nn.BatchNorm1d | nn.BatchNorm2d]
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        spec = float_axes(inputs[0], 1)
+        if spec.rank not in self.ranks:
+            ranks = " or ".join(map(str, self.ranks))
+            raise ShapeProblem(f"needs {ranks} axes per sample, not {spec}")
+        known(spec, 0)
+        return spec
+
+    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
+        return self.layer(known(inputs[0], 0), **attrs)
+
+
+@register
+class BatchNorm1d(_BatchNorm):
+    """`nn.BatchNorm1d` over (C,) or (C, L)."""
+
+    name = "batch_norm1d"
+    summary = "Normalisation of each channel over the batch, for (C,) or (C, L) (nn.BatchNorm1d)"
+    ranks = (1, 2)
+    layer = nn.BatchNorm1d
+
+
+@register
+class BatchNorm2d(_BatchNorm):
+    """`nn.BatchNorm2d` over (C, H, W)."""
+
+    name = "batch_norm2d"
+    summary = "Normalisation of each channel over the batch, for (C, H, W) (nn.BatchNorm2d)"
+    ranks = (3,)
+    layer = nn.BatchNorm2d

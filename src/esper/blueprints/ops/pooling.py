@@ -1,0 +1,123 @@
+"""Pooling: sliding windows over (C, L) and (C, H, W), and reductions of whole axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.convolution import WIDEST
+from esper.blueprints.ops.convolution import window
+from esper.blueprints.ops.op import Attrs
+from esper.blueprints.ops.op import FunctionOp
+from esper.blueprints.ops.op import ModuleOp
+from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import Specs
+from esper.blueprints.ops.op import float_axes
+from esper.blueprints.ops.op import register
+from esper.blueprints.tensor_spec import TensorSpec
+
+
+class _Pool(ModuleOp):
+    """A square sliding window with the same size, stride and padding along every axis."""
+
+    attributes = {
+        "kernel_size": Attribute(kind=int, high=WIDEST),
+        "stride": Attribute(kind=int, high=WIDEST),
+        "padding": Attribute(kind=int, default=0, low=0, high=WIDEST),
+    }
+    axes: int
+    layer: Callable[..., nn.Module]
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        spec = float_axes(inputs[0], self.axes + 1)
+        kernel, stride, padding = attrs["kernel_size"], attrs["stride"], attrs["padding"]
+        if spec.rank != self.axes + 1:
+            raise ShapeProblem(f"needs {self.axes + 1} axes per sample, not {spec}")
+        if 2 * padding > kernel:
+            raise ShapeProblem(f"pads {padding}, more than half of its kernel size {kernel}")
+        places = (window(size, kernel, stride, padding) for size in spec.shape[1:])
+        return spec.with_shape((spec.shape[0], *places))
+
+    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
+        return type(self).layer(**attrs)
+
+
+@register
+class MaxPool1d(_Pool):
+    """`nn.MaxPool1d`."""
+
+    name = "max_pool1d"
+    summary = "Greatest value of a sliding window over (C, L) (nn.MaxPool1d)"
+    axes = 1
+    layer = nn.MaxPool1d
+
+
+@register
+class MaxPool2d(_Pool):
+    """`nn.MaxPool2d`."""
+
+    name = "max_pool2d"
+    summary = "Greatest value of a sliding window over (C, H, W) (nn.MaxPool2d)"
+    axes = 2
+    layer = nn.MaxPool2d
+
+
+@register
+class AvgPool1d(_Pool):
+    """`nn.AvgPool1d`."""
+
+    name = "avg_pool1d"
+    summary = "Mean of a sliding window over (C, L) (nn.AvgPool1d)"
+    axes = 1
+    layer = nn.AvgPool1d
+
+
+@register
+class AvgPool2d(_Pool):
+    """`nn.AvgPool2d`."""
+
+    name = "avg_pool2d"
+    summary = "Mean of a sliding window over (C, H, W) (nn.AvgPool2d)"
+    axes = 2
+    layer = nn.AvgPool2d
+
+
+class _Reduction(FunctionOp):
+    """One value in place of whole axes, counted from the end."""
+
+    attributes = {
+        "axes": Attribute(kind=int, default=1, high=8),
+        "keep": Attribute(kind=bool, default=False),
+    }
+    function: Callable[..., torch.Tensor]
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        count = attrs["axes"]
+        spec = float_axes(inputs[0], count)
+        ones = (1,) * count if attrs["keep"] else ()
+        return spec.with_shape((*spec.shape[: spec.rank - count], *ones))
+
+    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return type(self).function, (tuple(range(-attrs["axes"], 0)), attrs["keep"])
+
+
+@register
+class Mean(_Reduction):
+    """Mean of the last axes: global average pooling."""
+
+    name = "mean"
+    summary = "Mean over the last `axes` axes (global average pooling)"
+    function = staticmethod(torch.mean)
+
+
+@register
+class Maximum(_Reduction):
+    """Greatest value of the last axes: global max pooling."""
+
+    name = "amax"
+    summary = "Greatest value over the last `axes` axes (global max pooling)"
+    function = staticmethod(torch.amax)

@@ -1,0 +1,102 @@
+"""Recurrent nets over a sequence (S, F); the sequence of outputs is returned, the state is not."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from torch import fx
+from torch import nn
+
+from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.op import Attrs
+from esper.blueprints.ops.op import ModuleOp
+from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import Specs
+from esper.blueprints.ops.op import float_axes
+from esper.blueprints.ops.op import known
+from esper.blueprints.ops.op import register
+from esper.blueprints.tensor_spec import TensorSpec
+
+SHARED = {
+    "hidden_size": Attribute(kind=int),
+    "num_layers": Attribute(kind=int, default=1, high=64),
+    "bias": Attribute(kind=bool, default=True),
+    "dropout": Attribute(kind=float, default=0.0, low=0, high=1),
+    "bidirectional": Attribute(kind=bool, default=False),
+}
+
+
+class _Recurrent(ModuleOp):
+    """What the recurrent nets share; `gates` is the number of maps of a cell."""
+
+    gates: int
+    layer: type[nn.GRU | nn.LSTM]
+
+    def _width(self, attrs: Attrs) -> int:
+        """Features that a cell hands on."""
+        width: int = attrs.get("proj_size") or attrs["hidden_size"]
+        return width
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        spec = float_axes(inputs[0], 2)
+        if spec.rank != 2:
+            raise ShapeProblem(f"needs a sequence (S, F) per sample, not {spec}")
+        known(spec, 1)
+        if attrs["dropout"] and attrs["num_layers"] == 1:
+            raise ShapeProblem("has dropout, which acts between layers only, and a single layer")
+        if attrs.get("proj_size", 0) >= attrs["hidden_size"]:
+            raise ShapeProblem("has a proj_size that is not below its hidden_size")
+        return spec.with_shape((spec.shape[0], self._width(attrs) * (1 + attrs["bidirectional"])))
+
+    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
+        return self.layer(known(inputs[0], 1), batch_first=True, **attrs)
+
+    def emit(
+        self,
+        graph: fx.Graph,
+        root: dict[str, Any],
+        name: str,
+        sources: Sequence[fx.Node],
+        inputs: Specs,
+        attrs: Attrs,
+    ) -> fx.Node:
+        pair = super().emit(graph, root, name, sources, inputs, attrs)
+        return graph.call_function(operator.getitem, (pair, 0))
+
+    def flops(self, inputs: Specs, output: TensorSpec, attrs: Attrs) -> int:
+        steps, features = known(inputs[0], 0), known(inputs[0], 1)
+        directions, hidden, width = (
+            1 + attrs["bidirectional"],
+            attrs["hidden_size"],
+            self._width(attrs),
+        )
+        later = attrs["num_layers"] - 1
+        gates = self.gates * hidden
+        first = gates * (features + width)
+        further = later * gates * (width * directions + width)
+        projections = attrs["num_layers"] * hidden * attrs.get("proj_size", 0)
+        return 2 * steps * directions * (first + further + projections)
+
+
+@register
+class GRU(_Recurrent):
+    """`nn.GRU`."""
+
+    name = "gru"
+    summary = "Gated recurrent units over (S, F) (nn.GRU)"
+    attributes = SHARED
+    gates = 3
+    layer = nn.GRU
+
+
+@register
+class LSTM(_Recurrent):
+    """`nn.LSTM`."""
+
+    name = "lstm"
+    summary = "Long short-term memory over (S, F) (nn.LSTM)"
+    attributes = {**SHARED, "proj_size": Attribute(kind=int, default=0, low=0)}
+    gates = 4
+    layer = nn.LSTM

@@ -1,0 +1,181 @@
+"""Ops that move values without computing. Axes are per sample: axis 0 follows the batch axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import fx
+from torch.nn import functional
+
+from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.op import Attrs
+from esper.blueprints.ops.op import FunctionOp
+from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import Specs
+from esper.blueprints.ops.op import float_axes
+from esper.blueprints.ops.op import known
+from esper.blueprints.ops.op import register
+from esper.blueprints.tensor_spec import TensorSpec
+
+AXIS = Attribute(kind=int, default=-1, low=-8, high=7)
+
+
+def place(spec: TensorSpec, axis: int) -> int:
+    """Return an axis counted from the front.
+
+    Raises:
+        ShapeProblem: The value has no such axis.
+    """
+    if not -spec.rank <= axis < spec.rank:
+        raise ShapeProblem(f"has axis {axis}, but its input {spec} has {spec.rank} axes per sample")
+    return axis % spec.rank
+
+
+@register
+class Flatten(FunctionOp):
+    """`torch.flatten` of some or all axes."""
+
+    name = "flatten"
+    summary = "Axes from `first` to `last` in one (torch.flatten)"
+    attributes = {
+        "first": Attribute(kind=int, default=0, low=-8, high=7),
+        "last": Attribute(kind=int, default=-1, low=-8, high=7),
+    }
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        spec = inputs[0]
+        first, last = place(spec, attrs["first"]), place(spec, attrs["last"])
+        if first > last:
+            raise ShapeProblem(f"would flatten from axis {first} back to axis {last}")
+        if first == last:
+            return spec
+        inner = [known(spec, axis) for axis in range(first, last + 1)]
+        return spec.with_shape((*spec.shape[:first], math.prod(inner), *spec.shape[last + 1 :]))
+
+    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        first, last = place(inputs[0], attrs["first"]), place(inputs[0], attrs["last"])
+        return torch.flatten, (first + 1, last + 1)
+
+
+@register
+class Unflatten(FunctionOp):
+    """`torch.unflatten` of one axis."""
+
+    name = "unflatten"
+    summary = "One axis as several (torch.unflatten)"
+    attributes = {"axis": AXIS, "sizes": Attribute(kind=tuple)}
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        spec, sizes = inputs[0], attrs["sizes"]
+        axis = place(spec, attrs["axis"])
+        if math.prod(sizes) != known(spec, axis):
+            raise ShapeProblem(f"has sizes {sizes}, whose product is not the axis of {spec}")
+        return spec.with_shape((*spec.shape[:axis], *sizes, *spec.shape[axis + 1 :]))
+
+    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return torch.unflatten, (place(inputs[0], attrs["axis"]) + 1, attrs["sizes"])
+
+
+@register
+class Permute(FunctionOp):
+    """`torch.permute` of all axes."""
+
+    name = "permute"
+    summary = "Axes in another order (torch.permute)"
+    attributes = {"order": Attribute(kind=tuple, low=0, high=7)}
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        spec, order = inputs[0], attrs["order"]
+        if sorted(order) != list(range(spec.rank)):
+            raise ShapeProblem(f"has order {order}, which must name each axis of {spec} once")
+        return spec.with_shape(tuple(spec.shape[axis] for axis in order))
+
+    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return torch.permute, ((0, *(axis + 1 for axis in attrs["order"])),)
+
+
+@register
+class Slice(FunctionOp):
+    """`torch.narrow`: a stretch of one axis."""
+
+    name = "slice"
+    summary = "`length` places of one axis from `start` on (torch.narrow)"
+    attributes = {
+        "axis": AXIS,
+        "start": Attribute(kind=int, default=0, low=0),
+        "length": Attribute(kind=int),
+    }
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        spec = inputs[0]
+        axis = place(spec, attrs["axis"])
+        if attrs["start"] + attrs["length"] > known(spec, axis):
+            raise ShapeProblem(
+                f"takes {attrs['length']} places from {attrs['start']} on, more than {spec} has"
+            )
+        return spec.with_shape((*spec.shape[:axis], attrs["length"], *spec.shape[axis + 1 :]))
+
+    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        axis = place(inputs[0], attrs["axis"])
+        return torch.narrow, (axis + 1, attrs["start"], attrs["length"])
+
+
+@register
+class Concatenate(FunctionOp):
+    """`torch.cat` along one axis."""
+
+    name = "concat"
+    summary = "Several values behind each other along one axis (torch.cat)"
+    attributes = {"axis": AXIS}
+    arity = (2, 16)
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        spec = inputs[0]
+        axis = place(spec, attrs["axis"])
+        rests = {(other.shape[:axis], other.shape[axis + 1 :], other.dtype) for other in inputs}
+        if len(rests) > 1:
+            raise ShapeProblem(f"cannot join {', '.join(map(str, inputs))} along axis {axis}")
+        size = sum(known(other, axis) for other in inputs)
+        return spec.with_shape((*spec.shape[:axis], size, *spec.shape[axis + 1 :]))
+
+    def emit(
+        self,
+        graph: fx.Graph,
+        root: dict[str, Any],
+        name: str,
+        sources: Sequence[fx.Node],
+        inputs: Specs,
+        attrs: Attrs,
+    ) -> fx.Node:
+        function, rest = self.call(inputs, attrs)
+        return graph.call_function(function, (list(sources), *rest))
+
+    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return torch.cat, (place(inputs[0], attrs["axis"]) + 1,)
+
+
+@register
+class Pad(FunctionOp):
+    """`F.pad` with zeros."""
+
+    name = "pad"
+    summary = "Zeros before and after the last axis, then the one before it, … (F.pad)"
+    attributes = {"widths": Attribute(kind=tuple, low=0, high=2**20)}
+
+    def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
+        spec, widths = float_axes(inputs[0], 1), attrs["widths"]
+        if len(widths) % 2 or len(widths) > 2 * spec.rank:
+            raise ShapeProblem(f"has {len(widths)} widths; it needs two for each axis to pad")
+        shape = list(spec.shape)
+        for index in range(len(widths) // 2):
+            size = shape[-1 - index]
+            grown = widths[2 * index] + widths[2 * index + 1]
+            shape[-1 - index] = None if size is None else size + grown
+        return spec.with_shape(tuple(shape))
+
+    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return functional.pad, (attrs["widths"],)

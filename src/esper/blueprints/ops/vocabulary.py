@@ -1,0 +1,28 @@
+"""The whole vocabulary: importing this file fills the registry. A new op is one class in one file."""
+
+from __future__ import annotations
+
+from esper.blueprints.ops import attention
+from esper.blueprints.ops import convolution
+from esper.blueprints.ops import dense
+from esper.blueprints.ops import elementwise
+from esper.blueprints.ops import normalization
+from esper.blueprints.ops import pooling
+from esper.blueprints.ops import recurrent
+from esper.blueprints.ops import shape
+from esper.blueprints.ops.op import OPS
+
+SOURCES = (
+    attention,
+    convolution,
+    dense,
+    elementwise,
+    normalization,
+    pooling,
+    recurrent,
+    shape,
+)
+"""The files that register ops."""
+
+VOCABULARY = OPS
+"""Every op by its name."""
