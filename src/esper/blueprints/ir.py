@@ -20,9 +20,9 @@ from torch import fx
 
 from esper.blueprints.ops.attribute import accept_all
 from esper.blueprints.ops.op import Op
-from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import ShapeError
 from esper.blueprints.ops.vocabulary import VOCABULARY
-from esper.blueprints.tensor_spec import TensorSpec as TensorSpec
+from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.errors import BlueprintError
 from esper.utils.nearest import did_you_mean
 
@@ -88,7 +88,7 @@ class GraphIR:
     """Spec of every input and node, by name; inferred."""
 
     def __post_init__(self) -> None:
-        if self.schema != SCHEMA or type(self.schema) is not int:
+        if type(self.schema) is not int or self.schema != SCHEMA:
             raise BlueprintError(
                 f"The graph has schema {self.schema!r}; this version of esper reads {SCHEMA}."
             )
@@ -322,7 +322,7 @@ def _infer(node: Node, specs: Mapping[str, TensorSpec]) -> tuple[Node, TensorSpe
     attrs = accept_all(op.attributes, node.attrs, where)
     try:
         spec = op.infer([specs[source] for source in node.inputs], attrs)
-    except ShapeProblem as problem:
+    except ShapeError as problem:
         raise BlueprintError(f"{where} {problem}.") from None
     _check_size(spec.elements, "elements", DEFAULT_LIMITS)
     return Node(node.name, node.op, tuple(node.inputs), attrs), spec

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import fx
 from torch.nn import functional
+from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.attribute import schema
 from esper.blueprints.ops.op import Attrs
 from esper.blueprints.ops.op import Op
-from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import ShapeError
 from esper.blueprints.ops.op import Specs
 from esper.blueprints.ops.op import float_axes
 from esper.blueprints.ops.op import known
@@ -26,29 +28,33 @@ class Attention(Op):
 
     name = "attention"
     summary = "Scaled dot-product attention of queries, keys and values (heads, S, E)"
-    attributes = {"causal": Attribute(kind=bool, default=False)}
+    attributes = schema(causal=Attribute(kind=bool, default=False))
     arity = (3, 3)
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         query, key, value = inputs
         for spec in inputs:
             float_axes(spec, 3)
             if spec.rank != 3:
-                raise ShapeProblem(f"needs (heads, S, E) per sample, not {spec}")
+                raise ShapeError(f"needs (heads, S, E) per sample, not {spec}")
         same_heads = query.shape[0] == key.shape[0] == value.shape[0]
         if not same_heads or query.shape[2] != key.shape[2] or key.shape[1] != value.shape[1]:
-            raise ShapeProblem(f"cannot join queries {query}, keys {key} and values {value}")
+            raise ShapeError(f"cannot join queries {query}, keys {key} and values {value}")
         known(query, 2)
         return value.with_shape((query.shape[0], query.shape[1], known(value, 2)))
 
+    @override
     def flops(self, inputs: Specs, output: TensorSpec, attrs: Attrs) -> int:
         query, key, value = inputs
         scores = known(query, 0) * known(query, 1) * known(key, 1)
         return 2 * scores * (known(query, 2) + known(value, 2))
 
+    @override
     def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
         return {}
 
+    @override
     def emit(
         self,
         graph: fx.Graph,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from typing import cast
 
 from esper.contracts.errors import BlueprintError
 from esper.utils.nearest import did_you_mean
@@ -67,8 +68,7 @@ class Attribute:
             self._check_range(value)
         if self.choices and value not in self.choices:
             raise ValueError(f"needs {self.expectation}")
-        accepted: Value = value
-        return accepted
+        return cast("Value", value)
 
     def _accept_tuple(self, value: Any) -> tuple[int, ...]:
         if type(value) not in (list, tuple) or not 1 <= len(value) <= 8:
@@ -81,7 +81,7 @@ class Attribute:
             self._check_range(element)
         return tuple(value)
 
-    def _check_range(self, value: float) -> None:
+    def _check_range(self, value: Any) -> None:
         if not math.isfinite(value) or not self.low <= value <= self.high:
             raise ValueError(f"needs {self.expectation}")
 
@@ -101,21 +101,26 @@ class Attribute:
         return words + (" or null" if self.optional else "")
 
 
+def schema(**attributes: Attribute) -> Mapping[str, Attribute]:
+    """Return an op's attributes by name, in the order that they are written in."""
+    return attributes
+
+
 def accept_all(
-    schema: Mapping[str, Attribute], given: Mapping[str, Any], where: str
+    known: Mapping[str, Attribute], given: Mapping[str, Any], where: str
 ) -> dict[str, Value]:
-    """Return every attribute of `schema`, given or by default, in the schema's order.
+    """Return every attribute of `known`, given or by default, in the schema's order.
 
     Raises:
         BlueprintError: An attribute is unknown, missing or unacceptable. `where` names the node.
     """
     for name in given:
-        if name not in schema:
+        if name not in known:
             raise BlueprintError(
-                f"{where} has no attribute {name!r}. {did_you_mean(str(name), list(schema))}"
+                f"{where} has no attribute {name!r}. {did_you_mean(str(name), list(known))}"
             )
     accepted: dict[str, Value] = {}
-    for name, attribute in schema.items():
+    for name, attribute in known.items():
         value = given.get(name, attribute.default)
         if isinstance(value, _Required):
             raise BlueprintError(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 from torch import nn
+from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
 from esper.blueprints.ops.initial import CHOICES
 from esper.blueprints.ops.initial import initialise
 from esper.blueprints.ops.op import Attrs
 from esper.blueprints.ops.op import ModuleOp
-from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import ShapeError
 from esper.blueprints.ops.op import Specs
 from esper.blueprints.ops.op import float_axes
 from esper.blueprints.ops.op import known
@@ -29,13 +30,13 @@ def window(
     """Return the number of places of a sliding window along an axis; None if the size is.
 
     Raises:
-        ShapeProblem: The window is wider than the padded axis.
+        ShapeError: The window is wider than the padded axis.
     """
     if size is None:
         return None
     places = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     if places < 1:
-        raise ShapeProblem(
+        raise ShapeError(
             f"has a window of {dilation * (kernel - 1) + 1}, wider than its axis of {size} "
             f"with a padding of {padding} on both sides; make it narrower or pad more"
         )
@@ -65,18 +66,19 @@ class _Convolution(ModuleOp):
     axes: int
     layer: type[nn.Conv1d | nn.Conv2d]
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec = float_axes(inputs[0], self.axes + 1)
         if spec.rank != self.axes + 1:
-            raise ShapeProblem(f"needs {self.axes + 1} axes per sample, not {spec}")
+            raise ShapeError(f"needs {self.axes + 1} axes per sample, not {spec}")
         channels, groups = known(spec, 0), attrs["groups"]
         if channels % groups or attrs["out_channels"] % groups:
-            raise ShapeProblem(
+            raise ShapeError(
                 f"has {groups} groups, which must divide its {channels} input channels and its "
                 f"{attrs['out_channels']} output channels"
             )
         if attrs["init"] == "haar" and set(self._each(attrs, "kernel_size")) != {2}:
-            raise ShapeProblem("has the initialisation 'haar', which needs a kernel size of 2")
+            raise ShapeError("has the initialisation 'haar', which needs a kernel size of 2")
         per_axis = zip(
             spec.shape[1:],
             *(self._each(attrs, word) for word in ("kernel_size", "stride", "padding", "dilation")),
@@ -95,16 +97,19 @@ class _Convolution(ModuleOp):
         for size, padding in zip(spec.shape[1:], self._each(attrs, "padding"), strict=True):
             limit = {"reflect": 1, "circular": 0}.get(mode)
             if size is not None and limit is not None and padding > size - limit:
-                raise ShapeProblem(f"pads {padding} by {mode!r}, too much for an axis of {size}")
+                raise ShapeError(f"pads {padding} by {mode!r}, too much for an axis of {size}")
 
+    @override
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         words = {word: value for word, value in attrs.items() if word != "init"}
         layer: nn.Module = self.layer(known(inputs[0], 0), **words)
         return initialise(layer, attrs["init"])
 
+    @override
     def flops(self, inputs: Specs, output: TensorSpec, attrs: Attrs) -> int:
         taps = math.prod(self._each(attrs, "kernel_size"))
-        return 2 * output.elements * taps * (known(inputs[0], 0) // attrs["groups"])
+        per_value: int = taps * (known(inputs[0], 0) // attrs["groups"])
+        return 2 * output.elements * per_value
 
 
 @register

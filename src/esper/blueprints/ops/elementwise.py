@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.attribute import schema
 from esper.blueprints.ops.op import Attrs
 from esper.blueprints.ops.op import FunctionOp
 from esper.blueprints.ops.op import ModuleOp
-from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import ShapeError
 from esper.blueprints.ops.op import Specs
 from esper.blueprints.ops.op import float_axes
 from esper.blueprints.ops.op import register
@@ -26,9 +28,11 @@ class _Module(ModuleOp):
 
     layer: Callable[..., nn.Module]
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         return float_axes(inputs[0], 0)
 
+    @override
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         return type(self).layer(**attrs)
 
@@ -59,7 +63,7 @@ class LeakyReLU(_Module):
 
     name = "leaky_relu"
     summary = "ReLU with a slope for negative values (nn.LeakyReLU)"
-    attributes = {"negative_slope": Attribute(kind=float, default=0.01, low=0, high=1)}
+    attributes = schema(negative_slope=Attribute(kind=float, default=0.01, low=0, high=1))
     layer = nn.LeakyReLU
 
 
@@ -70,9 +74,11 @@ class Softmax(_Module):
     name = "softmax"
     summary = "Softmax over the last axis (nn.Softmax)"
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         return float_axes(inputs[0], 1)
 
+    @override
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         return nn.Softmax(dim=-1)
 
@@ -83,19 +89,20 @@ class Dropout(_Module):
 
     name = "dropout"
     summary = "Dropout of single values (nn.Dropout)"
-    attributes = {"p": Attribute(kind=float, default=0.5, low=0, high=1)}
+    attributes = schema(p=Attribute(kind=float, default=0.5, low=0, high=1))
     layer = nn.Dropout
 
 
 class _ChannelDropout(_Module):
     """Dropout of whole channels: the first axis."""
 
-    attributes = {"p": Attribute(kind=float, default=0.5, low=0, high=1)}
+    attributes = schema(p=Attribute(kind=float, default=0.5, low=0, high=1))
     rank: int
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         if inputs[0].rank != self.rank:
-            raise ShapeProblem(f"needs {self.rank} axes per sample, not {inputs[0]}")
+            raise ShapeError(f"needs {self.rank} axes per sample, not {inputs[0]}")
         return float_axes(inputs[0], self.rank)
 
 
@@ -124,9 +131,11 @@ class _Function(FunctionOp):
 
     function: Callable[..., torch.Tensor]
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         return float_axes(inputs[0], 0)
 
+    @override
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return type(self).function, ()
 
@@ -162,11 +171,11 @@ def broadcast(left: TensorSpec, right: TensorSpec) -> Shape:
     """Return the shape of two operands of equal rank whose axes are equal, or 1 on one side.
 
     Raises:
-        ShapeProblem: They do not match.
+        ShapeError: They do not match.
     """
     pairs = list(zip(left.shape, right.shape, strict=False))
     if left.rank != right.rank or any(a != b and 1 not in (a, b) for a, b in pairs):
-        raise ShapeProblem(f"cannot join {left} and {right}: their axes must be equal or 1")
+        raise ShapeError(f"cannot join {left} and {right}: their axes must be equal or 1")
     return tuple(b if a == 1 else a for a, b in pairs)
 
 
@@ -176,10 +185,12 @@ class _Binary(FunctionOp):
     arity = (2, 2)
     function: Callable[..., Any]
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         left, right = (float_axes(spec, 0) for spec in inputs)
         return left.with_shape(broadcast(left, right))
 
+    @override
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return type(self).function, ()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from torch import nn
+from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.attribute import schema
 from esper.blueprints.ops.op import Attrs
 from esper.blueprints.ops.op import ModuleOp
-from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import ShapeError
 from esper.blueprints.ops.op import Specs
 from esper.blueprints.ops.op import float_axes
 from esper.blueprints.ops.op import known
@@ -29,17 +31,19 @@ class LayerNorm(ModuleOp):
 
     name = "layer_norm"
     summary = "Zero mean and unit variance over the last `axes` axes (nn.LayerNorm)"
-    attributes = {
-        "axes": Attribute(kind=int, default=1, high=8),
-        "eps": EPS,
-        "affine": AFFINE,
-        "bias": Attribute(kind=bool, default=True),
-    }
+    attributes = schema(
+        axes=Attribute(kind=int, default=1, high=8),
+        eps=EPS,
+        affine=AFFINE,
+        bias=Attribute(kind=bool, default=True),
+    )
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         _last(inputs[0], attrs["axes"])
         return inputs[0]
 
+    @override
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         return nn.LayerNorm(
             _last(inputs[0], attrs["axes"]),
@@ -55,16 +59,18 @@ class RMSNorm(ModuleOp):
 
     name = "rms_norm"
     summary = "Unit root mean square over the last `axes` axes (nn.RMSNorm)"
-    attributes = {
-        "axes": Attribute(kind=int, default=1, high=8),
-        "eps": Attribute(kind=float, default=None, low=0, high=1, optional=True),
-        "affine": AFFINE,
-    }
+    attributes = schema(
+        axes=Attribute(kind=int, default=1, high=8),
+        eps=Attribute(kind=float, default=None, low=0, high=1, optional=True),
+        affine=AFFINE,
+    )
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         _last(inputs[0], attrs["axes"])
         return inputs[0]
 
+    @override
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         return nn.RMSNorm(
             _last(inputs[0], attrs["axes"]), eps=attrs["eps"], elementwise_affine=attrs["affine"]
@@ -77,16 +83,16 @@ class GroupNorm(ModuleOp):
 
     name = "group_norm"
     summary = "Zero mean and unit variance over groups of channels (nn.GroupNorm)"
-    attributes = {"groups": Attribute(kind=int), "eps": EPS, "affine": AFFINE}
+    attributes = schema(groups=Attribute(kind=int), eps=EPS, affine=AFFINE)
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         channels = known(float_axes(inputs[0], 1), 0)
         if channels % attrs["groups"]:
-            raise ShapeProblem(
-                f"has {attrs['groups']} groups, which must divide {channels} channels"
-            )
+            raise ShapeError(f"has {attrs['groups']} groups, which must divide {channels} channels")
         return inputs[0]
 
+    @override
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         channels = known(inputs[0], 0)
         return nn.GroupNorm(attrs["groups"], channels, eps=attrs["eps"], affine=attrs["affine"])
@@ -95,23 +101,25 @@ class GroupNorm(ModuleOp):
 class _BatchNorm(ModuleOp):
     """What the batch norms share: the first axis holds the channels."""
 
-    attributes = {
-        "eps": EPS,
-        "momentum": Attribute(kind=float, default=0.1, low=0, high=1, optional=True),
-        "affine": AFFINE,
-        "track_running_stats": Attribute(kind=bool, default=True),
-    }
+    attributes = schema(
+        eps=EPS,
+        momentum=Attribute(kind=float, default=0.1, low=0, high=1, optional=True),
+        affine=AFFINE,
+        track_running_stats=Attribute(kind=bool, default=True),
+    )
     ranks: tuple[int, ...]
     layer: type[nn.BatchNorm1d | nn.BatchNorm2d]
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec = float_axes(inputs[0], 1)
         if spec.rank not in self.ranks:
             ranks = " or ".join(map(str, self.ranks))
-            raise ShapeProblem(f"needs {ranks} axes per sample, not {spec}")
+            raise ShapeError(f"needs {ranks} axes per sample, not {spec}")
         known(spec, 0)
         return spec
 
+    @override
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         return self.layer(known(inputs[0], 0), **attrs)
 

@@ -18,6 +18,7 @@ from typing import ClassVar
 import torch
 from torch import fx
 from torch import nn
+from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
 from esper.blueprints.tensor_spec import TensorSpec
@@ -27,7 +28,7 @@ Specs = Sequence[TensorSpec]
 Attrs = Mapping[str, Any]
 
 
-class ShapeProblem(ValueError):
+class ShapeError(ValueError):
     """An op cannot take these shapes. The graph adds the node's name and raises BlueprintError."""
 
 
@@ -48,7 +49,7 @@ class Op(ABC):
         """Return the output's spec.
 
         Raises:
-            ShapeProblem: The inputs do not fit; the message says what would.
+            ShapeError: The inputs do not fit; the message says what would.
         """
 
     def flops(self, inputs: Specs, output: TensorSpec, attrs: Attrs) -> int:
@@ -82,10 +83,12 @@ class ModuleOp(Op):
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         """Make the module, with torch's own initialisation or the one that `attrs` names."""
 
+    @override
     def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
         with torch.device("meta"):
             return self.module(inputs, attrs).state_dict(keep_vars=True)
 
+    @override
     def emit(
         self,
         graph: fx.Graph,
@@ -106,9 +109,11 @@ class FunctionOp(Op):
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Return the function and the arguments that follow the inputs."""
 
+    @override
     def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
         return {}
 
+    @override
     def emit(
         self,
         graph: fx.Graph,
@@ -136,12 +141,12 @@ def float_axes(spec: TensorSpec, least: int) -> TensorSpec:
     """Return `spec` if it is floating-point with at least `least` axes.
 
     Raises:
-        ShapeProblem: It is not.
+        ShapeError: It is not.
     """
     if not spec.is_float:
-        raise ShapeProblem(f"takes floating-point values, not {spec}; embed the integers first")
+        raise ShapeError(f"takes floating-point values, not {spec}; embed the integers first")
     if spec.rank < least:
-        raise ShapeProblem(f"needs at least {least} axes per sample, not {spec}")
+        raise ShapeError(f"needs at least {least} axes per sample, not {spec}")
     return spec
 
 
@@ -149,9 +154,9 @@ def known(spec: TensorSpec, axis: int) -> int:
     """Return the size of an axis that must be known.
 
     Raises:
-        ShapeProblem: Its size varies.
+        ShapeError: Its size varies.
     """
     size = spec.shape[axis]
     if size is None:
-        raise ShapeProblem(f"needs a known size on axis {axis} of {spec}")
+        raise ShapeError(f"needs a known size on axis {axis} of {spec}")
     return size

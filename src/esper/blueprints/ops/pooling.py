@@ -7,14 +7,16 @@ from typing import Any
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.attribute import schema
 from esper.blueprints.ops.convolution import WIDEST
 from esper.blueprints.ops.convolution import window
 from esper.blueprints.ops.op import Attrs
 from esper.blueprints.ops.op import FunctionOp
 from esper.blueprints.ops.op import ModuleOp
-from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import ShapeError
 from esper.blueprints.ops.op import Specs
 from esper.blueprints.ops.op import float_axes
 from esper.blueprints.ops.op import register
@@ -24,24 +26,26 @@ from esper.blueprints.tensor_spec import TensorSpec
 class _Pool(ModuleOp):
     """A square sliding window with the same size, stride and padding along every axis."""
 
-    attributes = {
-        "kernel_size": Attribute(kind=int, high=WIDEST),
-        "stride": Attribute(kind=int, high=WIDEST),
-        "padding": Attribute(kind=int, default=0, low=0, high=WIDEST),
-    }
+    attributes = schema(
+        kernel_size=Attribute(kind=int, high=WIDEST),
+        stride=Attribute(kind=int, high=WIDEST),
+        padding=Attribute(kind=int, default=0, low=0, high=WIDEST),
+    )
     axes: int
     layer: Callable[..., nn.Module]
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec = float_axes(inputs[0], self.axes + 1)
         kernel, stride, padding = attrs["kernel_size"], attrs["stride"], attrs["padding"]
         if spec.rank != self.axes + 1:
-            raise ShapeProblem(f"needs {self.axes + 1} axes per sample, not {spec}")
+            raise ShapeError(f"needs {self.axes + 1} axes per sample, not {spec}")
         if 2 * padding > kernel:
-            raise ShapeProblem(f"pads {padding}, more than half of its kernel size {kernel}")
+            raise ShapeError(f"pads {padding}, more than half of its kernel size {kernel}")
         places = (window(size, kernel, stride, padding) for size in spec.shape[1:])
         return spec.with_shape((spec.shape[0], *places))
 
+    @override
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         return type(self).layer(**attrs)
 
@@ -89,18 +93,20 @@ class AvgPool2d(_Pool):
 class _Reduction(FunctionOp):
     """One value in place of whole axes, counted from the end."""
 
-    attributes = {
-        "axes": Attribute(kind=int, default=1, high=8),
-        "keep": Attribute(kind=bool, default=False),
-    }
+    attributes = schema(
+        axes=Attribute(kind=int, default=1, high=8),
+        keep=Attribute(kind=bool, default=False),
+    )
     function: Callable[..., torch.Tensor]
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         count = attrs["axes"]
         spec = float_axes(inputs[0], count)
         ones = (1,) * count if attrs["keep"] else ()
         return spec.with_shape((*spec.shape[: spec.rank - count], *ones))
 
+    @override
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return type(self).function, (tuple(range(-attrs["axes"], 0)), attrs["keep"])
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from torch import fx
 from torch import nn
+from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.attribute import schema
 from esper.blueprints.ops.op import Attrs
 from esper.blueprints.ops.op import ModuleOp
-from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import ShapeError
 from esper.blueprints.ops.op import Specs
 from esper.blueprints.ops.op import float_axes
 from esper.blueprints.ops.op import known
@@ -39,20 +41,23 @@ class _Recurrent(ModuleOp):
         width: int = attrs.get("proj_size") or attrs["hidden_size"]
         return width
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec = float_axes(inputs[0], 2)
         if spec.rank != 2:
-            raise ShapeProblem(f"needs a sequence (S, F) per sample, not {spec}")
+            raise ShapeError(f"needs a sequence (S, F) per sample, not {spec}")
         known(spec, 1)
         if attrs["dropout"] and attrs["num_layers"] == 1:
-            raise ShapeProblem("has dropout, which acts between layers only, and a single layer")
+            raise ShapeError("has dropout, which acts between layers only, and a single layer")
         if attrs.get("proj_size", 0) >= attrs["hidden_size"]:
-            raise ShapeProblem("has a proj_size that is not below its hidden_size")
+            raise ShapeError("has a proj_size that is not below its hidden_size")
         return spec.with_shape((spec.shape[0], self._width(attrs) * (1 + attrs["bidirectional"])))
 
+    @override
     def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
         return self.layer(known(inputs[0], 1), batch_first=True, **attrs)
 
+    @override
     def emit(
         self,
         graph: fx.Graph,
@@ -65,6 +70,7 @@ class _Recurrent(ModuleOp):
         pair = super().emit(graph, root, name, sources, inputs, attrs)
         return graph.call_function(operator.getitem, (pair, 0))
 
+    @override
     def flops(self, inputs: Specs, output: TensorSpec, attrs: Attrs) -> int:
         steps, features = known(inputs[0], 0), known(inputs[0], 1)
         directions, hidden, width = (
@@ -77,7 +83,8 @@ class _Recurrent(ModuleOp):
         first = gates * (features + width)
         further = later * gates * (width * directions + width)
         projections = attrs["num_layers"] * hidden * attrs.get("proj_size", 0)
-        return 2 * steps * directions * (first + further + projections)
+        total: int = 2 * steps * directions * (first + further + projections)
+        return total
 
 
 @register
@@ -97,6 +104,6 @@ class LSTM(_Recurrent):
 
     name = "lstm"
     summary = "Long short-term memory over (S, F) (nn.LSTM)"
-    attributes = {**SHARED, "proj_size": Attribute(kind=int, default=0, low=0)}
+    attributes = schema(**SHARED, proj_size=Attribute(kind=int, default=0, low=0))
     gates = 4
     layer = nn.LSTM

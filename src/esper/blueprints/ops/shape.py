@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import fx
 from torch.nn import functional
+from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.attribute import schema
 from esper.blueprints.ops.op import Attrs
 from esper.blueprints.ops.op import FunctionOp
-from esper.blueprints.ops.op import ShapeProblem
+from esper.blueprints.ops.op import ShapeError
 from esper.blueprints.ops.op import Specs
 from esper.blueprints.ops.op import float_axes
 from esper.blueprints.ops.op import known
@@ -28,10 +30,10 @@ def place(spec: TensorSpec, axis: int) -> int:
     """Return an axis counted from the front.
 
     Raises:
-        ShapeProblem: The value has no such axis.
+        ShapeError: The value has no such axis.
     """
     if not -spec.rank <= axis < spec.rank:
-        raise ShapeProblem(f"has axis {axis}, but its input {spec} has {spec.rank} axes per sample")
+        raise ShapeError(f"has axis {axis}, but its input {spec} has {spec.rank} axes per sample")
     return axis % spec.rank
 
 
@@ -41,21 +43,23 @@ class Flatten(FunctionOp):
 
     name = "flatten"
     summary = "Axes from `first` to `last` in one (torch.flatten)"
-    attributes = {
-        "first": Attribute(kind=int, default=0, low=-8, high=7),
-        "last": Attribute(kind=int, default=-1, low=-8, high=7),
-    }
+    attributes = schema(
+        first=Attribute(kind=int, default=0, low=-8, high=7),
+        last=Attribute(kind=int, default=-1, low=-8, high=7),
+    )
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec = inputs[0]
         first, last = place(spec, attrs["first"]), place(spec, attrs["last"])
         if first > last:
-            raise ShapeProblem(f"would flatten from axis {first} back to axis {last}")
+            raise ShapeError(f"would flatten from axis {first} back to axis {last}")
         if first == last:
             return spec
         inner = [known(spec, axis) for axis in range(first, last + 1)]
         return spec.with_shape((*spec.shape[:first], math.prod(inner), *spec.shape[last + 1 :]))
 
+    @override
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         first, last = place(inputs[0], attrs["first"]), place(inputs[0], attrs["last"])
         return torch.flatten, (first + 1, last + 1)
@@ -67,15 +71,17 @@ class Unflatten(FunctionOp):
 
     name = "unflatten"
     summary = "One axis as several (torch.unflatten)"
-    attributes = {"axis": AXIS, "sizes": Attribute(kind=tuple)}
+    attributes = schema(axis=AXIS, sizes=Attribute(kind=tuple))
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec, sizes = inputs[0], attrs["sizes"]
         axis = place(spec, attrs["axis"])
         if math.prod(sizes) != known(spec, axis):
-            raise ShapeProblem(f"has sizes {sizes}, whose product is not the axis of {spec}")
+            raise ShapeError(f"has sizes {sizes}, whose product is not the axis of {spec}")
         return spec.with_shape((*spec.shape[:axis], *sizes, *spec.shape[axis + 1 :]))
 
+    @override
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return torch.unflatten, (place(inputs[0], attrs["axis"]) + 1, attrs["sizes"])
 
@@ -86,14 +92,16 @@ class Permute(FunctionOp):
 
     name = "permute"
     summary = "Axes in another order (torch.permute)"
-    attributes = {"order": Attribute(kind=tuple, low=0, high=7)}
+    attributes = schema(order=Attribute(kind=tuple, low=0, high=7))
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec, order = inputs[0], attrs["order"]
         if sorted(order) != list(range(spec.rank)):
-            raise ShapeProblem(f"has order {order}, which must name each axis of {spec} once")
+            raise ShapeError(f"has order {order}, which must name each axis of {spec} once")
         return spec.with_shape(tuple(spec.shape[axis] for axis in order))
 
+    @override
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return torch.permute, ((0, *(axis + 1 for axis in attrs["order"])),)
 
@@ -104,21 +112,23 @@ class Slice(FunctionOp):
 
     name = "slice"
     summary = "`length` places of one axis from `start` on (torch.narrow)"
-    attributes = {
-        "axis": AXIS,
-        "start": Attribute(kind=int, default=0, low=0),
-        "length": Attribute(kind=int),
-    }
+    attributes = schema(
+        axis=AXIS,
+        start=Attribute(kind=int, default=0, low=0),
+        length=Attribute(kind=int),
+    )
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec = inputs[0]
         axis = place(spec, attrs["axis"])
         if attrs["start"] + attrs["length"] > known(spec, axis):
-            raise ShapeProblem(
+            raise ShapeError(
                 f"takes {attrs['length']} places from {attrs['start']} on, more than {spec} has"
             )
         return spec.with_shape((*spec.shape[:axis], attrs["length"], *spec.shape[axis + 1 :]))
 
+    @override
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         axis = place(inputs[0], attrs["axis"])
         return torch.narrow, (axis + 1, attrs["start"], attrs["length"])
@@ -130,18 +140,20 @@ class Concatenate(FunctionOp):
 
     name = "concat"
     summary = "Several values behind each other along one axis (torch.cat)"
-    attributes = {"axis": AXIS}
+    attributes = schema(axis=AXIS)
     arity = (2, 16)
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec = inputs[0]
         axis = place(spec, attrs["axis"])
         rests = {(other.shape[:axis], other.shape[axis + 1 :], other.dtype) for other in inputs}
         if len(rests) > 1:
-            raise ShapeProblem(f"cannot join {', '.join(map(str, inputs))} along axis {axis}")
+            raise ShapeError(f"cannot join {', '.join(map(str, inputs))} along axis {axis}")
         size = sum(known(other, axis) for other in inputs)
         return spec.with_shape((*spec.shape[:axis], size, *spec.shape[axis + 1 :]))
 
+    @override
     def emit(
         self,
         graph: fx.Graph,
@@ -154,6 +166,7 @@ class Concatenate(FunctionOp):
         function, rest = self.call(inputs, attrs)
         return graph.call_function(function, (list(sources), *rest))
 
+    @override
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return torch.cat, (place(inputs[0], attrs["axis"]) + 1,)
 
@@ -164,12 +177,13 @@ class Pad(FunctionOp):
 
     name = "pad"
     summary = "Zeros before and after the last axis, then the one before it, … (F.pad)"
-    attributes = {"widths": Attribute(kind=tuple, low=0, high=2**20)}
+    attributes = schema(widths=Attribute(kind=tuple, low=0, high=2**20))
 
+    @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec, widths = float_axes(inputs[0], 1), attrs["widths"]
         if len(widths) % 2 or len(widths) > 2 * spec.rank:
-            raise ShapeProblem(f"has {len(widths)} widths; it needs two for each axis to pad")
+            raise ShapeError(f"has {len(widths)} widths; it needs two for each axis to pad")
         shape = list(spec.shape)
         for index in range(len(widths) // 2):
             size = shape[-1 - index]
@@ -177,5 +191,6 @@ class Pad(FunctionOp):
             shape[-1 - index] = None if size is None else size + grown
         return spec.with_shape(tuple(shape))
 
+    @override
     def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return functional.pad, (attrs["widths"],)
