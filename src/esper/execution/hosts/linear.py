@@ -1,0 +1,49 @@
+"""`nn.Linear` as a host."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch import nn
+from torch.nn import functional
+
+from esper.contracts.enums import KernelMode
+from esper.execution.hosts.registry import HOSTS
+from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.linear_algebra import affine_map
+from esper.execution.seed import Seed
+
+
+@HOSTS.register(nn.Linear)
+class KasminaLinear(KasminaLayer, nn.Linear):
+    """Kernels map (B, ..., in_features) to (B, ..., out_features)."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the stock layer's name for it
+        if self._live:
+            return self._grown((input,), {})  # type: ignore[no-any-return]
+        # The stock one-liner, repeated: a call of `super().forward` costs more than our own test.
+        return functional.linear(input, self.weight, self.bias)
+
+    def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:
+        return (*x.shape[:-1], self.out_features)
+
+    def fold(self, seed: Seed) -> bool:
+        """Fold a kernel that is one linear map.
+
+        A replacing `nn.Linear` gives its own parameters to the host, so that its optimizer state
+        stays valid; a residual one, or a chain of them, is added to the host's weights.
+        """
+        kernel = seed.kernel
+        if kernel is None or "forward" in vars(type(self)) and type(self) is not KasminaLinear:
+            return False
+        found = affine_map(kernel)
+        if found is None:
+            return False
+        if seed.mode is KernelMode.REPLACING:
+            if found.single is None or found.single.weight.shape != self.weight.shape:
+                return False
+            self.weight, self.bias = found.single.weight, found.single.bias
+            return True
+        if found.bias is not None and self.bias is None:
+            return False
+        found.add_to(self, seed.alpha)
+        return True

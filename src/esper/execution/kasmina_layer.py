@@ -1,0 +1,212 @@
+"""KasminaLayer: a host layer that can carry kernels, and is exactly itself while it carries none.
+
+Start at `forward`. A layer becomes one by a change of class (`conversion.convert`), so it stays the
+same object with the same parameters under the same names. All that is added to the instance is one
+attribute, `_esper`; while a kernel takes part there are also `_live` (what the forward pass runs),
+the submodule `esper_kernels` (what `parameters()` and `state_dict()` see), and a hook that does
+nothing: its presence keeps `nn.TransformerEncoderLayer` off its fused inference path, which would
+skip the kernel.
+
+Structure changes at step boundaries only; who calls these methods sees to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import nn
+
+from esper.contracts.enums import KernelMode
+from esper.contracts.errors import KernelExecutionError
+from esper.contracts.errors import KernelMismatchError
+from esper.contracts.lifecycle import SeedPhase
+from esper.contracts.lifecycle import slot_state
+from esper.execution.blending import blend
+from esper.execution.host_branch import placeholders_follow
+from esper.execution.nesting import as_nested
+from esper.execution.nesting import as_padded
+from esper.execution.seed_slots import KERNELS
+from esper.execution.seed_slots import SeedSlots
+
+if TYPE_CHECKING:
+    from esper.blueprints.geometry import Geometry
+    from esper.execution.seed import Branch
+    from esper.execution.seed import Seed
+
+Shape = tuple[int | None, ...]
+
+
+class KasminaLayer(SeedSlots):
+    """Mixin that stands before the host's own class. Made by `convert`, never constructed."""
+
+    _batched_dims: int | None = None
+    """Axes of a batched input, for hosts that also take a single sample; None for others."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if self._live:
+            return self._grown(args, kwargs)
+        return super().forward(*args, **kwargs)
+
+    def host_forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the host layer alone returns."""
+        return super().forward(*args, **kwargs)
+
+    # What a host type may have to say for itself ------------------------------------------------
+
+    def kernel_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+        """Return the tensor that kernels see, out of the arguments of `forward`."""
+        return args[0] if args else next(iter(kwargs.values()))  # type: ignore[no-any-return]
+
+    def host_output(self, output: Any) -> Tensor:
+        """Return the tensor that kernels blend into, out of what the host returned."""
+        return output  # type: ignore[no-any-return]
+
+    def rejoin(self, output: Any, blended: Tensor) -> Any:
+        """Return what `forward` is to return.
+
+        Args:
+            output: What the host returned, or None if the host was not computed.
+            blended: What stands in place of `host_output(output)`.
+        """
+        return blended
+
+    def expected_shape(self, x: Tensor) -> Shape | None:
+        """Return the shape that a kernel must return for `x`, batch first; None if not known."""
+        geometry = self._esper.geometry
+        if geometry is None:
+            return None
+        return (x.shape[0], *geometry.output_shape)
+
+    @property
+    def batch_axis(self) -> int:
+        """Axis of the batch in the layer's input: 1 in a sequence-first model."""
+        geometry = self._esper.geometry
+        return 0 if geometry is None else geometry.batch_axis
+
+    # The forward pass with kernels ---------------------------------------------------------------
+
+    def _grown(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raw = self.kernel_input(args, kwargs)
+        x, lengths = as_padded(raw)
+        single = self._batched_dims is not None and x.dim() == self._batched_dims - 1
+        x = self._enter(x, single)
+        live, output, base = self._live, None, None
+        if not live[0].full:
+            output, base = self._host(args, kwargs, single)
+        for branch in live:
+            kernel_out = self._run(branch, x, base)
+            if kernel_out is None:
+                if base is None:
+                    output, base = self._host(args, kwargs, single)
+            elif base is None or branch.full:
+                base = kernel_out
+            else:
+                alpha = branch.alpha
+                if alpha is None:
+                    alpha = self._esper.state.alpha_blend[branch.index]
+                base = blend(base, kernel_out, alpha, branch.mode)
+        if not torch.compiler.is_compiling():
+            self._esper.calls += 1
+        assert base is not None
+        return self.rejoin(output, as_nested(self._leave(base, single), lengths))
+
+    def _host(self, args: Any, kwargs: Any, single: bool) -> tuple[Any, Tensor]:
+        if self._esper.host_dropped:
+            raise KernelExecutionError(
+                f"the kernel of layer '{self.name}' failed and its host was dropped when it was "
+                f"fossilised, so there is nothing to fall back to; return to a checkpoint"
+            )
+        output = self.host_forward(*args, **kwargs)
+        base, _ = as_padded(self.host_output(output))
+        return output, self._enter(base, single)
+
+    def _enter(self, x: Tensor, single: bool) -> Tensor:
+        if single:
+            return x.unsqueeze(0)
+        axis = self.batch_axis
+        return x if axis == 0 else x.movedim(axis, 0)
+
+    def _leave(self, y: Tensor, single: bool) -> Tensor:
+        if single:
+            return y.squeeze(0)
+        axis = self.batch_axis
+        return y if axis == 0 else y.movedim(0, axis)
+
+    def _run(self, branch: Branch, x: Tensor, base: Tensor | None) -> Tensor | None:
+        """Return the kernel's output, or None if the executor bypassed it."""
+        expected = self.expected_shape(x) if base is None else tuple(base.shape)
+        executor = self._esper.executor
+        if branch.kernel is not None or executor is None or expected is None:
+            kernel = branch.kernel
+            if kernel is None:
+                kernel = self._modules[KERNELS]._modules[branch.key]  # type: ignore[union-attr]
+            return self._checked(kernel(x), expected, branch)  # type: ignore[misc]
+        kernel = self._modules[KERNELS]._modules[branch.key]  # type: ignore[union-attr]
+        fallback = base if branch.mode is KernelMode.REPLACING else None
+        seed = self._esper.seeds[branch.index]
+        return executor.run(seed, kernel, x, expected, fallback=fallback)  # type: ignore[arg-type]
+
+    def _checked(
+        self, out: Tensor, expected: Shape | None, branch: Branch
+    ) -> Tensor:
+        fits = expected is None or (
+            out.dim() == len(expected)
+            and all(want is None or have == want for have, want in zip(out.shape, expected))
+        )
+        if not fits:
+            raise KernelMismatchError(
+                f"kernel {branch.key} of layer '{self.name}' returned shape {tuple(out.shape)} "
+                f"where {expected} is needed; use a kernel built for this layer's geometry"
+            )
+        return out
+
+    # The layer as a module -------------------------------------------------------------------------
+
+    def own_geometry(self) -> Geometry | None:
+        """Return what the layer knows of its geometry without an example; None if not enough."""
+        return None
+
+    def get_layer_stats(self) -> dict[str, Any]:
+        """Return what the layer is and holds, as plain values. Waits for no device."""
+        growth = self._esper
+        live = self.live_seeds()
+        parameters = sum(p.numel() for s in live if s.kernel for p in s.kernel.parameters())
+        executor = growth.executor
+        return {
+            "layer_name": growth.name,
+            "layer_type": type(self).__name__,
+            "total_seeds": len(growth.seeds),
+            "active_seeds": len(live),
+            "dormant_seeds": sum(s.phase is SeedPhase.DORMANT for s in growth.seeds),
+            "error_seeds": sum(s.phase is SeedPhase.ERROR_RECOVERY for s in growth.seeds),
+            "host_dropped": growth.host_dropped,
+            "kernel_parameters": parameters,
+            "total_kernel_executions": growth.calls if executor is None else executor.stats.calls,
+            "bypassed_executions": 0 if executor is None else executor.stats.bypassed,
+            "telemetry_enabled": growth.telemetry,
+            "seeds": [_seed_stats(seed) for seed in growth.seeds],
+        }
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:  # noqa: FBT001, FBT002  # as in torch
+        super()._apply(fn, recurse)
+        self._esper.state.follow(fn)
+        if self._esper.host_dropped:
+            placeholders_follow(self, fn, keep=KERNELS)
+        return self
+
+
+def _seed_stats(seed: Seed) -> dict[str, Any]:
+    return {
+        "index": seed.index,
+        "phase": seed.phase.name,
+        "slot_state": slot_state(seed.phase).name,
+        "alpha": seed.alpha,
+        "mode": str(seed.mode),
+        "kernel_id": seed.kernel_id,
+        "label": seed.label,
+        "strikes": seed.strikes,
+    }

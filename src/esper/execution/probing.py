@@ -1,0 +1,69 @@
+"""A probe: run a kernel once on made-up input to see that it fits a layer's geometry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch import nn
+
+from esper.contracts.enums import Layout
+from esper.contracts.errors import KernelMismatchError
+
+if TYPE_CHECKING:
+    from esper.blueprints.geometry import Geometry
+
+_BATCH = 2
+_FREE_AXIS = 16
+"""Size that an axis of any size has in the probe; long enough for a convolution's window."""
+
+
+def check_kernel(kernel: nn.Module, geometry: Geometry, where: str) -> None:
+    """Raise if `kernel` does not map the geometry's input shape to its output shape.
+
+    Runs in eval mode without gradients; buffers, training flags and random state are as before.
+
+    Raises:
+        KernelMismatchError: The kernel raises on such input, or returns another shape.
+    """
+    like = next((p for p in kernel.parameters() if p.is_floating_point()), None)
+    x = _input(geometry, like)
+    expected = (_BATCH, *_sizes(geometry.output_shape))
+    try:
+        out = _run_quietly(kernel, x)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise KernelMismatchError(
+            f"the kernel for {where} fails on an input of shape {tuple(x.shape)}: {error}. Use a "
+            f"kernel built for {geometry.layout} input of shape {geometry.input_shape}"
+        ) from error
+    found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    if found != expected:
+        raise KernelMismatchError(
+            f"the kernel for {where} returns {found} for an input of shape {tuple(x.shape)}, where "
+            f"{expected} is needed; use a kernel built for output shape {geometry.output_shape}"
+        )
+
+
+def _sizes(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    return tuple(_FREE_AXIS if size is None else size for size in shape)
+
+
+def _input(geometry: Geometry, like: Tensor | None) -> Tensor:
+    device = None if like is None else like.device
+    shape = (_BATCH, *_sizes(geometry.input_shape))
+    if geometry.layout is Layout.IDS:
+        return torch.zeros(shape, dtype=torch.long, device=device)
+    return torch.zeros(shape, dtype=None if like is None else like.dtype, device=device)
+
+
+def _run_quietly(kernel: nn.Module, x: Tensor) -> object:
+    flags = [(module, module.training) for module in kernel.modules()]
+    devices = [x.device] if x.device.type == "cuda" else []
+    try:
+        kernel.eval()
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            return kernel(x)
+    finally:
+        for module, training in flags:
+            module.training = training

@@ -1,0 +1,79 @@
+"""Seed: the host-side mirror of one slot, and Branch: what the forward pass needs of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+from typing import TYPE_CHECKING
+from typing import NamedTuple
+
+from esper.contracts.enums import KernelMode
+from esper.contracts.lifecycle import SeedPhase
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch import nn
+
+    from esper.blueprints.geometry import Geometry
+    from esper.blueprints.ir import GraphIR
+    from esper.execution.kernel_executor import KernelExecutor
+    from esper.execution.state_layout import KasminaStateLayout
+
+STRIKES = 3
+"""Failures after which a seed is isolated."""
+
+
+@dataclass(slots=True)
+class Seed:
+    """What one slot of a layer holds. Read it freely; only the layer's methods write it."""
+
+    index: int
+    """Slot, from 0."""
+    phase: SeedPhase = SeedPhase.DORMANT
+    alpha: float = 0.0
+    """Blending coefficient in [0, 1]."""
+    kernel: nn.Module | None = None
+    """The kernel, also registered as submodule `esper_kernels.<index>`. None while there is none,
+    and for a fossil that was folded into the host's weights."""
+    mode: KernelMode = KernelMode.REPLACING
+    ir: GraphIR | None = None
+    kernel_id: str | None = None
+    """SHA-256 of the kernel file in hexadecimal; None for a kernel that was never a file."""
+    label: str = ""
+    strikes: int = 0
+    embargo_until: int = 0
+    """Step before which the slot is not to be used again. The layer knows no steps: it keeps the
+    number for whoever decides."""
+
+
+class Branch(NamedTuple):
+    """One kernel in the forward pass. A compiled graph is specialised on everything but alpha."""
+
+    index: int
+    key: str
+    """Name in `esper_kernels`; the kernel is looked up there so that replicas find their own."""
+    mode: KernelMode
+    full: bool
+    """Replacing at alpha 1: whatever comes before it is not computed."""
+    kernel: nn.Module | None = None
+    """Only for a substitute, which is registered nowhere."""
+    alpha: Tensor | None = None
+    """Only for a substitute."""
+
+
+@dataclass(slots=True)
+class Growth:
+    """All that a KasminaLayer adds to its host layer's instance."""
+
+    name: str
+    seeds: tuple[Seed, ...]
+    state: KasminaStateLayout
+    geometry: Geometry | None = None
+    telemetry: bool = True
+    host_dropped: bool = False
+    order: list[int] = field(default_factory=list)
+    """Slots whose kernels take part, in the order in which they began to."""
+    substitutes: list[Branch] = field(default_factory=list)
+    executor: KernelExecutor | None = None
+    calls: int = 0
+    """Forward passes in which a kernel took part; compiled ones are not counted."""

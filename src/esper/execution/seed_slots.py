@@ -1,0 +1,438 @@
+"""SeedSlots: the slots of a layer, and every change that can be made to them.
+
+Each change of phase goes through `contracts.lifecycle.advance`, before anything else is touched, so
+that an illegal one changes nothing. Structure changes belong to step boundaries; who calls these
+methods sees to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import nn
+
+from esper.contracts.enums import KernelMode
+from esper.contracts.errors import AlphaError
+from esper.contracts.errors import KernelMismatchError
+from esper.contracts.errors import SeedIndexError
+from esper.contracts.lifecycle import SeedEvent
+from esper.contracts.lifecycle import SeedPhase
+from esper.contracts.lifecycle import advance
+from esper.execution.blending import checked_alpha
+from esper.execution.host_branch import drop_parameters
+from esper.execution.host_branch import reference_tensor
+from esper.execution.probing import check_kernel
+from esper.execution.seed import STRIKES
+from esper.execution.seed import Branch
+from esper.execution.seed import Growth
+from esper.execution.seed import Seed
+
+if TYPE_CHECKING:
+    from esper.blueprints.geometry import Geometry
+    from esper.blueprints.ir import GraphIR
+    from esper.execution.kernel_executor import KernelExecutor
+    from esper.execution.state_layout import KasminaStateLayout
+
+KERNELS = "esper_kernels"
+"""Name of the submodule that holds the kernels, by slot."""
+
+_RUNNING = (SeedPhase.TRAINING, SeedPhase.GRAFTING, SeedPhase.FOSSILIZED)
+
+
+def keep_off_fused_path(*_: Any) -> None:
+    """Do nothing: as a forward hook, keep the parent off its fused inference path."""
+
+
+class SeedSlots(nn.Module):
+    """The part of a KasminaLayer that holds its seeds; see `kasmina_layer.KasminaLayer`."""
+
+    _esper: Growth
+    _live: tuple[Branch, ...] = ()
+    """What the forward pass runs beside or instead of the host. Empty on the class, so that a
+    dormant layer carries nothing."""
+
+    # What is there --------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Qualified name in the model."""
+        return self._esper.name
+
+    @property
+    def num_seeds(self) -> int:
+        """Number of slots."""
+        return len(self._esper.seeds)
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """What goes in and out, if it is known."""
+        return self._esper.geometry
+
+    @geometry.setter
+    def geometry(self, geometry: Geometry | None) -> None:
+        self._esper.geometry = geometry
+
+    @property
+    def state(self) -> KasminaStateLayout:
+        """The seeds' state as tensors on the layer's device."""
+        return self._esper.state
+
+    @property
+    def host_dropped(self) -> bool:
+        """Whether a replacing fossil took the host branch's place for good."""
+        return self._esper.host_dropped
+
+    @property
+    def executor(self) -> Any:
+        """The `KernelExecutor` that guards the kernels; None runs them unguarded."""
+        return self._esper.executor
+
+    @executor.setter
+    def executor(self, executor: Any) -> None:
+        self._esper.executor = executor
+
+    @property
+    def telemetry_enabled(self) -> bool:
+        """Whether health probes measure this layer."""
+        return self._esper.telemetry
+
+    @telemetry_enabled.setter
+    def telemetry_enabled(self, enabled: bool) -> None:
+        self._esper.telemetry = bool(enabled)
+
+    def seed(self, seed_idx: int) -> Seed:
+        """Return the mirror of one slot.
+
+        Raises:
+            SeedIndexError: The layer has no such slot.
+        """
+        seeds = self._esper.seeds
+        if isinstance(seed_idx, bool) or not isinstance(seed_idx, int):
+            seed_idx = -1 if not hasattr(seed_idx, "__index__") else seed_idx.__index__()
+        if not 0 <= seed_idx < len(seeds):
+            raise SeedIndexError(
+                f"seed {seed_idx} of layer '{self.name}' does not exist; it has {len(seeds)} "
+                f"slot(s), 0 to {len(seeds) - 1}"
+            )
+        return seeds[seed_idx]
+
+    def seeds(self) -> tuple[Seed, ...]:
+        """Return the mirrors of all slots."""
+        return self._esper.seeds
+
+    def live_seeds(self) -> tuple[Seed, ...]:
+        """Return the seeds that hold a kernel or have become part of the host, by slot."""
+        return tuple(seed for seed in self._esper.seeds if seed.phase in _RUNNING)
+
+    # Moves ---------------------------------------------------------------------------------------
+
+    def germinate(self, seed_idx: int) -> None:
+        """Reserve a slot (DORMANT to ALLOCATED)."""
+        self._advance(self.seed(seed_idx), SeedEvent.GERMINATE)
+
+    def begin_loading(self, seed_idx: int) -> None:
+        """Note that the slot's kernel is being fetched and built (ALLOCATED to LOADING)."""
+        self._advance(self.seed(seed_idx), SeedEvent.LOAD)
+
+    def install(
+        self,
+        seed_idx: int,
+        kernel: nn.Module,
+        *,
+        mode: KernelMode | str,
+        ir: GraphIR | None = None,
+        kernel_id: str | None = None,
+        label: str = "",
+    ) -> None:
+        """Put a kernel into a slot that is DORMANT, ALLOCATED or LOADING; TRAINING, alpha 0, after.
+
+        The kernel becomes submodule `esper_kernels.<seed_idx>`, on the host's device, in its dtype
+        and its train or eval mode. The layer's output stays bit-identical until alpha is raised.
+
+        Args:
+            seed_idx: Slot.
+            kernel: Takes what `kernel_input` gives, batch first, and returns what the host returns.
+            mode: Whether it takes the host's place or stands beside it.
+            ir: The graph that it was built from, for checkpoints and export.
+            kernel_id: SHA-256 of its file in hexadecimal.
+            label: Name for people.
+
+        Raises:
+            SeedIndexError: No such slot.
+            IllegalTransitionError: The slot is taken.
+            KernelMismatchError: A probe shows that shapes do not fit (only if `geometry` is known).
+        """
+        seed = self.seed(seed_idx)
+        events = {SeedPhase.LOADING: 2, SeedPhase.ALLOCATED: 1}.get(seed.phase, 0)
+        phase = seed.phase
+        for event in (SeedEvent.GERMINATE, SeedEvent.LOAD, SeedEvent.INSTALL)[events:]:
+            phase = advance(phase, event)
+        mode = KernelMode(mode)
+        self._prepare(kernel)
+        self._kernels_dict(create=True)[str(seed_idx)] = kernel
+        seed.kernel, seed.mode, seed.ir = kernel, mode, ir
+        seed.kernel_id, seed.label, seed.strikes, seed.alpha = kernel_id, label, 0, 0.0
+        self._enter_phase(seed, phase)
+        self.state.write(seed_idx, kernel_id=kernel_id or "", alpha=0.0)
+        if self.executor is not None:
+            self.executor.reinstate(seed_idx)
+        self._refresh()
+
+    def set_alpha(self, seed_idx: int, alpha: float) -> None:
+        """Set the blending coefficient of a seed that is TRAINING or GRAFTING.
+
+        Above 0 the seed is GRAFTING, at 0 it is TRAINING again; at 0 its kernel is not computed, and
+        at 1 what a replacing kernel stands in for is not.
+
+        Raises:
+            SeedIndexError: No such slot.
+            AlphaError: `alpha` is not a number in [0, 1].
+            IllegalTransitionError: The seed is in another phase.
+        """
+        seed = self.seed(seed_idx)
+        value = checked_alpha(alpha, f"seed {seed_idx} of layer '{self.name}'")
+        if value > 0.0 and seed.phase is not SeedPhase.GRAFTING:
+            self._advance(seed, SeedEvent.BLEND)
+            self._esper.order.append(seed_idx)
+        elif value == 0.0 and seed.phase is not SeedPhase.TRAINING:
+            self._advance(seed, SeedEvent.RETREAT)
+            self._esper.order.remove(seed_idx)
+        self._write_alpha(seed, value)
+
+    def fossilize(self, seed_idx: int) -> None:
+        """Make a GRAFTING kernel part of the model for good.
+
+        A linear kernel on a linear host is folded into the host's weights: `seed.kernel` is None
+        then. Otherwise a replacing kernel at alpha 1 takes the host's place, whose parameters (and
+        kernels that came before this one) are released; a residual kernel stays beside the host at
+        its alpha.
+
+        Raises:
+            SeedIndexError: No such slot.
+            IllegalTransitionError: The seed is not GRAFTING.
+            AlphaError: A replacing kernel's alpha is not 1.
+        """
+        seed = self.seed(seed_idx)
+        phase = advance(seed.phase, SeedEvent.FOSSILIZE)
+        replacing = seed.mode is KernelMode.REPLACING
+        if replacing and seed.alpha != 1.0:
+            raise AlphaError(
+                f"seed {seed_idx} of layer '{self.name}' replaces the host but its alpha is "
+                f"{seed.alpha}; bring it to 1.0 before fossilising, or cull it"
+            )
+        first = not self._esper.host_dropped and self._esper.order[0] == seed_idx
+        self._enter_phase(seed, phase)
+        if (first or replacing) and not self._esper.host_dropped and self.fold(seed):
+            self._release(seed)
+            if replacing:
+                self._supersede(seed_idx)
+            self._esper.order.remove(seed_idx)
+        elif replacing:
+            self._supersede(seed_idx)
+            self.drop_host()
+        self._refresh()
+
+    def cull(self, seed_idx: int, *, embargo_until: int = 0) -> None:
+        """Remove a seed's kernel; the slot is DORMANT again and the layer as if it had never been.
+
+        Args:
+            seed_idx: Slot whose seed is ALLOCATED, LOADING, TRAINING, GRAFTING or ERROR_RECOVERY.
+            embargo_until: Step before which the slot is not to be used, kept in `Seed`.
+
+        Raises:
+            SeedIndexError: No such slot.
+            IllegalTransitionError: The slot is DORMANT, or its kernel is a fossil.
+        """
+        seed = self.seed(seed_idx)
+        self._advance(seed, SeedEvent.CULL)
+        self._leave_order(seed_idx)
+        self._write_alpha(seed, 0.0)
+        self._advance(seed, SeedEvent.RELEASE)
+        self._release(seed)
+        self._advance(seed, SeedEvent.REST)
+        clean = Seed(seed_idx, embargo_until=embargo_until)
+        for name in Seed.__slots__:
+            setattr(seed, name, getattr(clean, name))
+        self.state.clear(seed_idx)
+        self._refresh()
+
+    def strike(self, seed_idx: int) -> bool:
+        """Count one failure of a seed's kernel; the third isolates it. Return whether it did."""
+        seed = self.seed(seed_idx)
+        seed.strikes += 1
+        if seed.strikes < STRIKES or seed.phase is SeedPhase.ERROR_RECOVERY:
+            return False
+        self.isolate(seed_idx)
+        return True
+
+    def isolate(self, seed_idx: int) -> None:
+        """Take a failing kernel out of the forward pass (TRAINING or GRAFTING to ERROR_RECOVERY).
+
+        The kernel stays registered, with its weights, until it is retried or culled.
+        """
+        seed = self.seed(seed_idx)
+        self._advance(seed, SeedEvent.FAIL)
+        self._leave_order(seed_idx)
+        self._write_alpha(seed, 0.0)
+
+    def retry(self, seed_idx: int) -> None:
+        """Give an isolated kernel another chance: TRAINING at alpha 0, no strikes."""
+        seed = self.seed(seed_idx)
+        self._advance(seed, SeedEvent.RETRY)
+        seed.strikes = 0
+        if self.executor is not None:
+            self.executor.reinstate(seed_idx)
+        self._write_alpha(seed, 0.0)
+
+    @contextmanager
+    def substitute(
+        self, kernel: nn.Module, mode: KernelMode | str, alpha: float = 1.0
+    ) -> Iterator[None]:
+        """Blend in a kernel that stays unregistered, for the duration; on top of the live ones.
+
+        No lifecycle, executor or state is involved; parameters and `state_dict` do not change. This
+        is what a race in the shadow and a counterfactual measure with.
+
+        Args:
+            kernel: As for `install`, already on the right device.
+            mode: As for `install`.
+            alpha: Blending coefficient in [0, 1].
+        """
+        value = checked_alpha(alpha, f"a substitute in layer '{self.name}'")
+        mode = KernelMode(mode)
+        full = mode is KernelMode.REPLACING and value == 1.0
+        weight = torch.tensor(value, device=self.state.device)
+        branch = Branch(-1, "substitute", mode, full, kernel, weight)
+        if value > 0.0:
+            self._esper.substitutes.append(branch)
+            self._refresh()
+        try:
+            yield
+        finally:
+            kept = [other for other in self._esper.substitutes if other is not branch]
+            self._esper.substitutes[:] = kept
+            self._refresh()
+
+    @contextmanager
+    def at_alpha(self, seed_idx: int, alpha: float) -> Iterator[None]:
+        """Run with another alpha for the duration, the seed's phase unchanged: a counterfactual.
+
+        Raises:
+            AlphaError: `alpha` is out of range, or below 1 for a fossil that has no host any more.
+            KernelMismatchError: The slot holds no kernel that could be blended.
+        """
+        seed = self.seed(seed_idx)
+        value = checked_alpha(alpha, f"seed {seed_idx} of layer '{self.name}'")
+        if seed.kernel is None or seed.phase not in _RUNNING:
+            raise KernelMismatchError(
+                f"seed {seed_idx} of layer '{self.name}' is {seed.phase.name} and holds no kernel "
+                f"to blend; install one first"
+            )
+        sole = self.host_dropped and seed.mode is KernelMode.REPLACING
+        if sole and seed.phase is SeedPhase.FOSSILIZED and value != 1.0:
+            raise AlphaError(
+                f"alpha of seed {seed_idx} of layer '{self.name}' cannot be {value}: it is a fossil "
+                f"and its host was dropped; measure before fossilising"
+            )
+        before, order = seed.alpha, list(self._esper.order)
+        if seed_idx not in order:
+            self._esper.order.append(seed_idx)
+        self._write_alpha(seed, value)
+        try:
+            yield
+        finally:
+            self._esper.order[:] = order
+            self._write_alpha(seed, before)
+
+    # Under the moves -------------------------------------------------------------------------------
+
+    def fold(self, seed: Seed) -> bool:
+        """Fold a kernel into the host's weights if algebra allows; return whether it did."""
+        return False
+
+    def drop_host(self) -> None:
+        """Release the host's parameters and buffers; attributes such as `in_features` stay."""
+        drop_parameters(self, keep=KERNELS)
+        self._esper.host_dropped = True
+
+    def _advance(self, seed: Seed, event: SeedEvent) -> None:
+        self._enter_phase(seed, advance(seed.phase, event))
+
+    def _enter_phase(self, seed: Seed, phase: SeedPhase) -> None:
+        seed.phase = phase
+        self.state.write(seed.index, phase=phase)
+
+    def _write_alpha(self, seed: Seed, alpha: float) -> None:
+        seed.alpha = alpha
+        self.state.write(seed.index, alpha=alpha)
+        self._refresh()
+
+    def _leave_order(self, seed_idx: int) -> None:
+        if seed_idx in self._esper.order:
+            self._esper.order.remove(seed_idx)
+
+    def _supersede(self, seed_idx: int) -> None:
+        """Release fossils that came before a replacing one: nothing they compute is used."""
+        order = self._esper.order
+        for earlier in order[: order.index(seed_idx)]:
+            seed = self._esper.seeds[earlier]
+            if seed.phase is SeedPhase.FOSSILIZED:
+                self._release(seed)
+                order.remove(earlier)
+
+    def _prepare(self, kernel: nn.Module) -> None:
+        like = reference_tensor(self, keep=KERNELS)
+        if like is not None:
+            kernel.to(device=like.device, dtype=like.dtype)
+        else:
+            kernel.to(self.state.device)
+        if self.geometry is not None:
+            check_kernel(kernel, self.geometry, f"layer '{self.name}'")
+        kernel.train(self.training)
+
+    def _kernels_dict(self, *, create: bool = False) -> nn.ModuleDict:
+        kernels = self._modules.get(KERNELS)
+        if kernels is None and create:
+            kernels = nn.ModuleDict()
+            kernels.train(self.training)
+            self.add_module(KERNELS, kernels)
+        return kernels  # type: ignore[return-value]  # a ModuleDict by construction
+
+    def _release(self, seed: Seed) -> None:
+        seed.kernel = None
+        kernels = self._modules.get(KERNELS)
+        if isinstance(kernels, nn.ModuleDict) and str(seed.index) in kernels:
+            del kernels[str(seed.index)]
+            if not kernels:
+                delattr(self, KERNELS)
+
+    def _refresh(self) -> None:
+        """Work out what the forward pass runs, and leave no trace if that is the host alone."""
+        branches: list[Branch] = []
+        seeds = self._esper.seeds
+        registered = [
+            Branch(i, str(i), seeds[i].mode, _is_full(seeds[i]))
+            for i in self._esper.order
+            if seeds[i].alpha > 0.0
+        ]
+        for branch in [*registered, *self._esper.substitutes]:
+            if branch.full:
+                branches.clear()
+            branches.append(branch)
+        hooks = self._forward_hooks
+        for key in [key for key, hook in hooks.items() if hook is keep_off_fused_path]:
+            del hooks[key]
+        if branches:
+            self._live = tuple(branches)
+            self.register_forward_hook(keep_off_fused_path)
+        else:
+            self.__dict__.pop("_live", None)
+
+
+def _is_full(seed: Seed) -> bool:
+    return seed.mode is KernelMode.REPLACING and seed.alpha == 1.0
