@@ -1,0 +1,399 @@
+"""KernelExecutor: runs a kernel so that a bad call costs that call and nothing else.
+
+The rules, all in one place:
+
+* **Bypass.** A call is bypassed when the kernel raises, returns something that is not a tensor,
+  has the wrong shape or dtype, or holds a non-finite value. `run` then returns None (or, where
+  the device decides, the fallback), and the host's own output stands.
+* **Count and report.** Every bypass is counted in `ExecutionStats`, logged, and handed to
+  `on_failure`. None is silent.
+* **Three strikes.** Each bypass is a strike, dated with the step it happened in; `poll()` is the
+  step boundary and advances the step. `ExecutorConfig.strikes` bypasses within the last
+  `window_steps` steps isolate the seed: it is not run again until `reinstate`. Good calls in
+  between forgive nothing; only the window's end does. If nobody calls `poll`, no strike expires.
+* **No waiting.** On the CPU the finite check is a branch. On an accelerator, and in a compiled
+  graph, the device selects (see `kernel_select.py`) and adds to a counter, which `poll` reads one
+  step late and without waiting; its strikes then count for the step of the reading.
+* **Not swallowed.** Out of memory, a broken device, KeyboardInterrupt and the signals that torch
+  itself sends by exception pass through: they are not the kernel's fault, and hiding them hides
+  a failing machine.
+* **Exported graphs** (`torch.export`) hold the kernel without a guard, as there is nobody left to
+  count; a wrong shape raises while exporting.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from typing import Final
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch import nn
+from torch.utils.checkpoint import _StopRecomputationError
+
+from esper.contracts.errors import KernelExecutionError
+from esper.contracts.errors import KernelMismatchError
+from esper.execution.execution_stats import ExecutionStats
+from esper.execution.execution_stats import ExecutorConfig
+from esper.execution.execution_stats import FailureKind
+from esper.execution.execution_stats import KernelFailure
+from esper.execution.kernel_select import GatedCall
+from esper.execution.kernel_tally import KernelTally
+
+logger = logging.getLogger(__name__)
+
+# _StopRecomputationError is how activation checkpointing ends a recomputation early: it is
+# thrown through the kernel's frames, and taking it for a failure would break the backward pass.
+_NOT_THE_KERNELS_FAULT: Final = (
+    torch.OutOfMemoryError,
+    torch.AcceleratorError,
+    MemoryError,
+    _StopRecomputationError,
+)
+
+Shape = tuple[int | None, ...]
+"""A shape in which None stands for an axis of any size."""
+
+
+class GuardedSeed(Protocol):
+    """What the executor needs to know of a seed: which slot of the layer it is."""
+
+    index: int
+
+
+class KernelExecutor:
+    """Runs the kernels of one layer; see the module's docstring for the rules.
+
+    Args:
+        num_seeds: seed slots of the layer.
+        device: where the layer is; follows the input if that comes from elsewhere.
+        config: strikes, window, frequency of the finite check.
+        on_failure: receives every `KernelFailure`, at once on the CPU, at `poll` otherwise.
+        on_isolate: receives the failure that isolated a seed, after `on_failure`.
+        clock: seconds, monotonic; only for the latency figures.
+    """
+
+    def __init__(
+        self,
+        num_seeds: int,
+        device: torch.device | str = "cpu",
+        *,
+        config: ExecutorConfig | None = None,
+        on_failure: Callable[[KernelFailure], None] | None = None,
+        on_isolate: Callable[[KernelFailure], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.config = config or ExecutorConfig()
+        self.on_failure = on_failure
+        self.on_isolate = on_isolate
+        self.failures: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
+        self._clock = clock
+        self._step = 0
+        self._isolated: set[int] = set()
+        self._stats = [ExecutionStats() for _ in range(num_seeds)]
+        self._strikes: list[deque[int]] = [
+            deque(maxlen=self.config.strikes) for _ in range(num_seeds)
+        ]
+        self._tally = KernelTally(num_seeds, torch.device(device))
+
+    def run(
+        self,
+        seed: GuardedSeed,
+        kernel: nn.Module,
+        x: Tensor,
+        expected: Shape,
+        *,
+        fallback: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor | None:
+        """Run `kernel` on `x`.
+
+        Args:
+            seed: its `index` says which slot's books are kept.
+            expected: shape that the result must have, batch included; None is any size.
+            fallback: used only where the device selects (`selects` says when): the value that
+                a bypassed call is to have, of the expected shape. For a replacing kernel this
+                is the host's output; None means zeros, which is right for a residual one.
+            dtype: that the result must have; default the dtype of `x`, or any floating dtype if
+                `x` holds indices. Under autocast a floating result is cast to it instead.
+
+        Returns:
+            The kernel's output, or None when the call was bypassed or the seed is isolated.
+
+        Raises:
+            KernelExecutionError: the kernel changed its input in place. The host's input is
+                gone then, so there is nothing to fall back to.
+            KernelMismatchError: wrong shape or dtype, while exporting.
+        """
+        if torch.compiler.is_compiling():  # true while exporting as well
+            return self._run_traced(seed.index, kernel, x, expected, fallback, dtype)
+        # A recomputation by activation checkpointing must repeat what the forward pass did.
+        if seed.index in self._isolated and not _in_backward():
+            self._stats[seed.index].skipped += 1
+            return None
+        return self._run_eager(seed.index, kernel, x, expected, fallback, dtype)
+
+    @staticmethod
+    def selects(x: Tensor) -> bool:
+        """Whether `run` on `x` leaves the choice to the device, and so needs `fallback`."""
+        return torch.compiler.is_compiling() or x.device.type != "cpu"
+
+    def poll(self, *, wait: bool = False) -> list[KernelFailure]:
+        """Call once per step, between `optimizer.step()` and the next forward.
+
+        Reads what the device counted up to the previous `poll`, books it as strikes and advances
+        the window. `wait=True` waits for the device and reads all that has happened (at the end
+        of a run, and in tests).
+        """
+        self._step += 1
+        failures = []
+        for index, count in self._tally.read(wait=wait).items():
+            message = f"{count} call(s) with a non-finite result or a wrong shape, by the device"
+            failures.append(self._strike(index, FailureKind.ON_DEVICE, message, count))
+        return failures
+
+    @property
+    def stats(self) -> ExecutionStats:
+        """Sum over all seeds of the layer (a new object; `stats_of` gives one seed's own)."""
+        total = ExecutionStats()
+        for stats in self._stats:
+            total.calls += stats.calls
+            total.bypassed += stats.bypassed
+            total.skipped += stats.skipped
+            total.unchecked += stats.unchecked
+            total.isolations += stats.isolations
+            total.seconds += stats.seconds
+            total.last_seconds = max(total.last_seconds, stats.last_seconds)
+        return total
+
+    def stats_of(self, index: int) -> ExecutionStats:
+        """The live counts of one seed."""
+        return self._stats[index]
+
+    def strikes(self, index: int) -> int:
+        """Strikes of a seed within the current window."""
+        oldest = self._step - self.config.window_steps
+        return sum(step > oldest for step in self._strikes[index])
+
+    def is_isolated(self, index: int) -> bool:
+        """Whether the seed has struck out."""
+        return index in self._isolated
+
+    def reinstate(self, index: int) -> None:
+        """Let an isolated seed run again with a clean slate (a retry, or a new kernel)."""
+        self._isolated.discard(index)
+        self._strikes[index].clear()
+        self._tally.forget(index)
+
+    def to(self, device: torch.device) -> None:
+        """Prepare for `device`, so that the first call there allocates nothing."""
+        self._tally.to(device)
+
+    def _run_eager(
+        self,
+        index: int,
+        kernel: nn.Module,
+        x: Tensor,
+        expected: Shape,
+        fallback: Tensor | None,
+        dtype: torch.dtype | None,
+    ) -> Tensor | None:
+        stats = self._stats[index]
+        stats.calls += 1
+        every = self.config.finite_check_every
+        check = every == 1 or (every > 0 and stats.calls % every == 0)
+        on_cpu = x.device.type == "cpu"
+        saved = _buffer_copies(kernel) if check and on_cpu and kernel.training else None
+        version = -1 if x.is_inference() else x._version
+        call: GatedCall | None = None
+        started = self._clock()
+        try:
+            if check and not on_cpu:
+                call = GatedCall(kernel, x)
+                output = call.output
+            else:
+                output = kernel(x)
+        except _NOT_THE_KERNELS_FAULT:
+            raise
+        except Exception as error:  # the boundary: the kernel is not our code
+            _restore(saved)
+            self._refuse_mutation(index, x, version)
+            self._strike(index, FailureKind.RAISED, f"{type(error).__name__}: {error}", 1)
+            return None
+        finally:
+            stats.last_seconds = self._clock() - started
+            stats.seconds += stats.last_seconds
+        self._refuse_mutation(index, x, version)
+        verdict = _misfit(output, x, expected, dtype)
+        if verdict is not None:
+            _restore(saved)
+            self._strike(index, *verdict, 1)
+            return None
+        if not check:
+            stats.unchecked += 1
+            return _as_dtype(output, x, dtype)
+        if call is not None:
+            return self._settle(index, call, x, fallback, dtype)
+        if not _is_finite(output):
+            _restore(saved)
+            self._strike(index, FailureKind.NON_FINITE, "a NaN or infinity in the result", 1)
+            return None
+        return _as_dtype(output, x, dtype)
+
+    def _run_traced(
+        self,
+        index: int,
+        kernel: nn.Module,
+        x: Tensor,
+        expected: Shape,
+        fallback: Tensor | None,
+        dtype: torch.dtype | None,
+    ) -> Tensor | None:
+        exporting = torch.compiler.is_exporting()
+        if exporting or self.config.finite_check_every == 0:
+            call, output = None, kernel(x)
+        else:
+            call = GatedCall(kernel, x)
+            output = call.output
+        verdict = _misfit(output, x, expected, dtype)
+        if verdict is not None:
+            if exporting:
+                raise KernelMismatchError(f"kernel of seed {index}: {verdict[1]}; fix the kernel")
+            self._tally.add(index, torch.ones((), dtype=torch.int64, device=x.device))
+            return None
+        if call is None:
+            return _as_dtype(output, x, dtype)
+        return self._settle(index, call, x, fallback, dtype)
+
+    def _settle(
+        self,
+        index: int,
+        call: GatedCall,
+        x: Tensor,
+        fallback: Tensor | None,
+        dtype: torch.dtype | None,
+    ) -> Tensor:
+        if fallback is None:
+            fallback = torch.zeros_like(call.output)
+        chosen, good = call.settle(fallback.to(call.output.dtype))
+        self._tally.add(index, torch.logical_not(good))
+        return _as_dtype(chosen, x, dtype)
+
+    def _refuse_mutation(self, index: int, x: Tensor, version: int) -> None:
+        if version >= 0 and x._version != version:
+            raise KernelExecutionError(
+                f"the kernel of seed {index} changed its input in place, so the host's input is "
+                f"lost; use out-of-place operations (for example nn.ReLU(inplace=False))"
+            )
+
+    def _strike(self, index: int, kind: FailureKind, message: str, count: int) -> KernelFailure:
+        # What activation checkpointing recomputes was counted in the forward pass.
+        repeated = _in_backward()
+        isolated = False
+        if not repeated:
+            stats = self._stats[index]
+            stats.bypassed += count
+            self.failures[kind] += count
+            self._strikes[index].extend([self._step] * min(count, self.config.strikes))
+            isolated = self._strike_out(index)
+        failure = KernelFailure(
+            seed_index=index,
+            kind=kind,
+            message=message,
+            step=self._step,
+            count=count,
+            strikes=self.strikes(index),
+            isolated=isolated,
+        )
+        if not repeated:
+            self._report(failure)
+        return failure
+
+    def _strike_out(self, index: int) -> bool:
+        """Isolate the seed if its strikes are up; True if that happened now."""
+        if index in self._isolated or self.strikes(index) < self.config.strikes:
+            return False
+        self._isolated.add(index)
+        self._stats[index].isolations += 1
+        return True
+
+    def _report(self, failure: KernelFailure) -> None:
+        logger.warning(
+            "kernel of seed %d bypassed (%s): %s; strike %d of %d%s",
+            failure.seed_index,
+            failure.kind,
+            failure.message,
+            failure.strikes,
+            self.config.strikes,
+            ", isolated" if failure.isolated else "",
+        )
+        if self.on_failure is not None:
+            self.on_failure(failure)
+        if failure.isolated and self.on_isolate is not None:
+            self.on_isolate(failure)
+
+
+def _in_backward() -> bool:
+    """Whether autograd is running a backward pass on this thread (no public name for it)."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def _is_finite(output: Tensor) -> bool:
+    """Exact. One reduction in the usual case: a finite sum has only finite terms."""
+    output = output.detach()
+    if math.isfinite(output.sum().item()):
+        return True
+    # Either a bad element, or finite ones whose sum overflows.
+    return bool(torch.isfinite(output).all())
+
+
+def _misfit(
+    output: Any, x: Tensor, expected: Shape, dtype: torch.dtype | None
+) -> tuple[FailureKind, str] | None:
+    """What is wrong with the kind, shape or dtype of a result; None if nothing is."""
+    if not isinstance(output, Tensor):
+        return FailureKind.NOT_A_TENSOR, f"returned {type(output).__name__}, not a tensor"
+    shape = output.shape
+    if len(shape) != len(expected) or any(
+        want is not None and size != want for size, want in zip(shape, expected, strict=True)
+    ):
+        return FailureKind.WRONG_SHAPE, f"returned shape {tuple(shape)}, expected {expected}"
+    if not output.is_floating_point():
+        return FailureKind.WRONG_DTYPE, f"returned {output.dtype}, expected a floating dtype"
+    wanted = _wanted_dtype(x, dtype)
+    if wanted is not None and output.dtype != wanted and not _autocasting(x):
+        return FailureKind.WRONG_DTYPE, f"returned {output.dtype}, expected {wanted}"
+    return None
+
+
+def _wanted_dtype(x: Tensor, dtype: torch.dtype | None) -> torch.dtype | None:
+    if dtype is not None:
+        return dtype
+    return x.dtype if x.is_floating_point() else None
+
+
+def _autocasting(x: Tensor) -> bool:
+    return torch.is_autocast_enabled(x.device.type)
+
+
+def _as_dtype(output: Tensor, x: Tensor, dtype: torch.dtype | None) -> Tensor:
+    # Without a stated dtype autocast decides; casting to the input's would undo it.
+    return output if dtype is None or output.dtype == dtype else output.to(dtype)
+
+
+def _buffer_copies(kernel: nn.Module) -> list[tuple[Tensor, Tensor]] | None:
+    """A bad call must not leave its NaN in running statistics, where it would stay for good."""
+    return [(buffer, buffer.detach().clone()) for buffer in kernel.buffers()] or None
+
+
+def _restore(saved: list[tuple[Tensor, Tensor]] | None) -> None:
+    if saved is not None:
+        with torch.no_grad():
+            for buffer, copy in saved:
+                buffer.copy_(copy)
