@@ -12,8 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from esper.contracts.version import API_VERSION as __api_version__
-from esper.contracts.version import VERSION as __version__
+from esper.contracts import version
 
 if TYPE_CHECKING:
     from esper.configs import EsperConfig as EsperConfig
@@ -23,10 +22,13 @@ if TYPE_CHECKING:
     from esper.core.model_wrapper import unwrap as unwrap
     from esper.core.model_wrapper import wrap as wrap
     from esper.core.morphable_model import MorphableModel as MorphableModel
-    from esper.execution.hosts.register import register_host as register_host
+    from esper.execution.hosts.registry import register_host as register_host
     from esper.execution.kasmina_layer import KasminaLayer as KasminaLayer
     from esper.orchestration.config import GrowthConfig as GrowthConfig
     from esper.orchestration.orchestrator import SeedOrchestrator as SeedOrchestrator
+
+__version__ = version.VERSION
+__api_version__ = version.API_VERSION
 
 _HOME = {
     "EsperConfig": "esper.configs",
@@ -37,7 +39,7 @@ _HOME = {
     "SeedLifecycleState": "esper.contracts.lifecycle",
     "SeedOrchestrator": "esper.orchestration.orchestrator",
     "export": "esper.core.export",
-    "register_host": "esper.execution.hosts.register",
+    "register_host": "esper.execution.hosts.registry",
     "unwrap": "esper.core.model_wrapper",
     "wrap": "esper.core.model_wrapper",
 }

@@ -1,0 +1,56 @@
+# Every target sets the project up first, in .venv, from a bare machine with Python 3.11 or newer.
+# pip, not uv or poetry: those do not see a CPU-only build of torch that pip is configured for.
+
+# Idle OpenMP threads must sleep: spinning ones slow a small model down forty times on a busy
+# machine.
+export OMP_WAIT_POLICY := PASSIVE
+
+PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
+BIN := .venv/bin
+STAMP := .venv/.installed
+NOW := $(shell date -u +%Y%m%d-%H%M%S)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench bench-growth fuzz docs clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv and install everything into it
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[data,dev]'
+	@touch $@
+
+demo: $(STAMP) ## grow a small network on MNIST-1D and write a report to runs/
+	$(BIN)/esper train --quick-start mnist1d --output runs/demo-$(NOW)
+
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest -q --session-timeout=1200 --ignore=tests/structure tests
+
+check: $(STAMP) ## format, lint, types, import contracts, structure
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/structure
+
+format: $(STAMP) ## format and repair what can be repaired mechanically
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## measure overhead, cache and recovery (minutes)
+	$(BIN)/python -m benchmarks.run
+
+bench-growth: $(STAMP) ## measure what growth buys, with controls (hours)
+	$(BIN)/python -m benchmarks.growth
+
+fuzz: $(STAMP) ## feed 50,000 mutated files to the kernel loader
+	$(BIN)/python -m benchmarks.fuzz_artifact
+
+docs: $(STAMP) ## regenerate the generated parts of docs/
+	$(BIN)/python -m docs.generate
+
+clean: ## remove the environment and all caches; runs/ stays
+	rm -rf .venv build dist .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
