@@ -1,0 +1,35 @@
+"""What every test starts from: threads that sleep, seeded generators, hypothesis without clocks."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+
+# Before torch is imported anywhere: spinning OpenMP threads make small models crawl.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings
+
+# Examples are the same in every run of CI: a red build is then a change's doing. No deadlines: a
+# busy machine is not a failure.
+settings.register_profile(
+    "esper",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("esper")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Seed every global generator, so that a test's outcome does not depend on its order."""
+    random.seed(0)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(0)
