@@ -1,0 +1,68 @@
+"""The quick-starts by name: their data sets, and their host models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+# Imported for what they register.
+from esper.data import cifar as _cifar  # noqa: F401
+from esper.data import fashion_mnist as _fashion_mnist  # noqa: F401
+from esper.data import mnist1d as _mnist1d  # noqa: F401
+from esper.data import scikit as _scikit  # noqa: F401
+from esper.data import text as _text  # noqa: F401
+from esper.data.bundle import DataBundle
+from esper.data.factory import call_factory
+from esper.data.quick_start import DATA_SETS
+from esper.data.quick_start import MODELS
+from esper.data.source import DataSource
+from esper.data.source import data_source
+
+
+def data_set_names() -> tuple[str, ...]:
+    """Names that :func:`load` knows, sorted."""
+    return tuple(sorted(DATA_SETS))
+
+
+def model_names() -> tuple[str, ...]:
+    """Names that :func:`build_model` knows, sorted."""
+    return tuple(sorted(MODELS))
+
+
+def load(
+    name: str,
+    *,
+    root: Path | str | None = None,
+    source: DataSource | None = None,
+    **options: Any,
+) -> DataBundle:
+    """Load a quick-start's data set; nothing else is ever put in its place.
+
+    Args:
+        name: one of :func:`data_set_names`.
+        root: folder to look in first and to download into (``--data-dir``).
+        source: the folders to look in, instead of this machine's.
+        options: what the data set takes, for example ``path=`` of ``text``.
+
+    Raises:
+        RegistryError: unknown name; the message lists the known ones.
+        ConfigError: the data set does not take an option.
+        DataUnavailableError: the data is not here and cannot be fetched.
+        ChecksumError: a file is not the published one.
+        DataError: a file is damaged.
+    """
+    loader = DATA_SETS.lookup(name)
+    folders = source if source is not None else data_source(root)
+    return call_factory(loader, f"data set {name!r}", folders, **options)
+
+
+def build_model(name: str, bundle: DataBundle, **options: Any) -> nn.Module:
+    """Build a quick-start's model, freshly initialised from torch's global generator.
+
+    Raises:
+        RegistryError: unknown name; the message lists the known ones.
+        ConfigError: the model does not take an option.
+    """
+    return call_factory(MODELS.lookup(name), f"model {name!r}", bundle, **options)

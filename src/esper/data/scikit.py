@@ -1,0 +1,95 @@
+"""Two tables that scikit-learn ships: 8x8 digits, and breast-cancer measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from esper.data.bundle import DataBundle
+from esper.data.bundle import Recipe
+from esper.data.models.mlp import mlp
+from esper.data.prepare import standardise
+from esper.data.prepare import stratified_split
+from esper.data.prepare import tensor
+from esper.data.quick_start import DATA_SETS
+from esper.data.quick_start import MODELS
+from esper.data.source import DataSource
+from esper.data.source import require_package
+from esper.data.task import Task
+
+_TEST_SHARE = 0.2
+_SPLIT_SEED = 20_261_121  # the test split is the same in every run, whatever the run's seed
+
+
+@MODELS.register("digits-mlp")
+def digits_mlp(bundle: DataBundle | None = None, *, hidden: Sequence[int] = (64, 64)) -> nn.Module:
+    """MLP 64-64-64-10; ``hidden`` sets other widths."""
+    del bundle  # the data set has one shape
+    return mlp(64, hidden, 10)
+
+
+@MODELS.register("breast-cancer-mlp")
+def breast_cancer_mlp(
+    bundle: DataBundle | None = None, *, hidden: Sequence[int] = (32, 32)
+) -> nn.Module:
+    """MLP 30-32-32-2; ``hidden`` sets other widths."""
+    del bundle  # the data set has one shape
+    return mlp(30, hidden, 2)
+
+
+@DATA_SETS.register("digits")
+def digits(source: DataSource) -> DataBundle:
+    """UCI optical digits: 1,797 images of 8x8 pixels as 64 features.
+
+    Raises:
+        DataUnavailableError: scikit-learn is not installed.
+    """
+    del source  # shipped by the package
+    train, test, _ = _split("digits", "load_digits")
+    return DataBundle(
+        name="digits",
+        train=train,
+        test=test,
+        task=Task.CLASSIFICATION,
+        model=digits_mlp,
+        recipe=Recipe(steps=1500, batch_size=64, learning_rate=2e-3),
+        description=f"8x8 digits as 64 features; {len(train)} to learn from, {len(test)} for the "
+        "test",
+        source="shipped by the package scikit-learn",
+        classes=tuple(str(digit) for digit in range(10)),
+    )
+
+
+@DATA_SETS.register("breast-cancer")
+def breast_cancer(source: DataSource) -> DataBundle:
+    """Wisconsin diagnostic breast cancer: 569 samples of 30 measurements.
+
+    Raises:
+        DataUnavailableError: scikit-learn is not installed.
+    """
+    del source  # shipped by the package
+    train, test, classes = _split("breast-cancer", "load_breast_cancer")
+    return DataBundle(
+        name="breast-cancer",
+        train=train,
+        test=test,
+        task=Task.CLASSIFICATION,
+        model=breast_cancer_mlp,
+        recipe=Recipe(steps=1000, batch_size=32, learning_rate=1e-3),
+        description=f"30 measurements, two classes; {len(train)} to learn from, {len(test)} for "
+        "the test",
+        source="shipped by the package scikit-learn",
+        classes=classes,
+    )
+
+
+def _split(name: str, loader: str) -> tuple[TensorDataset, TensorDataset, tuple[str, ...]]:
+    module = require_package("sklearn.datasets", distribution="scikit-learn", data_set=name)
+    table = getattr(module, loader)()
+    x, y = tensor(table.data), tensor(table.target).long()
+    kept, held_out = stratified_split(y, _TEST_SHARE, _SPLIT_SEED)
+    x_train, x_test = standardise(x[kept], x[held_out])
+    names = tuple(str(n) for n in table.target_names)
+    return TensorDataset(x_train, y[kept]), TensorDataset(x_test, y[held_out]), names
