@@ -309,7 +309,7 @@ def _check_sources(node: Node, specs: Mapping[str, TensorSpec], later: set[str])
 
 def _infer(node: Node, specs: Mapping[str, TensorSpec]) -> tuple[Node, TensorSpec]:
     where = f"Node {node.name!r} ({node.op})"
-    op = VOCABULARY.get(node.op) if isinstance(node.op, str) else None
+    op = VOCABULARY.get(str(node.op))
     if op is None:
         raise BlueprintError(
             f"Node {node.name!r} has the unknown op {node.op!r}. "

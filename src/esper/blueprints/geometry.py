@@ -1,0 +1,199 @@
+"""Geometry: what a layer reads and returns, traced from one example batch.
+
+A geometry decides which kernels fit a layer. `trace` finds it by running the model;
+`static_geometry` guesses it from the layer alone where there is no example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+from torch import nn
+
+from esper.blueprints.example import Example
+from esper.blueprints.host_types import HOST_TYPES
+from esper.blueprints.provenance import as_channels
+from esper.blueprints.provenance import source_of
+from esper.blueprints.tensor_spec import Shape
+from esper.blueprints.tracing import Observation
+from esper.blueprints.tracing import observe
+from esper.contracts.enums import Layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """What a layer reads and returns. Shapes are per sample and never hold the batch axis."""
+
+    host: str
+    """Name of the layer's type: "linear", "conv1d", …; see `host_types.py`."""
+    layout: Layout
+    """What the axes of the input mean."""
+    input_shape: Shape
+    """Shape read; None where the size varies (a sequence's length)."""
+    output_shape: Shape
+    """Shape returned, likewise."""
+    source_shape: tuple[int, ...] | None = None
+    """What a flat input was before it was flattened: (C, L) or (C, H, W)."""
+    source_permutation: tuple[int, ...] | None = None
+    """`flat == source.permute(source_permutation).flatten()`."""
+    batch_axis: int = 0
+    """Which axis of the layer's input is the batch; 1 for sequence-first models."""
+    causal: bool = False
+    """Whether outputs must not depend on later positions."""
+    vocabulary: int | None = None
+    """Number of ids, for the layout IDS."""
+    host_attributes: Mapping[str, Any] = field(default_factory=dict)
+    """The host's constructor arguments: the control is built from these."""
+    example_shape: tuple[int, ...] | None = None
+    """Shape read in the example, every axis known; costs refer to it."""
+
+    @property
+    def features(self) -> int | None:
+        """Size of the axis that the layer maps: the last one, or the channels."""
+        if self.layout is Layout.IDS:
+            return None
+        axis = 0 if self.layout in (Layout.CHANNELS_1D, Layout.CHANNELS_2D) else -1
+        return self.input_shape[axis]
+
+    @property
+    def cost_shape(self) -> tuple[int, ...]:
+        """The shape at which kernels are priced: the example's, else open axes count as 1."""
+        if self.example_shape is not None:
+            return self.example_shape
+        return tuple(size or 1 for size in self.input_shape)
+
+
+def trace(
+    model: nn.Module,
+    example_input: Any,
+    layers: Mapping[str, nn.Module],
+    *,
+    batch_axis: int | None = None,
+) -> dict[str, Geometry]:
+    """Return the geometry of each layer, found by running the model on an example.
+
+    The model is run a few times in evaluation mode without gradients; its parameters, buffers,
+    training flags and the random state are as before afterwards.
+
+    Args:
+        model: The model, on its device.
+        example_input: What `forward` takes: a tensor, a tuple of arguments or a mapping of keyword
+            arguments; on the model's device, with a batch axis. Two samples are enough.
+        layers: Submodules to look at, by name.
+        batch_axis: Which axis of the inputs is the batch; None finds it out.
+
+    Returns:
+        Geometries by name. A layer that was not called, or whose input does not grow with the
+        batch, or whose type is unknown, is left out.
+
+    Raises:
+        GeometryError: The model fails on the example, or there is no tensor in it.
+    """
+    described = {
+        name: layer
+        for name, layer in layers.items()
+        if any(kind in HOST_TYPES for kind in type(layer).__mro__)
+    }
+    seen = observe(model, Example.of(example_input), described, batch_axis)
+    found = {name: _geometry(described[name], observation) for name, observation in seen.items()}
+    return {name: geometry for name, geometry in found.items() if geometry is not None}
+
+
+def _geometry(layer: nn.Module, seen: Observation) -> Geometry | None:
+    host_type = HOST_TYPES.lookup_type(type(layer))
+    attributes = dict(host_type.attributes(layer))
+    layout = _layout(host_type.host, layer, seen)
+    if layout is None:
+        return None
+    if "self_attention" in attributes:
+        attributes["self_attention"] = attributes["self_attention"] and seen.self_attention
+    source = source_of(seen.origin) if layout is Layout.FLAT and seen.origin is not None else None
+    source = as_channels(source) if source is not None else None
+    return Geometry(
+        host=host_type.host,
+        layout=layout,
+        input_shape=seen.read,
+        output_shape=seen.returned,
+        source_shape=source.shape if source else None,
+        source_permutation=source.permutation if source else None,
+        batch_axis=seen.batch_axis,
+        causal=seen.causal,
+        vocabulary=attributes.get("num_embeddings") if layout is Layout.IDS else None,
+        host_attributes=attributes,
+        example_shape=seen.example_read,
+    )
+
+
+CHANNELS = {1: Layout.FLAT, 2: Layout.CHANNELS_1D, 3: Layout.CHANNELS_2D}
+
+
+def _layout(host: str, layer: nn.Module, seen: Observation) -> Layout | None:
+    """Return what the axes mean, from the host's type and the number of axes per sample."""
+    rank = len(seen.read)
+    if seen.integers:
+        return Layout.IDS
+    if host in ("conv1d", "conv2d", "group_norm", "batch_norm1d", "batch_norm2d"):
+        return CHANNELS.get(rank)
+    if len(getattr(layer, "normalized_shape", (0,))) > 1:
+        return CHANNELS.get(rank)
+    if rank == 0:
+        return None
+    return Layout.FLAT if rank == 1 else Layout.TOKENS
+
+
+def static_geometry(module: nn.Module) -> Geometry | None:
+    """Return what a layer's own attributes say about its geometry, without an example.
+
+    Linear layers and norms are taken to read (B, F): which they may not. None for types that
+    are unknown or whose attributes do not tell the number of axes.
+    """
+    if not any(kind in HOST_TYPES for kind in type(module).__mro__):
+        return None
+    host_type = HOST_TYPES.lookup_type(type(module))
+    attributes = dict(host_type.attributes(module))
+    shapes = _static_shapes(host_type.host, attributes)
+    if shapes is None:
+        return None
+    layout, read, returned = shapes
+    sequence_first = layout is Layout.TOKENS and attributes.get("batch_first") is False
+    return Geometry(
+        host=host_type.host,
+        layout=layout,
+        input_shape=read,
+        output_shape=returned,
+        batch_axis=1 if sequence_first else 0,
+        vocabulary=attributes.get("num_embeddings"),
+        host_attributes=attributes,
+    )
+
+
+def _static_shapes(host: str, attributes: Mapping[str, Any]) -> tuple[Layout, Shape, Shape] | None:
+    get = attributes.get
+    match host:
+        case "linear":
+            return Layout.FLAT, (get("in_features"),), (get("out_features"),)
+        case "conv1d":
+            return Layout.CHANNELS_1D, (get("in_channels"), None), (get("out_channels"), None)
+        case "conv2d":
+            read, returned = (get("in_channels"), None, None), (get("out_channels"), None, None)
+            return Layout.CHANNELS_2D, read, returned
+        case "multihead_attention":
+            return Layout.TOKENS, (None, get("embed_dim")), (None, get("embed_dim"))
+        case "layer_norm" | "rms_norm" if len(attributes["normalized_shape"]) == 1:
+            shape = tuple(attributes["normalized_shape"])
+            return Layout.FLAT, shape, shape
+        case "batch_norm1d":
+            return Layout.FLAT, (get("num_features"),), (get("num_features"),)
+        case "batch_norm2d":
+            shape = (get("num_features"), None, None)
+            return Layout.CHANNELS_2D, shape, shape
+        case "embedding":
+            return Layout.IDS, (None,), (None, get("embedding_dim"))
+        case "lstm" | "gru":
+            width = get("proj_size") or attributes["hidden_size"]
+            returned = (None, width * (1 + attributes["bidirectional"]))
+            return Layout.TOKENS, (None, get("input_size")), returned
+    return None
