@@ -60,8 +60,9 @@ class KernelFailure:
 
 @dataclass(slots=True)
 class ExecutionStats:
-    """Running counts of one seed, or the sum over several. Calls of compiled graphs are counted
-    only when they fail: counting each would cost every call.
+    """Running counts of one seed, or the sum over several.
+
+    Calls of compiled graphs are counted only when they fail: counting each would cost every call.
     """
 
     calls: int = 0

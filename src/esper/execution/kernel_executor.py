@@ -116,6 +116,8 @@ class KernelExecutor:
 
         Args:
             seed: its `index` says which slot's books are kept.
+            kernel: takes one tensor, gives one tensor.
+            x: (B, …), the kernel's input.
             expected: shape that the result must have, batch included; None is any size.
             fallback: used only where the device selects (`selects` says when): the value that
                 a bypassed call is to have, of the expected shape. For a replacing kernel this
@@ -210,7 +212,7 @@ class KernelExecutor:
         check = every == 1 or (every > 0 and stats.calls % every == 0)
         on_cpu = x.device.type == "cpu"
         saved = _buffer_copies(kernel) if check and on_cpu and kernel.training else None
-        version = -1 if x.is_inference() else x._version
+        version = -1 if x.is_inference() else x._version  # noqa: SLF001  # documented by torch's own notes
         call: GatedCall | None = None
         started = self._clock()
         try:
@@ -221,7 +223,7 @@ class KernelExecutor:
                 output = kernel(x)
         except _NOT_THE_KERNELS_FAULT:
             raise
-        except Exception as error:  # the boundary: the kernel is not our code
+        except Exception as error:  # noqa: BLE001  # the boundary: the kernel is not our code
             _restore(saved)
             self._refuse_mutation(index, x, version)
             self._strike(index, FailureKind.RAISED, f"{type(error).__name__}: {error}", 1)
@@ -286,7 +288,7 @@ class KernelExecutor:
         return _as_dtype(chosen, x, dtype)
 
     def _refuse_mutation(self, index: int, x: Tensor, version: int) -> None:
-        if version >= 0 and x._version != version:
+        if version >= 0 and x._version != version:  # noqa: SLF001  # as above
             raise KernelExecutionError(
                 f"the kernel of seed {index} changed its input in place, so the host's input is "
                 f"lost; use out-of-place operations (for example nn.ReLU(inplace=False))"
@@ -341,7 +343,7 @@ class KernelExecutor:
 
 def _in_backward() -> bool:
     """Whether autograd is running a backward pass on this thread (no public name for it)."""
-    return torch._C._current_graph_task_id() != -1
+    return torch._C._current_graph_task_id() != -1  # noqa: SLF001  # as said above
 
 
 def _is_finite(output: Tensor) -> bool:

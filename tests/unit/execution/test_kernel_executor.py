@@ -203,7 +203,8 @@ def test_compiled_without_break_selects_counts_and_keeps_gradients_clean() -> No
     eager_loss.backward()
     assert torch.allclose(loss, eager_loss)
     for got, want in zip(host.parameters(), eager.parameters(), strict=True):
-        assert got.grad is not None and want.grad is not None
+        assert got.grad is not None
+        assert want.grad is not None
         assert torch.allclose(got.grad, want.grad, atol=1e-6)
 
     host.zero_grad(set_to_none=True)
@@ -298,7 +299,8 @@ def test_autocast_result_is_cast_to_the_stated_dtype() -> None:
         out = KernelExecutor(1).run(
             Slot(), nn.Linear(4, 4), torch.randn(2, 4), (2, 4), dtype=torch.float32
         )
-    assert out is not None and out.dtype == torch.float32
+    assert out is not None
+    assert out.dtype == torch.float32
 
 
 def test_check_frequency_is_counted_never_silent() -> None:
