@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import inspect
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from esper.contracts import events
+from esper.contracts.events import AnyEvent
+from esper.contracts.events import CheckpointSaved
+from esper.contracts.events import Event
+from esper.contracts.events import parse_event
+
+KINDS = [
+    member
+    for _, member in inspect.getmembers(events, inspect.isclass)
+    if issubclass(member, Event) and "kind" in member.model_fields
+]
+
+
+def test_every_event_can_be_parsed() -> None:
+    union, _ = get_args(AnyEvent)
+    assert set(get_args(union)) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_an_event_names_its_class_and_carries_step_and_version(kind: type[Event]) -> None:
+    assert kind.model_fields["kind"].default == kind.__name__
+    assert kind.model_fields["version"].default == 1
+    assert kind.model_fields["step"].is_required()
+
+
+def test_an_event_read_back_is_the_same() -> None:
+    saved = CheckpointSaved(step=3, path="runs/one/checkpoint.pt")
+    assert parse_event(saved.model_dump(mode="json")) == saved
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"kind": "Unheard", "step": 1},
+        {"step": 1},
+        {"kind": "CheckpointSaved", "step": -1, "path": "x"},
+        {"kind": "CheckpointSaved", "step": 1, "path": "x", "more": 1},
+        {"kind": "CheckpointSaved", "step": 1, "path": "x", "version": 2},
+        "CheckpointSaved",
+    ],
+)
+def test_what_is_not_an_event_is_refused(data: object) -> None:
+    with pytest.raises(ValidationError):
+        parse_event(data)
