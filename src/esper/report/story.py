@@ -1,0 +1,223 @@
+"""The sentences that a person would want: what was added, where, why, and what it bought.
+
+Everything here is derived from the record, says how sure it is, and says so when nothing grew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from esper.contracts.enums import KernelMode
+from esper.contracts.growth import CandidateStanding
+from esper.contracts.growth import Evidence
+from esper.contracts.growth import GrowthDecision
+from esper.report import findings
+from esper.report import wording
+from esper.report.findings import Graft
+from esper.report.run_folder import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A headline and the sentences that carry it."""
+
+    grown: bool
+    headline: str
+    sentences: tuple[str, ...]
+
+
+def tell(run: RunRecord) -> Story:
+    """Put a run into words."""
+    kept = [graft for graft in findings.grafts(run.growth) if graft.stayed]
+    headline = _grown_headline(run, kept) if kept else _static_headline(run)
+    reasons = [_why(run, graft) for graft in kept] if kept else _why_not(run)
+    sentences = [*reasons, *_test_sentence(run), *_cost_sentence(run), _caveat(run)]
+    return Story(grown=bool(kept), headline=headline, sentences=tuple(sentences))
+
+
+def kernel_phrase(candidate: CandidateStanding) -> str:
+    """A candidate in words: what it is and how it stands to its host."""
+    verb = "in place of" if candidate.mode is KernelMode.REPLACING else "beside"
+    return f"{findings.blueprint(candidate)} {verb} {place(candidate.layer_name)}"
+
+
+def place(slot: str) -> str:
+    """A layer's name in a sentence; the root module has an empty one."""
+    return f"layer “{slot}”" if slot else "the model itself"
+
+
+def interval(evidence: Evidence) -> str:
+    """The interval of a gain, with its confidence."""
+    low, high = (wording.signed_percent(value) for value in (evidence.ci_low, evidence.ci_high))
+    return f"{_confidence(evidence)} interval {low} to {high}"
+
+
+def _confidence(evidence: Evidence) -> str:
+    return wording.percent(evidence.confidence, 0)
+
+
+def _unsigned_interval(evidence: Evidence) -> str:
+    low, high = (wording.percent(value) for value in (evidence.ci_low, evidence.ci_high))
+    return f"{_confidence(evidence)} interval {low} to {high}"
+
+
+def _grown_headline(run: RunRecord, kept: list[Graft]) -> str:
+    first = kept[0]
+    host = host_name(run, first.candidate.layer_name)
+    if len(kept) > 1:
+        layers = ", ".join(dict.fromkeys(place(graft.candidate.layer_name) for graft in kept))
+        return f"{len(kept)} kernels were added, at {layers}{_bought(run, kept)}."
+    if first.candidate.mode is KernelMode.REPLACING:
+        what = f"{_article(findings.blueprint(first.candidate))} kernel took over {place(first.candidate.layer_name)}"
+    else:
+        what = f"{_article(findings.blueprint(first.candidate))} kernel now works beside"
+        what = f"{what} {place(first.candidate.layer_name)}"
+    return f"{what}{host}{_bought(run, kept)}."
+
+
+def host_name(run: RunRecord, slot: str) -> str:
+    """The layer that stood at `slot` before the run, in parentheses, or nothing."""
+    for layer in run.growth.before:
+        if layer.name == slot:
+            return f" ({layer.kind} {layer.detail})".replace(" )", ")")
+    return ""
+
+
+def _bought(run: RunRecord, kept: list[Graft]) -> str:
+    before, after = growth_metrics(run, kept)
+    if before is not None and after is not None:
+        verb = "rose" if after > before else "fell" if after < before else "stayed"
+        span = f"from {wording.score(before, run.metric)} to {wording.score(after, run.metric)}"
+        return f"; {run.metric} on held-out data {verb} {span}"
+    evidence = kept[0].verdict.evidence
+    if evidence is None:
+        return ""
+    fall = wording.percent(evidence.gain)
+    return f"; held-out loss fell by {fall} ({_unsigned_interval(evidence)})"
+
+
+def growth_metrics(run: RunRecord, kept: list[Graft]) -> tuple[float | None, float | None]:
+    """The growth metric of the host just before the first graft, and at the end of the run."""
+    points = [p for p in run.growth.curve if p.growth_metric is not None]
+    if not points:
+        return None, None
+    if not kept:
+        return points[0].growth_metric, points[-1].growth_metric
+    before = findings.curve_value_before(run.growth, kept[0].chosen.step)
+    return (before.growth_metric if before else None), points[-1].growth_metric
+
+
+def _why(run: RunRecord, graft: Graft) -> str:
+    decision, name = graft.verdict, findings.blueprint(graft.candidate)
+    evidence, control = decision.evidence, graft.chosen.against_control
+    joined = f"{_sentence(name)} came in at step {wording.count(graft.chosen.step)}"
+    if evidence is None:
+        return f"{joined}: {_clause(decision.reason)}."
+    text = (
+        f"{joined} because, on the {wording.count(evidence.samples)} samples of the growth split, "
+        f"it takes away {wording.percent(evidence.gain)} of the loss that the model has without it "
+        f"({_unsigned_interval(evidence)}); the rent for its size is "
+        f"{wording.percent(decision.rent)}."
+    )
+    if control is None:
+        return text
+    return (
+        f"{text} More training alone does not explain it: of the loss that a fresh copy of the "
+        f"same layer has after the same race, it takes away {wording.percent(control.gain)} "
+        f"({_unsigned_interval(control)})."
+    )
+
+
+def _static_headline(run: RunRecord) -> str:
+    undone = [graft for graft in findings.grafts(run.growth) if not graft.stayed]
+    if undone:
+        tried = " and ".join(kernel_phrase(graft.candidate) for graft in undone)
+        return f"Nothing stayed: {tried} was tried in the model and taken out again."
+    if run.growth.races:
+        return "Nothing was added: no candidate was worth its cost, so the model stays as it was."
+    return "Nothing was added: the run never saw a reason to look for more capacity."
+
+
+def _why_not(run: RunRecord) -> list[str]:
+    report = run.growth
+    undone = [graft for graft in findings.grafts(report) if not graft.stayed]
+    lines = [
+        f"{_sentence(kernel_phrase(graft.candidate))} came in at step "
+        f"{wording.count(graft.chosen.step)} and went out at step "
+        f"{wording.count(graft.closed.step)}: {_clause(graft.closed.reason)}."
+        for graft in undone
+        if graft.closed is not None
+    ]
+    best = findings.best_declined(report)
+    if best is not None:
+        lines.append(_closest(run, best))
+    if not lines:
+        lines = [_sentence(_clause(d.reason)) + "." for d in report.decisions[-1:] if d.reason]
+    if report.races and not undone:
+        lines.append("The model trained exactly as it would have without the search.")
+    return lines
+
+
+def _closest(run: RunRecord, decision: GrowthDecision) -> str:
+    assert decision.evidence is not None  # best_declined only returns decisions that have it
+    races = len(run.growth.races)
+    tried = f"{findings.entrants(run.growth)} candidates in {races} race{'s' * (races != 1)}"
+    if decision.candidate is None:
+        return f"Of {tried}, none came close: {_clause(decision.reason)}."
+    return (
+        f"Of {tried}, {kernel_phrase(decision.candidate)} came closest: held-out loss changed by "
+        f"{wording.signed_percent(-decision.evidence.gain)} (gain {interval(decision.evidence)}), "
+        f"with a rent of {wording.percent(decision.rent)} to pay. "
+        f"{_sentence(_clause(decision.reason))}."
+    )
+
+
+def _test_sentence(run: RunRecord) -> list[str]:
+    value = run.result.get("test_metric")
+    if value is None:
+        return []
+    static = run.result.get("host_test_metric")
+    beside = "" if static is None else f" (the static host: {wording.score(static, run.metric)})"
+    text = (
+        f"On the test set, which no decision saw and which was measured once, {run.metric} is "
+        f"{wording.score(float(value), run.metric)}{beside}."
+    )
+    return [text]
+
+
+def _cost_sentence(run: RunRecord) -> list[str]:
+    cost, report = run.growth.cost, run.growth
+    if not cost.static:
+        return []
+    change = report.parameters_after - report.parameters_before
+    size = (
+        "the same number of parameters"
+        if change == 0
+        else (f"{wording.count(abs(change))} {'more' if change > 0 else 'fewer'} parameters")
+    )
+    text = (
+        f"It cost {wording.multiple(cost.multiple)} the training compute of the static host, "
+        f"search included, and leaves a model with {size}."
+    )
+    return [text]
+
+
+def _caveat(run: RunRecord) -> str:
+    seed = run.result.get("seed")
+    which = "" if seed is None else f" (seed {seed})"
+    return (
+        f"This is one run{which}: intervals cover the choice of held-out samples, "
+        "not the luck of the seed."
+    )
+
+
+def _article(name: str) -> str:
+    return f"{'An' if name[:1].lower() in 'aeiou' else 'A'} {name}"
+
+
+def _clause(text: str) -> str:
+    return text.strip().rstrip(".")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

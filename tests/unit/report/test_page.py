@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from esper.contracts.growth import GrowthReport
+from esper.report import wording
+from esper.report.write import write_report
+from samples.run_folders import grown_report
+from samples.run_folders import static_report
+from samples.run_folders import write_run
+
+
+class Outline(HTMLParser):
+    """The text of a page, and what it would fetch or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+        self.fetched: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.fetched += [
+            value
+            for name, value in attrs
+            if name in ("src", "href", "xlink:href") and value and not value.startswith("#")
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page_of(folder: Path, report: GrowthReport) -> Outline:
+    written = write_report(write_run(folder, report))
+    outline = Outline()
+    outline.feed(written.page.read_text(encoding="utf-8"))
+    return outline
+
+
+@pytest.mark.parametrize("report", [grown_report(), static_report()], ids=["grown", "static"])
+def test_the_page_needs_nothing_from_outside_and_runs_nothing(
+    tmp_path: Path, report: GrowthReport
+) -> None:
+    page = page_of(tmp_path, report)
+    assert page.fetched == []
+    assert not page.tags & {"script", "iframe", "link", "object", "embed"}
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+
+
+@pytest.mark.parametrize("report", [grown_report(), static_report()], ids=["grown", "static"])
+def test_every_number_of_the_record_is_on_the_page_as_it_stands(
+    tmp_path: Path, report: GrowthReport
+) -> None:
+    text = page_of(tmp_path, report).text
+    for decision in report.decisions:
+        assert decision.evidence is not None
+        for value in (
+            decision.evidence.gain,
+            decision.evidence.ci_low,
+            decision.evidence.ci_high,
+        ):
+            assert wording.signed_percent(value) in text
+        assert wording.percent(decision.rent) in text
+        assert f"step {decision.step:,}" in text
+        assert decision.reason in text
+    for value in (report.cost.host, report.cost.shadow, report.cost.evaluation, report.cost.static):
+        assert wording.compact(value) in text
+    assert wording.multiple(report.cost.multiple) in text
+    assert wording.compact(report.parameters_after) in text
+    for race in report.races:
+        for rung in race.rungs:
+            for standing in rung.standings:
+                if standing.net_gain is not None:
+                    assert wording.signed_percent(standing.net_gain) in text
+
+
+def test_the_sentence_comes_before_any_picture(tmp_path: Path) -> None:
+    page_of(tmp_path, grown_report())
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 0 < html.index("<h1>") < html.index("<svg")
+
+
+def test_light_dark_and_paper_are_provided_for(tmp_path: Path) -> None:
+    page_of(tmp_path, grown_report())
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+    assert "/*light*/" not in html
+
+
+def test_text_from_the_run_cannot_become_markup(tmp_path: Path) -> None:
+    report = grown_report()
+    hostile = report.decisions[0].model_copy(update={"reason": "<script>alert(1)</script>"})
+    report = report.model_copy(update={"decisions": (hostile, *report.decisions[1:])})
+    page = page_of(tmp_path, report)
+    assert "script" not in page.tags
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_an_event_of_another_version_does_not_cost_the_report(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, grown_report())
+    with (folder / "run.jsonl").open("a", encoding="utf-8") as log:
+        log.write('{"type": "event", "kind": "SeedSang", "step": 7}\n')
+    write_report(folder)
+    assert "SeedSang" in (folder / "report.html").read_text(encoding="utf-8")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import pytest
+
+from esper.report.palette import DARK
+from esper.report.palette import LIGHT
+from esper.report.palette import PLACEHOLDERS
+from esper.report.palette import ROLES
+from esper.report.palette import Palette
+from esper.report.palette import css_variables
+from esper.report.palette import themed
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("role", ["ink", "muted", "growth", "control", "warning"])
+def test_text_colours_are_readable_on_paper(palette: Palette, role: str) -> None:
+    assert contrast(getattr(palette, role), palette.paper) >= 4.0
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_on_what_was_added_is_readable(palette: Palette) -> None:
+    assert contrast(palette.ink, palette.grown_soft) >= 7.0
+    assert contrast(palette.muted, palette.grown_soft) >= 4.0
+
+
+def test_every_placeholder_becomes_a_variable_that_the_style_defines() -> None:
+    variables = themed(" ".join(astuple(PLACEHOLDERS))).split()
+    assert len(set(variables)) == len(ROLES)
+    for palette in (LIGHT, DARK):
+        defined = css_variables(palette)
+        for variable in variables:
+            assert f"{variable[4:-1]}: #" in defined

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from esper.contracts.growth import GrowthReport
+from esper.report import story
+from esper.report.run_folder import read_run
+from samples.run_folders import grown_report
+from samples.run_folders import static_report
+from samples.run_folders import write_run
+
+
+def told(folder: Path, report: GrowthReport) -> story.Story:
+    return story.tell(read_run(write_run(folder, report)))
+
+
+def test_the_headline_says_what_was_added_where_and_what_it_bought(tmp_path: Path) -> None:
+    tale = told(tmp_path, grown_report())
+    assert tale.grown
+    for part in ("conv1d_stack/m", "took over layer “0”", "Linear 40 → 100", "rose from"):
+        assert part in tale.headline
+
+
+def test_the_reason_gives_the_gain_its_interval_and_the_control(tmp_path: Path) -> None:
+    text = " ".join(told(tmp_path, grown_report()).sentences)
+    for part in ("73.5\u202f%", "71.0\u202f% to 76.0\u202f%", "fresh copy", "70.0\u202f%"):
+        assert part in text
+
+
+def test_a_run_in_which_nothing_grew_says_so_and_why(tmp_path: Path) -> None:
+    tale = told(tmp_path, static_report())
+    assert not tale.grown
+    assert tale.headline.startswith("Nothing was added")
+    text = " ".join(tale.sentences)
+    assert "swiglu/m" in text
+    assert "rent of 2.0\u202f%" in text
+
+
+def test_a_graft_that_was_taken_out_is_not_hidden(tmp_path: Path) -> None:
+    report = grown_report()
+    culled = report.decisions[1].model_copy(update={"verdict": "cull", "reason": "it got worse"})
+    report = report.model_copy(update={"decisions": (report.decisions[0], culled)})
+    tale = told(tmp_path, report)
+    assert not tale.grown
+    assert "taken out again" in tale.headline
+    assert "it got worse" in " ".join(tale.sentences)
+    assert "exactly as it would have" not in " ".join(tale.sentences)
+
+
+def test_a_run_without_any_race_says_that_it_saw_no_reason(tmp_path: Path) -> None:
+    report = static_report().model_copy(update={"races": (), "decisions": ()})
+    assert "never saw a reason" in told(tmp_path, report).headline
+
+
+def test_a_single_run_never_claims_more_than_a_single_run(tmp_path: Path) -> None:
+    for name, report in (("a", grown_report()), ("b", static_report())):
+        assert "one run (seed 0)" in told(tmp_path / name, report).sentences[-1]

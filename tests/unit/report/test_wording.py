@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from esper.report import wording
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0, "0"),
+        (950, "950"),
+        (9_999, "9,999"),
+        (12_345, "12.3\u202fk"),
+        (4_560_000, "4.56\u202fM"),
+        (74e9, "74.0\u202fG"),
+        (1.2e12, "1.20\u202fT"),
+        (-20_300, "−20.3\u202fk"),
+    ],
+)
+def test_magnitudes_are_written_in_three_figures(value: float, written: str) -> None:
+    assert wording.compact(value) == written
+
+
+def test_changes_carry_their_sign_and_zero_has_none() -> None:
+    assert wording.signed_percent(0.035) == "+3.5\u202f%"
+    assert wording.signed_percent(-0.004) == "−0.4\u202f%"
+    assert wording.signed_percent(0.0) == "0.0\u202f%"
+
+
+def test_a_metric_that_nobody_measured_is_not_a_number() -> None:
+    assert wording.score(None, "accuracy") == wording.MISSING
+
+
+def test_accuracy_is_a_percentage_and_an_error_is_not() -> None:
+    assert wording.score(0.915, "accuracy") == "91.5\u202f%"
+    assert wording.score(0.915, "mean squared error") == "0.915"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(3.25, "3.2 s"), (71.4, "1 min 11 s"), (3_600.0, "1 h 0 min"), (119.9, "2 min 0 s")],
+)
+def test_durations_are_written_in_their_two_largest_units(seconds: float, written: str) -> None:
+    assert wording.duration(seconds) == written
