@@ -36,7 +36,7 @@ class CandidateStanding(Contract):
     """How one candidate of a race stands. Losses are per sample, on the growth split."""
 
     candidate: str
-    """Unique label within the race."""
+    """`family/size`; with layer and mode it is unique within the race."""
     layer_name: str
     """Qualified name of the layer it competes for."""
     family: str
@@ -72,7 +72,7 @@ class RungRecord(Contract):
 
     step: int
     """Host step at the mark."""
-    host_loss: float
+    host_loss: float | None
     host_metric: float | None
     standings: tuple[CandidateStanding, ...]
 
@@ -107,9 +107,10 @@ class CurvePoint(Contract):
     """One observation of the run's own curve."""
 
     step: int
-    train_loss: float
+    train_loss: float | None
+    """Mean since the observation before; ``None`` at the start."""
     growth_loss: float | None
-    """Calibrated."""
+    """Calibrated; ``None`` where it was not finite."""
     growth_metric: float | None
 
 

@@ -114,6 +114,8 @@ class GrowthObservation(Contract):
     """`growth_loss - train_loss`."""
     improvement: float | None = None
     """Relative fall of the growth loss over the last window; below 0 it rose."""
+    headroom: NonNegative | None = None
+    """Growth loss as a share of the growth loss at the start; None where either is not finite."""
     plateau: bool | None = None
     """Whether the growth loss has stopped falling; None before there is enough history."""
     signals: tuple[HealthSignal, ...] = ()

@@ -1,0 +1,131 @@
+"""What a user may say about growth. The defaults serve every data set alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import fields
+
+from esper.contracts.enums import AdaptationStrategyName
+from esper.contracts.errors import ConfigError
+from esper.orchestration.schedule import AlphaSchedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowthLimits:
+    """Upper limits on the grown model. ``None`` is no limit."""
+
+    max_parameters: int | None = None
+    """Parameters of the grown model."""
+    max_flops: float | None = None
+    """Forward FLOPs per sample of the grown model."""
+    max_compute: float | None = 5.0
+    """Training FLOPs of the whole run, races and evaluation included, as a multiple of the static
+    model's. A graft that would overrun it does not enter a race."""
+    compute_floor: float = 100_000.0
+    """Training FLOPs per sample below which a model counts as this large against ``max_compute``:
+    at that size time goes into dispatch, not arithmetic."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_parameters", "max_flops", "max_compute"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                message = f"limits.{name} is {value!r}; give a number above 0, or None for no limit"
+                raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowthConfig:
+    """The growth cycle's settings. Spans are shares of ``total_steps`` unless they say steps."""
+
+    strategy: AdaptationStrategyName = AdaptationStrategyName.REPLACE
+    """Which blueprints compete and how a winner comes in (see ``strategies.py``)."""
+    limits: GrowthLimits = field(default_factory=GrowthLimits)
+    """Limits on size and compute."""
+    families: tuple[str, ...] | None = None
+    """Only these blueprint families may compete; ``None`` admits the whole library."""
+    max_grafts: int = 2
+    """Kernels that may be grafted in one run."""
+
+    first_check: float = 0.10
+    """No race before this point."""
+    last_start: float = 0.50
+    """No race after this point: a late kernel has no time to pay."""
+    check_every: float = 0.05
+    """Span between looks at the growth split while nothing else happens."""
+    observe_every: int = 100
+    """Steps between health samples."""
+    min_headroom: float = 0.05
+    """No race while the growth loss is below this share of the loss at the start."""
+    plateau: float = 0.10
+    """The curve is flat when the growth loss fell by less than this share since the last look."""
+    gap: float = 0.25
+    """The model memorises when the train loss is below the growth loss by this share of it."""
+
+    race_compute: float = 0.25
+    """Training FLOPs that all races together may use, as a multiple of the static model's. A
+    race's own share of it shrinks with the headroom that is left."""
+    rung: float = 0.05
+    """Longest span between two marks of a race."""
+    rungs: int = 3
+    """Marks of a race; the last one decides."""
+    keep: float = 1 / 3
+    """Share of the entrants that survives a mark."""
+    shadow_batch: float = 0.32
+    """Share of each training batch that the shadow trains on (at least 16 samples)."""
+    max_entrants: int = 24
+    """Entrants of a race after screening, controls included."""
+    kernel_lr: float | None = None
+    """Peak learning rate of kernels; ``None`` takes the optimizer's for the Adam family and 1e-3
+    for others."""
+    shadow_warmup: int = 20
+    """Steps of learning-rate warm-up in the shadow."""
+
+    confidence: float = 0.95
+    """Two-sided confidence of the evidence's interval."""
+    min_gain: float = 0.02
+    """Relative gain, after rent, that the lower end of the interval must exceed."""
+    rent_flops: float = 0.005
+    """Relative gain that each doubling of the model's forward FLOPs must pay for."""
+    rent_parameters: float = 0.002
+    """Relative gain that each doubling of the model's parameters must pay for."""
+    growth_samples: int = 2000
+    """Growth-split samples kept in memory, at most."""
+    calibrate: bool | None = None
+    """Fit one temperature before comparing losses; ``None``: when targets are class indices."""
+
+    alpha_schedule: AlphaSchedule = AlphaSchedule.LINEAR
+    """Shape of the rise of alpha."""
+    ramp: float = 0.02
+    """Span of the rise of alpha."""
+    settle: float = 0.03
+    """Span at the target alpha before the graft is judged again."""
+    graft_warmup: int = 50
+    """Steps of learning-rate warm-up of the grafted parameters."""
+    cooldown: float = 0.10
+    """Span without a race after a graft, a decline or a cull."""
+    spike: float = 4.0
+    """During a graft, a train loss above this multiple of its level before rolls the graft back."""
+
+    def __post_init__(self) -> None:
+        shares = ("first_check", "last_start", "check_every", "rung", "ramp", "settle", "cooldown")
+        for name in shares:
+            self._require(name, 0 <= getattr(self, name) <= 1, "a share of the run in [0, 1]")
+        for name in ("keep", "shadow_batch"):
+            self._require(name, 0 < getattr(self, name) <= 1, "a share in (0, 1]")
+        for name in ("observe_every", "rungs"):
+            self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
+        self._require("max_grafts", self.max_grafts >= 0, "0 or more")
+        self._require("max_entrants", self.max_entrants >= 2, "at least 2: one and its control")
+        self._require("confidence", 0 < self.confidence < 1, "a number in (0, 1)")
+        self._require("spike", self.spike > 1, "a multiple above 1")
+
+    def _require(self, name: str, ok: bool, expected: str) -> None:
+        if not ok:
+            message = f"growth.{name} is {getattr(self, name)!r}; expected {expected}"
+            raise ConfigError(message)
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """Names of all settings."""
+        return tuple(f.name for f in fields(cls))

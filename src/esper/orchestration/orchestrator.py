@@ -1,0 +1,307 @@
+"""The orchestrator: runs the growth cycle on a model while somebody else's loop trains it.
+
+Start at `SeedOrchestrator.step`. At any time one of three things goes on: nothing (the curve is
+looked at now and then, and the controller asked), a race (`racing.py`), or a graft (`grafting.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from esper.contracts.errors import ConfigError
+from esper.contracts.errors import OptimizerError
+from esper.contracts.events import HealthMeasured
+from esper.contracts.growth import GrowthReport
+from esper.contracts.operational import BudgetState
+from esper.contracts.operational import GrowthObservation
+from esper.contracts.operational import HealthSignal
+from esper.contracts.ports import Controller
+from esper.contracts.ports import TelemetrySink
+from esper.core.morphable_model import MorphableModel
+from esper.execution.health import HealthProbe
+from esper.orchestration.blueprint_registry import BlueprintRegistry
+from esper.orchestration.config import GrowthConfig
+from esper.orchestration.controller import HeuristicController
+from esper.orchestration.counterfactual import GrowthSplit
+from esper.orchestration.counterfactual import LossFn
+from esper.orchestration.counterfactual import MetricFn
+from esper.orchestration.counterfactual import batch_size
+from esper.orchestration.counterfactual import slice_batch
+from esper.orchestration.grafting import Grafting
+from esper.orchestration.journal import Journal
+from esper.orchestration.ledger import PROBE_SAMPLES
+from esper.orchestration.ledger import Ledger
+from esper.orchestration.performance import PerformanceTracker
+from esper.orchestration.racing import Racing
+from esper.orchestration.report import growth_report
+from esper.orchestration.report import layer_records
+from esper.orchestration.run import Run
+from esper.orchestration.shadow import OwnRandomness
+
+_ADAM_LIKE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam)
+_DEFAULT_KERNEL_LR = 1e-3
+
+
+class SeedOrchestrator:
+    """Grows ``model`` in one training run; call :meth:`step` after every optimizer step.
+
+    Args:
+        model: from ``esper.wrap``; with ``example_input`` there, far more blueprints fit.
+        optimizer: the loop's optimizer over ``model.parameters()``; it is kept up to date.
+        loss_fn: ``loss_fn(output, target)`` → mean loss (scalar tensor).
+        growth_data: batches ``(x, y)`` held out from training; all decisions rest on them.
+        total_steps: optimizer steps of the whole run.
+        metric: ``metric(output, target)`` → number, higher is better; reported only.
+        scheduler: the loop's learning-rate scheduler. It goes on driving the parameters that it
+            was made for; the loop goes on calling its ``step``.
+        config: see `GrowthConfig`.
+        controller: decides when to open a race; `HeuristicController` by default.
+        sinks: receive every event.
+        seed: of everything random here. Same seed, same decisions.
+
+    Raises:
+        ConfigError: ``growth_data`` or ``total_steps`` cannot work.
+        OptimizerError: the optimizer does not hold the model's parameters.
+    """
+
+    def __init__(
+        self,
+        model: MorphableModel,
+        optimizer: torch.optim.Optimizer,
+        *,
+        loss_fn: LossFn,
+        growth_data: Iterable[Any],
+        total_steps: int,
+        metric: MetricFn | None = None,
+        scheduler: Any = None,
+        config: GrowthConfig | None = None,
+        controller: Controller | None = None,
+        sinks: Sequence[TelemetrySink] = (),
+        seed: int = 0,
+    ) -> None:
+        self.config = GrowthConfig() if config is None else config
+        _check(model, optimizer, total_steps)
+        model.attach_optimizer(optimizer, scheduler=scheduler)
+        split = GrowthSplit(
+            growth_data,
+            loss_fn,
+            metric=metric,
+            limit=self.config.growth_samples,
+            calibrate=self.config.calibrate,
+        )
+        device = next(model.parameters()).device
+        randomness = OwnRandomness(seed, device)
+        self.run = Run(
+            model=model,
+            optimizer=optimizer,
+            config=self.config,
+            loss_fn=loss_fn,
+            total_steps=total_steps,
+            seed=seed,
+            device=device,
+            split=split,
+            ledger=_open_ledger(model, split, loss_fn, randomness),
+            performance=PerformanceTracker(),
+            blueprints=BlueprintRegistry(self.config.families),
+            journal=Journal(
+                parameters=sum(p.numel() for p in model.parameters()),
+                layers=layer_records(model),
+            ),
+            generator=torch.Generator().manual_seed(seed),
+            randomness=randomness,
+            sinks=tuple(sinks),
+            kernel_lr=_kernel_lr(optimizer, self.config),
+        )
+        self.controller = controller or HeuristicController(self.config)
+        self._racing = Racing(self.run)
+        self._grafting = Grafting(self.run, peak_lr=_peak_lr(optimizer))
+        self._probe = HealthProbe(model)
+        self._signals: tuple[HealthSignal, ...] = ()
+        self._next_look = 0
+        self._look()
+
+    # What a training loop calls ------------------------------------------------------------------
+
+    def step(self, x: Any, y: Any, loss: Tensor) -> None:
+        """Do what is due at this step boundary; mostly nothing.
+
+        Args:
+            x: the batch that the model was just trained on.
+            y: its targets.
+            loss: its loss (scalar tensor; not read at once, so no device is waited for).
+        """
+        run = self.run
+        run.step += 1
+        run.model.apply_pending()
+        run.ledger.charge_step(batch_size(y))
+        run.performance.observe(loss)
+        self._sample_health()
+        if self._grafting.step(loss):
+            return
+        if self._racing.race is not None:
+            outcome = self._racing.step(x, y)
+            if outcome is not None and outcome.winner is not None:
+                self._grafting.start(outcome)
+        elif run.step >= self._next_look:
+            self._look()
+            self._consult()
+
+    def finish(self) -> GrowthReport:
+        """End the run: a race is called off, a graft judged as it stands. Returns the report."""
+        self._racing.race = None
+        self._grafting.conclude()
+        self._probe.disarm()
+        self._look()
+        return self.report()
+
+    def report(self) -> GrowthReport:
+        """The report as of now."""
+        return growth_report(self.run)
+
+    @property
+    def current_step(self) -> int:
+        """Steps so far."""
+        return self.run.step
+
+    @property
+    def is_racing(self) -> bool:
+        """Whether candidates are training in the shadow."""
+        return self._racing.race is not None
+
+    @property
+    def is_grafting(self) -> bool:
+        """Whether a kernel is on its way into the model."""
+        return self._grafting.graft is not None
+
+    # Looking and asking --------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        run = self.run
+        run.performance.look(run.step, run.measure())
+        self._next_look = run.step + run.span(self.config.check_every)
+
+    def _consult(self) -> None:
+        decision = self.controller.decide(self.observe())
+        if decision is not None:
+            self._racing.open(decision)
+
+    def observe(self) -> GrowthObservation:
+        """What the controller sees now."""
+        run, config = self.run, self.config
+        point, fall = run.performance.curve[-1], run.performance.fall()
+        train, growth = point.train_loss, point.growth_loss
+        max_flops = config.limits.max_flops
+        spent = run.ledger.shadow / run.base_flops()
+        return GrowthObservation(
+            step=run.step,
+            total_steps=run.total_steps,
+            train_loss=train,
+            growth_loss=growth,
+            growth_metric=point.growth_metric,
+            gap=None if train is None or growth is None else growth - train,
+            improvement=fall,
+            headroom=run.performance.headroom,
+            plateau=None if fall is None else fall < config.plateau,
+            signals=self._signals,
+            open_slots=tuple(run.open_slots()),
+            races=len(run.journal.races),
+            fossilized=self._grafting.fossilized,
+            last_race_step=run.last_race,
+            budget=BudgetState(
+                parameters=run.parameters(),
+                flops=round(run.ledger.forward_flops),
+                max_parameters=config.limits.max_parameters,
+                max_flops=None if max_flops is None else round(max_flops),
+                compute_left=max(0.0, config.race_compute - spent),
+            ),
+        )
+
+    def _sample_health(self) -> None:
+        run, every = self.run, self.config.observe_every
+        phase = run.step % every
+        if phase == every - 1:
+            self._probe.arm()
+        elif phase == 0 and run.step:
+            self._signals = tuple(self._probe.read(run.optimizer, step=run.step))
+            self._probe.disarm()
+            run.emit(HealthMeasured(step=run.step, signals=self._signals))
+
+    # Saving and resuming -------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a run needs to go on bit for bit, besides model and optimizer."""
+        run = self.run
+        return {
+            "step": run.step,
+            "last_race": run.last_race,
+            "next_look": self._next_look,
+            "signals": [s.model_dump(mode="json") for s in self._signals],
+            "probing": self._probe.armed,
+            "generator": run.generator.get_state(),
+            "randomness": run.randomness.state_dict(),
+            "ledger": run.ledger.state_dict(),
+            "performance": run.performance.state_dict(),
+            "blueprints": run.blueprints.state_dict(),
+            "journal": run.journal.state_dict(),
+            "racing": self._racing.state_dict(),
+            "grafting": self._grafting.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state; model and optimizer have been restored already."""
+        run = self.run
+        run.step, run.last_race = state["step"], state["last_race"]
+        self._next_look = state["next_look"]
+        self._signals = tuple(HealthSignal.model_validate(s) for s in state["signals"])
+        if state["probing"]:
+            self._probe.arm()
+        run.generator.set_state(state["generator"])
+        run.ledger.load_state_dict(state["ledger"])
+        run.performance.load_state_dict(state["performance"])
+        run.blueprints.load_state_dict(state["blueprints"])
+        run.journal.load_state_dict(state["journal"])
+        self._racing.load_state_dict(state["racing"])
+        self._grafting.load_state_dict(state["grafting"])
+        run.randomness.load_state_dict(state["randomness"])
+
+
+def _check(model: object, optimizer: torch.optim.Optimizer, total_steps: int) -> None:
+    if not isinstance(model, MorphableModel):
+        message = f"model is a {type(model).__name__}; wrap it first: model = esper.wrap(net, …)"
+        raise ConfigError(message)
+    if total_steps < 1:
+        message = f"total_steps is {total_steps!r}; give the run's optimizer steps, at least 1"
+        raise ConfigError(message)
+    held = {p for group in optimizer.param_groups for p in group["params"]}
+    if held.isdisjoint(model.parameters()):
+        message = (
+            "the optimizer holds none of the model's parameters; make it from "
+            "model.parameters() after esper.wrap, which copies the model unless inplace=True"
+        )
+        raise OptimizerError(message)
+
+
+def _open_ledger(
+    model: MorphableModel, split: GrowthSplit, loss_fn: LossFn, randomness: OwnRandomness
+) -> Ledger:
+    x, y = split.batches[0]
+    rows = slice(min(PROBE_SAMPLES, batch_size(y)))
+    with randomness():
+        return Ledger(model.wrapped_model, slice_batch(x, rows), slice_batch(y, rows), loss_fn)
+
+
+def _peak_lr(optimizer: torch.optim.Optimizer) -> float:
+    """The rate that the loop's schedule starts from, or rises to."""
+    group = optimizer.param_groups[0]
+    return float(group.get("max_lr", group.get("initial_lr", group["lr"])))
+
+
+def _kernel_lr(optimizer: torch.optim.Optimizer, config: GrowthConfig) -> float:
+    if config.kernel_lr is not None:
+        return config.kernel_lr
+    return _peak_lr(optimizer) if isinstance(optimizer, _ADAM_LIKE) else _DEFAULT_KERNEL_LR

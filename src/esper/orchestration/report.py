@@ -1,0 +1,109 @@
+"""The report of a run: the records as they are, and the sentence that a person would want."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from esper.blueprints.build import describe
+from esper.contracts.growth import GrowthDecision
+from esper.contracts.growth import GrowthReport
+from esper.contracts.growth import LayerRecord
+from esper.core.morphable_model import MorphableModel
+from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.seed_slots import KERNELS
+from esper.orchestration.run import Run
+
+
+def growth_report(run: Run) -> GrowthReport:
+    """Everything that is known about a run now."""
+    after = layer_records(run.model)
+    return GrowthReport(
+        steps=run.step,
+        total_steps=run.total_steps,
+        curve=tuple(run.performance.curve),
+        races=tuple(run.journal.races),
+        decisions=tuple(run.journal.decisions),
+        cost=run.ledger.account(),
+        parameters_before=run.journal.parameters,
+        parameters_after=run.parameters(),
+        before=run.journal.layers,
+        after=after,
+        summary=_summary(run),
+    )
+
+
+def layer_records(model: MorphableModel) -> tuple[LayerRecord, ...]:
+    """The model's layers that hold parameters, with kernels in their places."""
+    records = []
+    for name, module in model.wrapped_model.named_modules():
+        if KERNELS in name.split("."):
+            continue
+        if isinstance(module, KasminaLayer):
+            records.extend(_grown(name, module))
+            if module.host_dropped:
+                continue
+        own = sum(p.numel() for p in module.parameters(recurse=False))
+        if own:
+            records.append(_plain(name, module, own))
+    return tuple(records)
+
+
+def _plain(name: str, module: nn.Module, parameters: int) -> LayerRecord:
+    kind = type(module).__name__.removeprefix("Kasmina")
+    return LayerRecord(name=name, kind=kind, detail=module.extra_repr(), parameters=parameters)
+
+
+def _grown(name: str, layer: KasminaLayer) -> list[LayerRecord]:
+    return [
+        LayerRecord(
+            name=name,
+            kind=seed.label,
+            detail="" if seed.ir is None else describe(seed.ir),
+            parameters=sum(p.numel() for p in seed.kernel.parameters()),
+            grown=True,
+        )
+        for seed in layer.live_seeds()
+        if seed.kernel is not None
+    ]
+
+
+def _summary(run: Run) -> str:
+    kept = [d for d in run.journal.decisions if d.verdict == "fossilise"]
+    if not kept:
+        return _nothing_grew(run)
+    sentences = [_kept(run, d) for d in kept]
+    cost = run.ledger.account()
+    sentences.append(
+        f"The model went from {run.journal.parameters:,} to {run.parameters():,} parameters; the "
+        f"run took {cost.multiple:.2f} times the training compute of the model as it was."
+    )
+    return " ".join(sentences)
+
+
+def _kept(run: Run, decision: GrowthDecision) -> str:
+    assert decision.candidate is not None
+    assert decision.evidence is not None
+    graft = next(
+        d
+        for d in reversed(run.journal.decisions)
+        if d.verdict == "graft" and d.step <= decision.step
+    )
+    evidence = decision.evidence
+    change = f"the held-out loss fell from {evidence.loss_without:.3g} to {evidence.loss_with:.3g}"
+    if evidence.metric_without is not None and evidence.metric_with is not None:
+        change += f" (metric {evidence.metric_without:.3f} to {evidence.metric_with:.3f})"
+    verb = "took over" if decision.candidate.mode.value == "replacing" else "joined"
+    return (
+        f"A {decision.candidate.candidate} kernel {verb} layer {decision.candidate.layer_name} "
+        f"at step {graft.step:,}, because {graft.reason}; by step {decision.step:,} {change}."
+    )
+
+
+def _nothing_grew(run: Run) -> str:
+    decisions = run.journal.decisions
+    if not decisions:
+        return (
+            "Nothing was grown: the model never lacked capacity by the measures in use "
+            "(no plateau or gap while a worthwhile loss was left), so no race was held."
+        )
+    return f"Nothing was grown. {decisions[-1].reason[0].upper()}{decisions[-1].reason[1:]}."

@@ -1,0 +1,144 @@
+"""The shadow: a frozen copy of the host in which candidates learn without touching it.
+
+A candidate stands in the place of one host layer, the rest of the network is frozen, and the task
+loss teaches it. The copy is brought up to date only at the marks of a race, so a race is a
+function of (copy, entrants, batches, generator) and the host's own trajectory stays bit-identical.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from esper.contracts.enums import KernelMode
+from esper.contracts.errors import TrainingError
+from esper.execution.kasmina_layer import KasminaLayer
+from esper.orchestration.counterfactual import LossFn
+from esper.orchestration.counterfactual import call_model
+
+
+class OwnRandomness:
+    """A random state of its own for code that draws from torch's global generators.
+
+    Args:
+        seed: start of the private stream.
+        device: the device whose generator the code may draw from, besides the CPU's.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._accelerator = device if device.type == "cuda" else None
+        with self._preserved():
+            torch.manual_seed(seed)
+            self._state = self._read()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Run a block on the private stream; the global one continues as if it had not run."""
+        with self._preserved():
+            self._write(self._state)
+            try:
+                yield
+            finally:
+                self._state = self._read()
+
+    @contextmanager
+    def _preserved(self) -> Iterator[None]:
+        before = self._read()
+        try:
+            yield
+        finally:
+            self._write(before)
+
+    def _read(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        if self._accelerator is not None:
+            states.append(torch.cuda.get_rng_state(self._accelerator))
+        return states
+
+    def _write(self, states: list[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        if self._accelerator is not None:
+            torch.cuda.set_rng_state(states[1], self._accelerator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The stream's position."""
+        return {"states": list(self._state)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved position."""
+        self._state = list(state["states"])
+
+
+def copy_module(model: nn.Module) -> nn.Module:
+    """A deep copy without gradients.
+
+    Raises:
+        TrainingError: the model holds something that cannot be copied.
+    """
+    grads = [(p, p.grad) for p in model.parameters()]
+    for p, _ in grads:
+        p.grad = None
+    try:
+        return copy.deepcopy(model)
+    except (TypeError, RuntimeError) as error:
+        message = (
+            f"{type(model).__name__} cannot be copied for the shadow ({error}): keep handles, "
+            "locks and graph tensors outside the module, or give it a __deepcopy__"
+        )
+        raise TrainingError(message) from error
+    finally:
+        for p, grad in grads:
+            p.grad = grad
+
+
+class Shadow:
+    """A frozen copy of a wrapped model.
+
+    The copy runs in evaluation mode (no dropout, running batch statistics), so that what a
+    candidate learns from is deterministic; candidates themselves are in training mode.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = copy_module(model).eval().requires_grad_(requires_grad=False)
+        for module in self.model.modules():
+            if isinstance(module, nn.RNNBase):
+                module.train()  # cuDNN has no backward pass for RNNs in evaluation mode
+                module.dropout = 0.0
+
+    def refresh(self, model: nn.Module) -> None:
+        """Take over the live model's parameters and buffers."""
+        live = dict(model.named_parameters()) | dict(model.named_buffers())
+        own = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(live[name])
+
+    @contextmanager
+    def standing_in(self, slot: str, kernel: nn.Module, mode: KernelMode) -> Iterator[nn.Module]:
+        """The copy with ``kernel`` at full alpha in ``slot``."""
+        layer = self.model.get_submodule(slot)
+        assert isinstance(layer, KasminaLayer)
+        with layer.substitute(kernel, mode, alpha=1.0):
+            yield self.model
+
+
+def forward_flops(model: nn.Module, x: Any) -> int:
+    """FLOPs of one forward pass over the batch ``x`` (a multiply-add is two)."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        call_model(model, x)
+    return int(counter.get_total_flops())
+
+
+def training_flops(model: nn.Module, x: Any, y: Any, loss_fn: LossFn) -> int:
+    """FLOPs of one forward and backward pass, measured on a copy of ``model``."""
+    twin = copy_module(model)
+    with FlopCounterMode(display=False) as counter:
+        torch.autograd.backward([loss_fn(call_model(twin, x), y)])
+    return int(counter.get_total_flops())
