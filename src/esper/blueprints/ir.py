@@ -296,7 +296,7 @@ def _check_sources(node: Node, specs: Mapping[str, TensorSpec], later: set[str])
     for source in node.inputs:
         if type(source) is str and source in specs:
             continue
-        if source in later:
+        if type(source) is str and source in later:
             raise BlueprintError(
                 f"Node {node.name!r} reads {source!r}, which does not come before it. List nodes so "
                 "that each reads only inputs and earlier nodes; a graph may not have a cycle."
