@@ -1,12 +1,14 @@
 """Turning a layer into a KasminaLayer and back: a change of class, nothing else."""
 
+# ruff: noqa: SLF001  # a change of class is surgery on nn.Module
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from typing import cast
 
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import RegistryError
@@ -109,7 +111,7 @@ def _target_class(module: nn.Module, name: str) -> type[KasminaLayer]:
             f"layer '{name}' of type {kind.__name__} cannot host seeds; supported are "
             f"{', '.join(supported_hosts())} and their subclasses. Use register_host for your own"
         ) from None
-    if any(isinstance(p, UninitializedTensorMixin) for p in module.parameters(recurse=False)):
+    if any(is_lazy(p) for p in module.parameters(recurse=False)):
         raise UnsupportedLayerError(
             f"layer '{name}' is lazy and has no weights yet; run the model once, then wrap it"
         )

@@ -1,5 +1,7 @@
 """The host branch of a layer: dropping its parameters, and standing in for them afterwards."""
 
+# ruff: noqa: SLF001  # dropping parameters by name is surgery on nn.Module
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -47,7 +49,11 @@ def reference_tensor(layer: nn.Module, *, keep: str) -> Tensor | None:
     """Return a floating tensor in the device and dtype of the host, dropped or not, if any."""
     for module in _host_modules(layer, keep):
         dropped = [module.__dict__[name] for name in module.__dict__.get(PLACEHOLDERS, ())]
-        stores = [*module._parameters.values(), *module._buffers.values(), *dropped]
+        stores: list[Tensor | None] = [
+            *module._parameters.values(),
+            *module._buffers.values(),
+            *dropped,
+        ]
         for tensor in stores:
             if tensor is not None and tensor.is_floating_point():
                 return tensor

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch import nn
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import KernelExecutionError
@@ -45,8 +44,11 @@ class KasminaLayer(SeedSlots):
 
     _batched_dims: int | None = None
     """Axes of a batched input, for hosts that also take a single sample; None for others."""
+    unit_axis: int = -1
+    """Axis of the output that counts units: features or channels."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the host returns, with the live kernels blended in."""
         if self._live:
             return self._grown(args, kwargs)
         return super().forward(*args, **kwargs)
@@ -107,7 +109,7 @@ class KasminaLayer(SeedSlots):
             else:
                 alpha = branch.alpha
                 if alpha is None:
-                    alpha = self._esper.state.alpha_blend[branch.index]
+                    alpha = self._esper.state.alpha_blend[branch.slot]
                 base = blend(base, kernel_out, alpha, branch.mode)
         if not torch.compiler.is_compiling():
             self._esper.calls += 1
@@ -143,19 +145,17 @@ class KasminaLayer(SeedSlots):
         if branch.kernel is not None or executor is None or expected is None:
             kernel = branch.kernel
             if kernel is None:
-                kernel = self._modules[KERNELS]._modules[branch.key]  # type: ignore[union-attr]
-            return self._checked(kernel(x), expected, branch)  # type: ignore[misc]
-        kernel = self._modules[KERNELS]._modules[branch.key]  # type: ignore[union-attr]
+                kernel = self.get_submodule(f"{KERNELS}.{branch.key}")
+            return self._checked(kernel(x), expected, branch)
+        kernel = self.get_submodule(f"{KERNELS}.{branch.key}")
         fallback = base if branch.mode is KernelMode.REPLACING else None
-        seed = self._esper.seeds[branch.index]
-        return executor.run(seed, kernel, x, expected, fallback=fallback)  # type: ignore[arg-type]
+        seed = self._esper.seeds[branch.slot]
+        return executor.run(seed, kernel, x, expected, fallback=fallback)
 
-    def _checked(
-        self, out: Tensor, expected: Shape | None, branch: Branch
-    ) -> Tensor:
+    def _checked(self, out: Tensor, expected: Shape | None, branch: Branch) -> Tensor:
         fits = expected is None or (
             out.dim() == len(expected)
-            and all(want is None or have == want for have, want in zip(out.shape, expected))
+            and all(want in {None, have} for have, want in zip(out.shape, expected, strict=True))
         )
         if not fits:
             raise KernelMismatchError(
@@ -191,8 +191,8 @@ class KasminaLayer(SeedSlots):
             "seeds": [_seed_stats(seed) for seed in growth.seeds],
         }
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:  # noqa: FBT001, FBT002  # as in torch
-        super()._apply(fn, recurse)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._esper.state.follow(fn)
         if self._esper.host_dropped:
             placeholders_follow(self, fn, keep=KERNELS)

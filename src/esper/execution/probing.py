@@ -29,7 +29,6 @@ def check_kernel(kernel: nn.Module, geometry: Geometry, where: str) -> None:
     """
     like = next((p for p in kernel.parameters() if p.is_floating_point()), None)
     x = _input(geometry, like)
-    expected = (_BATCH, *_sizes(geometry.output_shape))
     try:
         out = _run_quietly(kernel, x)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
@@ -37,21 +36,36 @@ def check_kernel(kernel: nn.Module, geometry: Geometry, where: str) -> None:
             f"the kernel for {where} fails on an input of shape {tuple(x.shape)}: {error}. Use a "
             f"kernel built for {geometry.layout} input of shape {geometry.input_shape}"
         ) from error
+    expected = (_BATCH, *_sizes(geometry, x))
     found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-    if found != expected:
+    if not isinstance(found, tuple) or not _fits(found, expected):
         raise KernelMismatchError(
             f"the kernel for {where} returns {found} for an input of shape {tuple(x.shape)}, where "
             f"{expected} is needed; use a kernel built for output shape {geometry.output_shape}"
         )
 
 
-def _sizes(shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    return tuple(_FREE_AXIS if size is None else size for size in shape)
+def _sizes(geometry: Geometry, x: Tensor) -> tuple[int | None, ...]:
+    """Return the output's sizes: a sequence keeps its length, other open axes may be anything."""
+    if geometry.layout not in {Layout.TOKENS, Layout.IDS}:
+        return geometry.output_shape
+    lengths = [*x.shape[1:], *[None] * len(geometry.output_shape)]
+    return tuple(
+        length if size is None else size
+        for size, length in zip(geometry.output_shape, lengths, strict=False)
+    )
+
+
+def _fits(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    return len(found) == len(expected) and all(
+        want in {None, have} for have, want in zip(found, expected, strict=True)
+    )
 
 
 def _input(geometry: Geometry, like: Tensor | None) -> Tensor:
     device = None if like is None else like.device
-    shape = (_BATCH, *_sizes(geometry.input_shape))
+    open_shape = geometry.example_shape or geometry.input_shape
+    shape = (_BATCH, *(_FREE_AXIS if size is None else size for size in open_shape))
     if geometry.layout is Layout.IDS:
         return torch.zeros(shape, dtype=torch.long, device=device)
     return torch.zeros(shape, dtype=None if like is None else like.dtype, device=device)

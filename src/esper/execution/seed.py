@@ -49,7 +49,7 @@ class Seed:
 class Branch(NamedTuple):
     """One kernel in the forward pass. A compiled graph is specialised on everything but alpha."""
 
-    index: int
+    slot: int
     key: str
     """Name in `esper_kernels`; the kernel is looked up there so that replicas find their own."""
     mode: KernelMode

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch import nn
 
 from esper.contracts.enums import KernelMode
@@ -35,7 +34,6 @@ from esper.execution.seed import Seed
 if TYPE_CHECKING:
     from esper.blueprints.geometry import Geometry
     from esper.blueprints.ir import GraphIR
-    from esper.execution.kernel_executor import KernelExecutor
     from esper.execution.state_layout import KasminaStateLayout
 
 KERNELS = "esper_kernels"

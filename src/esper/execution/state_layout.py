@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from esper.contracts.lifecycle import SeedLifecycleState as SeedLifecycleState
+from esper.contracts.lifecycle import SeedLifecycleState
 from esper.contracts.lifecycle import SeedPhase
+
+__all__ = ["FIELDS", "KasminaStateLayout", "SeedLifecycleState", "kernel_number"]
 
 FIELDS = (
     "lifecycle_states",
@@ -125,7 +127,6 @@ class KasminaStateLayout:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.exec_latency_us = self.exec_latency_us.to(torch.uint16)
-
 
 
 def kernel_number(kernel_id: str) -> int:

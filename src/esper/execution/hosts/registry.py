@@ -1,5 +1,7 @@
 """Which layer types can host seeds, and the class that each becomes."""
 
+# ruff: noqa: SLF001  # the names that nn.Module keeps privately are looked at
+
 from __future__ import annotations
 
 import copyreg
@@ -20,7 +22,7 @@ from esper.utils.registry import Registry
 if TYPE_CHECKING:
     from esper.blueprints.geometry import Geometry
 
-HOSTS: Registry[type[nn.Module], type[KasminaLayer]] = Registry("host layer")
+HOSTS: Registry[type, type[KasminaLayer]] = Registry("host layer")
 """Host layer type to its KasminaLayer; a subclass finds its ancestor's."""
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -75,7 +77,7 @@ def register_host(
 
 
 @cache
-def kasmina_class(plain: type[nn.Module]) -> type[KasminaLayer]:
+def kasmina_class(plain: type) -> type[KasminaLayer]:
     """Return the KasminaLayer class for `plain`, made on the spot for a subclass of a host type.
 
     Raises:

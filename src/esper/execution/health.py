@@ -1,0 +1,222 @@
+"""HealthProbe: measures the Kasmina layers of a model on the steps that it is armed for.
+
+::
+
+    probe.arm()  # before the forward pass
+    loss = ...
+    loss.backward()
+    optimizer.step()
+    signals = probe.read(optimizer)  # before zero_grad; disarms
+
+Between `read` and the next `arm` nothing of it is in the model, so that it costs nothing. While
+armed it changes no output, gradient or random state, and waits for no device; `read` fetches all
+figures in one transfer. What could not be measured is None, never a value that looks healthy. A
+compiled model runs no hooks: run the armed step eagerly, or only what needs none is measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import nn
+
+from esper.contracts.operational import HealthSignal
+from esper.execution.health_measures import ActivationSample
+from esper.execution.health_measures import effective_rank
+from esper.execution.health_measures import gradient_snr
+from esper.execution.health_measures import health_score
+from esper.execution.health_measures import strided_sample
+from esper.execution.kasmina_layer import KasminaLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch.utils.hooks import RemovableHandle
+
+_SNR_STEPS = 8
+"""Sampled steps over which the signal-to-noise ratio is taken."""
+_WEIGHTS = 4096
+_GRADIENTS = 1024
+
+
+class _LayerProbe:
+    """The measurements of one layer on one step."""
+
+    def __init__(self, layer: KasminaLayer, clock: Callable[[], float]) -> None:
+        self.layer = layer
+        self.activations: ActivationSample | None = None
+        self._clock = clock
+        self._started: Any = None
+        self._ended: Any = None
+        self.weights = {name: strided_sample(p, _WEIGHTS) for name, p in layer.named_parameters()}
+
+    def before(self, _module: nn.Module, _args: Any) -> None:
+        if self._started is None:
+            self._started = self._now()
+
+    def after(self, _module: nn.Module, _args: Any, output: Any) -> None:
+        # Of a layer that is called several times in a step, the first call is measured.
+        if self._ended is not None:
+            return
+        self._ended = self._now()
+        main = self.layer.host_output(output)
+        if main.is_nested or not main.is_floating_point():
+            return
+        self.activations = ActivationSample.take(main.detach(), self.layer.unit_axis)
+        if main.requires_grad:
+            main.register_hook(self.activations.note_gradient)  # type: ignore[no-untyped-call]
+
+    def _now(self) -> Any:
+        device = self.layer.state.device
+        if device.type != "cuda":
+            return self._clock()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(device))
+        return event
+
+    def latency_us(self) -> float | None:
+        """Microseconds of the measured call; None if there was none. Waits for a CUDA device."""
+        if self._started is None or self._ended is None:
+            return None
+        if isinstance(self._started, float):
+            return float(self._ended - self._started) * 1e6
+        self._ended.synchronize()
+        return float(self._started.elapsed_time(self._ended)) * 1e3
+
+
+class HealthProbe:
+    """Measures a model's Kasmina layers; see the module's docstring.
+
+    Args:
+        model: The model; layers are looked up at each `arm`, so that growth is followed.
+        clock: Seconds, monotonic, for latencies on the CPU.
+    """
+
+    def __init__(self, model: nn.Module, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._model = model
+        self._clock = clock
+        self._handles: list[RemovableHandle] = []
+        self._probes: list[tuple[int, _LayerProbe]] = []
+        self._gradients: dict[str, deque[Tensor]] = {}
+
+    @property
+    def armed(self) -> bool:
+        """Whether the next step will be measured."""
+        return bool(self._handles)
+
+    def arm(self) -> None:
+        """Put hooks on all layers whose telemetry is enabled. Arming twice starts afresh."""
+        self.disarm()
+        layers = [m for m in self._model.modules() if isinstance(m, KasminaLayer)]
+        for layer_id, layer in enumerate(layers):
+            if not layer.telemetry_enabled:
+                continue
+            probe = _LayerProbe(layer, self._clock)
+            self._probes.append((layer_id, probe))
+            self._handles.append(layer.register_forward_pre_hook(probe.before))
+            self._handles.append(layer.register_forward_hook(probe.after))
+
+    def disarm(self) -> None:
+        """Remove the hooks and forget what they measured."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._probes.clear()
+
+    @torch.no_grad()
+    def read(
+        self, optimizer: torch.optim.Optimizer | None = None, *, step: int | None = None
+    ) -> list[HealthSignal]:
+        """Return one signal for each measured layer, and disarm.
+
+        Args:
+            optimizer: The one that has just stepped; its parameters' updates are measured. None
+                leaves `update_ratio` None.
+            step: Training step, noted in the signals.
+        """
+        trained = _parameters_of(optimizer)
+        lazies = [self._figures(probe, trained) for _, probe in self._probes]
+        figures = _fetch(lazies)
+        signals = []
+        for (layer_id, probe), values in zip(self._probes, figures, strict=True):
+            signals.append(_signal(layer_id, probe, values, step))
+        self.disarm()
+        return signals
+
+    def _figures(self, probe: _LayerProbe, trained: set[int]) -> dict[str, Tensor]:
+        named = dict(probe.layer.named_parameters())
+        found: dict[str, Tensor] = {}
+        if probe.activations is not None:
+            found["activation_variance"] = probe.activations.variance
+            found["dead_neuron_ratio"] = probe.activations.dead_ratio()
+            found["effective_rank"] = effective_rank(probe.activations.rows)
+            found["full_rank"] = torch.tensor(float(min(probe.activations.rows.shape)))
+        gradients = [p.grad for p in named.values() if p.grad is not None]
+        if gradients:
+            found["gradient_norm"] = nn.utils.get_total_norm(gradients)
+            history = self._history(probe.layer.name, gradients)
+            if len(history) > 1:
+                found["gradient_snr"] = gradient_snr(torch.stack(list(history)))
+        moved = [
+            (probe.weights[name], strided_sample(p, _WEIGHTS))
+            for name, p in named.items()
+            if id(p) in trained and name in probe.weights
+        ]
+        if moved:
+            before = torch.cat([old for old, _ in moved])
+            after = torch.cat([new for _, new in moved])
+            found["update_ratio"] = (after - before).norm() / before.norm().clamp_min(1e-12)
+        return found
+
+    def _history(self, name: str, gradients: list[Tensor]) -> deque[Tensor]:
+        sample = torch.cat([strided_sample(g, _GRADIENTS) for g in gradients])
+        history = self._gradients.setdefault(name, deque(maxlen=_SNR_STEPS))
+        if history and history[0].shape != sample.shape:
+            history.clear()  # the layer has grown or shrunk: old samples are of other parameters
+        history.append(sample)
+        return history
+
+
+def _parameters_of(optimizer: torch.optim.Optimizer | None) -> set[int]:
+    groups = [] if optimizer is None else optimizer.param_groups
+    return {id(parameter) for group in groups for parameter in group["params"]}
+
+
+def _fetch(lazies: list[dict[str, Tensor]]) -> list[dict[str, float]]:
+    """Bring all figures to the host at once."""
+    flat = [
+        value.float().cpu() if value.device.type == "cpu" else value.float()
+        for found in lazies
+        for value in found.values()
+    ]
+    if not flat:
+        return [{} for _ in lazies]
+    device = next((v.device for v in flat if v.device.type != "cpu"), flat[0].device)
+    numbers = iter(torch.stack([v.to(device, non_blocking=True) for v in flat]).tolist())
+    return [{name: next(numbers) for name in found} for found in lazies]
+
+
+def _signal(
+    layer_id: int, probe: _LayerProbe, values: dict[str, float], step: int | None
+) -> HealthSignal:
+    full_rank = values.pop("full_rank", None)
+    latency = probe.latency_us()
+    score = health_score(values, full_rank=full_rank)
+    for seed in probe.layer.live_seeds():
+        if score is not None:
+            probe.layer.state.record_health(seed.index, score)
+        if latency is not None:
+            probe.layer.state.record_latency(seed.index, latency)
+    fields = {
+        "layer_id": layer_id,
+        "layer_name": probe.layer.name,
+        "step": step,
+        "health_score": score,
+        "execution_latency": latency,
+    }
+    return HealthSignal.model_validate(fields | values)

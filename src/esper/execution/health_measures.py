@@ -1,0 +1,137 @@
+"""The figures that a health signal is made of, each a tensor without axes: no device is waited for.
+
+Samples are strided, never random: measuring must not touch a generator.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+_ROWS = 256
+_UNITS = 256
+_FLAT = 1e-12
+"""Variance below which a unit counts as constant."""
+_RANK_SHARE = 0.1
+"""Share of the full rank from which on a layer's rank is no concern."""
+_UPDATES = (1e-5, 1e-4, 1e-1, 1.0)
+"""Update ratio: useless below the first, fine from the second to the third, wild above the last."""
+
+
+@dataclass
+class ActivationSample:
+    """What is kept of one output: figures over all of it, and at most 256 x 256 values."""
+
+    variance: Tensor
+    """Mean over units of the variance over batch and positions."""
+    constant: Tensor
+    """(units,) bool: the unit does not vary."""
+    rows: Tensor
+    """(rows, units) float32 sample, at most 256 of each."""
+    unit_axis: int
+    silent: list[Tensor] = field(default_factory=list)
+    """(units,) bool: the unit got no gradient. Empty where there was no backward pass."""
+
+    @classmethod
+    def take(cls, output: Tensor, unit_axis: int) -> ActivationSample:
+        """Measure `output`, whose axis `unit_axis` counts units and whose others count samples."""
+        table = _table(output, unit_axis).float()
+        variance = table.var(dim=0, correction=0)
+        return cls(
+            variance=variance.mean(),
+            constant=variance <= _FLAT,
+            # A copy: the layer that follows may work in place.
+            rows=_every(_every(table, 0, _ROWS), 1, _UNITS).clone(),
+            unit_axis=unit_axis,
+        )
+
+    def note_gradient(self, gradient: Tensor) -> None:
+        """Tensor hook on the output: note which units get no gradient from any sample."""
+        self.silent.append(_table(gradient.detach(), self.unit_axis).eq(0).all(dim=0))
+
+    def dead_ratio(self) -> Tensor:
+        """Return the share of units that do not vary, or that nothing behind them listens to."""
+        dead = self.constant
+        for silent in self.silent:
+            dead = dead | silent
+        return dead.float().mean()
+
+
+def effective_rank(rows: Tensor) -> Tensor:
+    """Return exp(entropy) of the normalised singular values (Roy & Vetterli 2007, eq. 3).
+
+    Args:
+        rows: (samples, units); centred here.
+
+    Returns:
+        From 1 (or 0 if all samples are the same) to the smaller of the two sizes; NaN if a value
+        is not finite.
+    """
+    broken = ~torch.isfinite(rows).all()
+    centred = torch.nan_to_num(rows, 0.0, 0.0, 0.0)
+    centred = centred - centred.mean(dim=0)
+    values: Tensor = torch.linalg.svdvals(centred)
+    total = values.sum()
+    share = values / total.clamp_min(1e-30)
+    rank = torch.exp(torch.special.entr(share).sum())
+    rank = torch.where(total > 0, rank, torch.zeros_like(rank))
+    return torch.where(broken, torch.full_like(rank, math.nan), rank)
+
+
+def gradient_snr(samples: Tensor) -> Tensor:
+    """Return the norm of the mean gradient over the norm of its standard deviation.
+
+    Args:
+        samples: (steps, elements), at least two steps. Pure noise gives about 1 / sqrt(steps).
+    """
+    spread = torch.linalg.vector_norm(samples.std(dim=0)).clamp_min(1e-30)
+    ratio: Tensor = torch.linalg.vector_norm(samples.mean(dim=0)) / spread
+    return ratio
+
+
+def health_score(values: Mapping[str, float], *, full_rank: float | None) -> float | None:
+    """Return the weakest of the measured parts, in [0, 1]; None if no part was measured.
+
+    Parts: the share of live units; the effective rank against a tenth of the full one; the update
+    ratio against what trains well, 1e-4 to 0.1.
+    """
+    if any(not math.isfinite(value) for value in values.values()):
+        return 0.0
+    parts: list[float] = []
+    if "dead_neuron_ratio" in values:
+        parts.append(1.0 - values["dead_neuron_ratio"])
+    if "effective_rank" in values and full_rank:
+        parts.append(values["effective_rank"] / max(1.0, _RANK_SHARE * full_rank))
+    if "update_ratio" in values:
+        parts.append(_in_band(values["update_ratio"]))
+    return min(1.0, max(0.0, min(parts))) if parts else None
+
+
+def strided_sample(tensor: Tensor, limit: int) -> Tensor:
+    """Return a float32 copy of at most `limit` elements, evenly spread over `tensor`."""
+    return _every(tensor.detach().reshape(-1), 0, limit).float().clone()
+
+
+def _in_band(ratio: float) -> float:
+    low, good, fine, wild = _UPDATES
+    if ratio < good:
+        return math.log(max(ratio, low) / low) / math.log(good / low)
+    return 1.0 if ratio <= fine else math.log(wild / min(ratio, wild)) / math.log(wild / fine)
+
+
+def _table(output: Tensor, unit_axis: int) -> Tensor:
+    return output.movedim(unit_axis, -1).reshape(-1, output.shape[unit_axis])
+
+
+def _every(tensor: Tensor, axis: int, limit: int) -> Tensor:
+    step = -(-tensor.shape[axis] // limit) or 1
+    return tensor[::step] if axis == 0 else tensor[:, ::step]

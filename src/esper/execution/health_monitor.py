@@ -1,0 +1,153 @@
+"""HealthMonitor: says from health signals which layers are in trouble, and since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esper.contracts.enums import ComponentStatus
+from esper.contracts.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Iterable
+
+    from esper.contracts.operational import HealthSignal
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthThresholds:
+    """What is no longer healthy. None switches a check off."""
+
+    max_dead_ratio: float | None = 0.5
+    """Largest share of dead units."""
+    min_effective_rank: float | None = 1.5
+    """Smallest effective rank of the output; 1 is a collapse to one direction."""
+    min_gradient_norm: float | None = 1e-8
+    """Smallest gradient norm; below, the layer does not learn."""
+    max_gradient_norm: float | None = 1e3
+    """Largest gradient norm."""
+    min_update_ratio: float | None = 1e-6
+    """Smallest relative update."""
+    max_update_ratio: float | None = 0.5
+    """Largest relative update."""
+    max_latency_us: float | None = None
+    """Longest forward pass, in microseconds."""
+    patience: int = 3
+    """Signals in a row with a breach that make a layer UNHEALTHY; before that it is DEGRADED."""
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            ConfigError: `patience` is below 1.
+        """
+        if self.patience < 1:
+            raise ConfigError(f"HealthThresholds.patience is {self.patience}; give at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthAlert:
+    """A layer's status has changed for the worse."""
+
+    layer_name: str
+    status: ComponentStatus
+    breaches: tuple[str, ...]
+    """What is wrong, each with its value and limit."""
+    step: int | None
+
+
+class HealthMonitor:
+    """Keeps the status of every layer.
+
+    Args:
+        thresholds: What is no longer healthy.
+        on_alert: Called with each alert, in the thread that observes.
+    """
+
+    def __init__(
+        self,
+        thresholds: HealthThresholds | None = None,
+        *,
+        on_alert: Callable[[HealthAlert], None] | None = None,
+    ) -> None:
+        self.thresholds = thresholds or HealthThresholds()
+        self._on_alert = on_alert
+        self._status: dict[str, ComponentStatus] = {}
+        self._streak: dict[str, int] = {}
+
+    def observe(self, signals: Iterable[HealthSignal]) -> list[HealthAlert]:
+        """Take in signals; return an alert for each layer that is worse than before."""
+        alerts = []
+        for signal in signals:
+            found = breaches(signal, self.thresholds)
+            status = self._judge(signal, found)
+            before = self._status.get(signal.layer_name, ComponentStatus.UNKNOWN)
+            self._status[signal.layer_name] = status
+            if _SEVERITY[status] > _SEVERITY[before]:
+                alerts.append(
+                    HealthAlert(
+                        layer_name=signal.layer_name,
+                        status=status,
+                        breaches=found,
+                        step=signal.step,
+                    )
+                )
+        for alert in alerts:
+            if self._on_alert is not None:
+                self._on_alert(alert)
+        return alerts
+
+    def status(self, layer_name: str | None = None) -> ComponentStatus:
+        """Return a layer's status, or the worst of all; UNKNOWN if nothing was measured."""
+        if layer_name is not None:
+            return self._status.get(layer_name, ComponentStatus.UNKNOWN)
+        return max(self._status.values(), key=_SEVERITY.get, default=ComponentStatus.UNKNOWN)  # type: ignore[arg-type]  # every status has a severity
+
+    def forget(self, layer_name: str) -> None:
+        """Drop what is known of a layer, after its structure has changed."""
+        self._status.pop(layer_name, None)
+        self._streak.pop(layer_name, None)
+
+    def _judge(self, signal: HealthSignal, found: tuple[str, ...]) -> ComponentStatus:
+        name = signal.layer_name
+        self._streak[name] = self._streak.get(name, 0) + 1 if found else 0
+        if not signal.finite or self._streak[name] >= self.thresholds.patience:
+            return ComponentStatus.UNHEALTHY
+        if found:
+            return ComponentStatus.DEGRADED
+        measured = any(getattr(signal, field) is not None for field, *_ in _CHECKS)
+        return ComponentStatus.HEALTHY if measured else ComponentStatus.UNKNOWN
+
+
+def breaches(signal: HealthSignal, thresholds: HealthThresholds) -> tuple[str, ...]:
+    """Return what is wrong with a layer, each item with its value and limit."""
+    found = [] if signal.finite else ["a measurement was NaN or infinite"]
+    for field, low, high in _CHECKS:
+        value = getattr(signal, field)
+        least = getattr(thresholds, low) if low else None
+        most = getattr(thresholds, high) if high else None
+        if value is None:
+            continue
+        if least is not None and value < least:
+            found.append(f"{field} is {value:.3g}, below {least:.3g}")
+        if most is not None and value > most:
+            found.append(f"{field} is {value:.3g}, above {most:.3g}")
+    return tuple(found)
+
+
+_CHECKS = (
+    ("dead_neuron_ratio", "", "max_dead_ratio"),
+    ("effective_rank", "min_effective_rank", ""),
+    ("gradient_norm", "min_gradient_norm", "max_gradient_norm"),
+    ("update_ratio", "min_update_ratio", "max_update_ratio"),
+    ("execution_latency", "", "max_latency_us"),
+)
+"""Field of a signal, and the thresholds that bound it."""
+
+_SEVERITY = {
+    ComponentStatus.UNKNOWN: 0,
+    ComponentStatus.HEALTHY: 0,
+    ComponentStatus.DEGRADED: 1,
+    ComponentStatus.UNHEALTHY: 2,
+}

@@ -1,0 +1,25 @@
+"""`nn.Embedding` as a host."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch import nn
+from typing_extensions import override
+
+from esper.execution.hosts.registry import HOSTS
+from esper.execution.kasmina_layer import KasminaLayer
+
+
+@HOSTS.register(nn.Embedding)
+class KasminaEmbedding(KasminaLayer, nn.Embedding):
+    """Kernels map integers below `num_embeddings`, (B,) or (B, S), to (..., embedding_dim)."""
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
+        if self._live:
+            return self._grown((input,), {})  # type: ignore[no-any-return]
+        return nn.Embedding.forward(self, input)
+
+    @override
+    def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:
+        return (*x.shape, self.embedding_dim)
