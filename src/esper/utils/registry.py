@@ -8,7 +8,6 @@ finds its parent's handler.
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Hashable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import TypeVar
@@ -16,7 +15,8 @@ from typing import TypeVar
 from esper.contracts.errors import RegistryError
 from esper.utils.nearest import did_you_mean
 
-K = TypeVar("K", bound=Hashable)
+# Not bound to Hashable: type checkers do not take `type[Module]` for hashable, though it is.
+K = TypeVar("K")
 V = TypeVar("V")
 T = TypeVar("T")
 
