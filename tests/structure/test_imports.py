@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -127,10 +128,24 @@ def test_the_ground_is_imported_without_torch(module: str) -> None:
     assert result.returncode == 0
 
 
-def test_every_declared_dependency_is_installed() -> None:
+def _declared() -> set[str]:
     requirements = importlib.metadata.requires("esper-morphogenetic") or []
-    plain = [line for line in requirements if "extra ==" not in line]
-    assert plain
-    for line in plain:
-        name = line.split(";")[0].split(">")[0].split("<")[0].split("=")[0].strip()
-        assert importlib.metadata.version(name)
+    names = [re.match(r"[\w.-]+", line) for line in requirements if "'dev'" not in line]
+    return {match[0].lower().replace("_", "-") for match in names if match}
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    owners = importlib.metadata.packages_distributions()
+    imported = {
+        target.split(".")[0]
+        for path in source.modules()
+        for node in _imports(source.tree(path))
+        for target in _targets(node)
+    } - set(sys.stdlib_module_names)
+    declared = _declared()
+    undeclared = {
+        name
+        for name in imported - {"esper"}
+        if not {owner.lower().replace("_", "-") for owner in owners.get(name, ())} & declared
+    }
+    assert not undeclared, f"Add to pyproject.toml: {sorted(undeclared)}"
