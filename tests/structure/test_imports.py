@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,8 +130,10 @@ def test_the_ground_is_imported_without_torch(module: str) -> None:
 
 
 def _declared() -> set[str]:
-    requirements = importlib.metadata.requires("esper-morphogenetic") or []
-    names = [re.match(r"[\w.-]+", line) for line in requirements if "'dev'" not in line]
+    text = (source.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    lines = project["dependencies"] + project["optional-dependencies"]["data"]
+    names = [re.match(r"[\w.-]+", line) for line in lines]
     return {match[0].lower().replace("_", "-") for match in names if match}
 
 
