@@ -66,12 +66,12 @@ def cost(ir: GraphIR, input_shape: tuple[int, ...] | None = None) -> Cost:
 def _cpu_attention(
     query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, ...], *_: Any, **__: Any
 ) -> int:
-    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    count: int = sdpa_flop_count(query, key, value)
     return count
 
 
 CPU_KERNELS: dict[Any, Callable[..., Any]] = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,  # noqa: SLF001  # torch names it so
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,  # torch names it so
 }
 """Counts for the kernels that torch's counter does not know."""
 

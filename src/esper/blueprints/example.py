@@ -46,7 +46,8 @@ class Example:
 
     def tensors(self) -> dict[Place, torch.Tensor]:
         """Return the tensors among the arguments, by place."""
-        places: dict[Place, Any] = {**dict(enumerate(self.args)), **self.kwargs}
+        places: dict[Place, Any] = dict(enumerate(self.args))
+        places.update(self.kwargs)
         return {place: value for place, value in places.items() if isinstance(value, torch.Tensor)}
 
     def batched(self, axis: int) -> dict[Place, torch.Tensor]:
@@ -63,17 +64,21 @@ class Example:
 
     def first_samples(self, axis: int) -> Example:
         """Return the example with its first two samples only."""
-        return self._mapped(
+        return self.with_changed(
             self.batched(axis), lambda value: value.narrow(axis, 0, _two(value, axis))
         )
 
     def repeated(self, axis: int) -> Example:
         """Return the example with every sample twice."""
-        return self._mapped(self.batched(axis), lambda value: torch.cat([value, value], dim=axis))
+        return self.with_changed(
+            self.batched(axis), lambda value: torch.cat([value, value], dim=axis)
+        )
 
     def changed_at(self, axis: int, index: int) -> Example:
         """Return the example with other values at one index of an axis."""
-        return self._mapped(_values(self.batched(axis)), lambda value: _changed(value, axis, index))
+        return self.with_changed(
+            _values(self.batched(axis)), lambda value: _changed(value, axis, index)
+        )
 
     def shortened(self, batch_axis: int) -> Iterator[Example]:
         """Yield the example with each axis that may be a sequence cut to half its length."""
@@ -87,7 +92,7 @@ class Example:
             for axis, length in _axes(value, batch_axis):
                 one = {place: value}
                 end, along = length - 1, axis
-                yield self._mapped(one, lambda v, a=along, e=end: _changed(v, a, e)), length  # type: ignore[misc]
+                yield self.with_changed(one, lambda v, a=along, e=end: _changed(v, a, e)), length  # type: ignore[misc]
 
     def _sequence_axes(self, batch_axis: int) -> set[tuple[int, int]]:
         batched = self.batched(batch_axis).values()
@@ -109,14 +114,15 @@ class Example:
             for place, value in self.tensors().items()
             if place not in batched and tuple(value.shape) == (length, length)
         }
-        shorter = self._mapped(along, cut)
-        return shorter._mapped(masks, lambda value: value[:kept, :kept])
+        shorter = self.with_changed(along, cut)
+        return shorter.with_changed(masks, lambda value: value[:kept, :kept])
 
-    def _mapped(
+    def with_changed(
         self,
         tensors: Mapping[Place, torch.Tensor],
         change: Callable[[torch.Tensor], torch.Tensor],
     ) -> Example:
+        """Return the example with `change` applied to the tensors at these places."""
         args = tuple(
             change(value) if place in tensors else value for place, value in enumerate(self.args)
         )

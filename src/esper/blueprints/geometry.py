@@ -39,6 +39,9 @@ class Geometry:
     """What a flat input was before it was flattened: (C, L) or (C, H, W)."""
     source_permutation: tuple[int, ...] | None = None
     """`flat == source.permute(source_permutation).flatten()`."""
+    reads_input: bool | None = None
+    """Whether the values are the model's own input, so that their order may mean something; False
+    where an earlier layer computed them, None where that is not known."""
     batch_axis: int = 0
     """Which axis of the layer's input is the batch; 1 for sequence-first models."""
     causal: bool = False
@@ -119,6 +122,7 @@ def _geometry(layer: nn.Module, seen: Observation) -> Geometry | None:
         output_shape=seen.returned,
         source_shape=source.shape if source else None,
         source_permutation=source.permutation if source else None,
+        reads_input=seen.origin.is_input if seen.origin is not None else None,
         batch_axis=seen.batch_axis,
         causal=seen.causal,
         vocabulary=attributes.get("num_embeddings") if layout is Layout.IDS else None,
@@ -178,8 +182,9 @@ def _static_shapes(host: str, attributes: Mapping[str, Any]) -> tuple[Layout, Sh
         case "conv1d":
             return Layout.CHANNELS_1D, (get("in_channels"), None), (get("out_channels"), None)
         case "conv2d":
-            read, returned = (get("in_channels"), None, None), (get("out_channels"), None, None)
-            return Layout.CHANNELS_2D, read, returned
+            open_axes = (None, None)
+            read = (get("in_channels"), *open_axes)
+            return Layout.CHANNELS_2D, read, (get("out_channels"), *open_axes)
         case "multihead_attention":
             return Layout.TOKENS, (None, get("embed_dim")), (None, get("embed_dim"))
         case "layer_norm" | "rms_norm" if len(attributes["normalized_shape"]) == 1:
@@ -188,12 +193,12 @@ def _static_shapes(host: str, attributes: Mapping[str, Any]) -> tuple[Layout, Sh
         case "batch_norm1d":
             return Layout.FLAT, (get("num_features"),), (get("num_features"),)
         case "batch_norm2d":
-            shape = (get("num_features"), None, None)
-            return Layout.CHANNELS_2D, shape, shape
+            image = (get("num_features"), None, None)
+            return Layout.CHANNELS_2D, image, image
         case "embedding":
             return Layout.IDS, (None,), (None, get("embedding_dim"))
         case "lstm" | "gru":
             width = get("proj_size") or attributes["hidden_size"]
-            returned = (None, width * (1 + attributes["bidirectional"]))
-            return Layout.TOKENS, (None, get("input_size")), returned
+            width *= 1 + attributes["bidirectional"]
+            return Layout.TOKENS, (None, get("input_size")), (None, width)
     return None

@@ -102,10 +102,12 @@ class Origin:
     Args:
         numbers: For each value, its running number in the original tensor.
         shape: Shape of the original tensor, batch axis included.
+        is_input: Whether the original tensor is one of the model's inputs.
     """
 
     numbers: torch.Tensor
     shape: tuple[int, ...]
+    is_input: bool
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,15 @@ class Source:
 
 
 class ProvenanceMode(TorchFunctionMode):
-    """While active, follows every tensor through calls that move values."""
+    """While active, follows every tensor through calls that move values.
 
-    def __init__(self) -> None:
+    Args:
+        inputs: The model's inputs.
+    """
+
+    def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
         super().__init__()
+        self._inputs = list(inputs)
         # The tensor itself is kept, so that its id is not given to another one.
         self._origins: dict[int, tuple[torch.Tensor, Origin]] = {}
 
@@ -157,7 +164,7 @@ class ProvenanceMode(TorchFunctionMode):
         others = {key: value for key, value in keywords.items() if key != "input"}
         numbers = func(origin.numbers, *rest, **others)
         if numbers.shape == result.shape:
-            self._keep(result, Origin(numbers, origin.shape))
+            self._keep(result, Origin(numbers, origin.shape, origin.is_input))
 
     def _keep(self, tensor: torch.Tensor, origin: Origin) -> None:
         self._origins[id(tensor)] = (tensor, origin)
@@ -168,7 +175,9 @@ class ProvenanceMode(TorchFunctionMode):
         if found is not None and found[0] is tensor:
             return found[1]
         shape = tuple(tensor.shape)
-        return Origin(torch.arange(tensor.numel(), device="cpu").reshape(shape), shape)
+        is_input = any(tensor is one for one in self._inputs)
+        numbers = torch.arange(tensor.numel(), device="cpu").reshape(shape)
+        return Origin(numbers, shape, is_input)
 
 
 def source_of(origin: Origin) -> Source | None:

@@ -116,7 +116,7 @@ def observe(
                 "Pass what the model's forward takes: a tensor, a tuple or a dict of arguments."
             ) from error
         axis, small = _find_batch_axis(model, example, batch_axis)
-        base = _run(model, small, layers, ProvenanceMode())
+        base = _run(model, small, layers, ProvenanceMode(list(small.tensors().values())))
         double = _run(model, small.repeated(axis), layers)
         shorter = [
             run

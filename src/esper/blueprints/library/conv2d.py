@@ -1,0 +1,37 @@
+"""Strided stacks of two-dimensional convolutions, for flat inputs that were images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from esper.blueprints.builder import GraphBuilder
+from esper.blueprints.geometry import Geometry
+from esper.blueprints.library.family import Family
+from esper.blueprints.library.family import family
+from esper.blueprints.library.fitting import is_image
+from esper.blueprints.library.stack import Stack
+from esper.blueprints.library.stack import dense
+from esper.blueprints.library.stack import write_stack
+from esper.contracts.enums import KernelMode
+
+
+@family("conv2d", "Strided 2-D convolutions over a flattened image, pooled into a vector")
+class Conv2dStack(Family):
+    """Convolution, batch norm, ReLU, each; then pooling or flattening, and a linear map."""
+
+    sizes = {
+        "medium": Stack((dense(16, 5, 2), dense(32, 3, 2)), pooling="flatten", dropout=0.3),
+        "small": Stack((dense(8, 5, 2), dense(16, 3, 2), dense(32, 3))),
+        "large": Stack((dense(16, 5, 2), dense(32, 3, 2), dense(64, 3))),
+    }
+    order = 0
+
+    @override
+    def fits(self, geometry: Geometry) -> bool:
+        return is_image(geometry)
+
+    @override
+    def write(self, g: GraphBuilder, geometry: Geometry, size: Any, mode: KernelMode) -> str:
+        return write_stack(g, geometry, size, mode)
