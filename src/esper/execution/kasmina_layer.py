@@ -13,27 +13,33 @@ Structure changes at step boundaries only; who calls these methods sees to that.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch import nn
 
 from esper.contracts.enums import KernelMode
+from esper.contracts.errors import AlphaError
 from esper.contracts.errors import KernelExecutionError
 from esper.contracts.errors import KernelMismatchError
 from esper.contracts.lifecycle import SeedPhase
 from esper.contracts.lifecycle import slot_state
 from esper.execution.blending import blend
+from esper.execution.blending import checked_alpha
 from esper.execution.host_branch import placeholders_follow
 from esper.execution.nesting import as_nested
 from esper.execution.nesting import as_padded
+from esper.execution.seed import Branch
 from esper.execution.seed_slots import KERNELS
+from esper.execution.seed_slots import RUNNING
 from esper.execution.seed_slots import SeedSlots
 
 if TYPE_CHECKING:
     from esper.blueprints.geometry import Geometry
-    from esper.execution.seed import Branch
     from esper.execution.seed import Seed
 
 Shape = tuple[int | None, ...]
@@ -163,6 +169,68 @@ class KasminaLayer(SeedSlots):
                 f"where {expected} is needed; use a kernel built for this layer's geometry"
             )
         return out
+
+    # Counterfactuals ---------------------------------------------------------------------------
+
+    @contextmanager
+    def substitute(
+        self, kernel: nn.Module, mode: KernelMode | str, alpha: float = 1.0
+    ) -> Iterator[None]:
+        """Blend in a kernel that stays unregistered, for the duration; on top of the live ones.
+
+        No lifecycle, executor or state is involved; parameters and `state_dict` do not change. This
+        is what a race in the shadow and a counterfactual measure with.
+
+        Args:
+            kernel: As for `install`, already on the right device.
+            mode: As for `install`.
+            alpha: Blending coefficient in [0, 1].
+        """
+        value = checked_alpha(alpha, f"a substitute in layer '{self.name}'")
+        mode = KernelMode(mode)
+        full = mode is KernelMode.REPLACING and value == 1.0
+        weight = torch.tensor(value, device=self.state.device)
+        branch = Branch(-1, "substitute", mode, full, kernel, weight)
+        if value > 0.0:
+            self._esper.substitutes.append(branch)
+            self._refresh()
+        try:
+            yield
+        finally:
+            kept = [other for other in self._esper.substitutes if other is not branch]
+            self._esper.substitutes[:] = kept
+            self._refresh()
+
+    @contextmanager
+    def at_alpha(self, seed_idx: int, alpha: float) -> Iterator[None]:
+        """Run with another alpha for the duration, the seed's phase unchanged: a counterfactual.
+
+        Raises:
+            AlphaError: `alpha` is out of range, or below 1 for a fossil that has no host any more.
+            KernelMismatchError: The slot holds no kernel that could be blended.
+        """
+        seed = self.seed(seed_idx)
+        value = checked_alpha(alpha, f"seed {seed_idx} of layer '{self.name}'")
+        if seed.kernel is None or seed.phase not in RUNNING:
+            raise KernelMismatchError(
+                f"seed {seed_idx} of layer '{self.name}' is {seed.phase.name} and holds no kernel "
+                f"to blend; install one first"
+            )
+        sole = self.host_dropped and seed.mode is KernelMode.REPLACING
+        if sole and seed.phase is SeedPhase.FOSSILIZED and value != 1.0:
+            raise AlphaError(
+                f"alpha of seed {seed_idx} of layer '{self.name}' cannot be {value}: it is a fossil "
+                f"and its host was dropped; measure before fossilising"
+            )
+        before, order = seed.alpha, list(self._esper.order)
+        if seed_idx not in order:
+            self._esper.order.append(seed_idx)
+        self._write_alpha(seed, value)
+        try:
+            yield
+        finally:
+            self._esper.order[:] = order
+            self._write_alpha(seed, before)
 
     # The layer as a module -------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from functools import cache
 
 from torch import nn
 
@@ -32,21 +31,23 @@ def readable_only(model: nn.Module) -> dict[str, str]:
         Qualified name to the reason, in the order of `named_modules`.
     """
     found: dict[str, str] = {}
+    reads: dict[type, tuple[tuple[str, str], ...]] = {}
     for name, module in model.named_modules():
         if isinstance(module, _EVADED):
             continue
         prefix = f"{name}." if name else ""
-        for child, attribute in _reads(type(module)):
+        kind = type(module)
+        reads[kind] = reads.get(kind) or _reads(kind)
+        for child, attribute in reads[kind]:
             if isinstance(getattr(module, child, None), nn.Module):
                 reason = (
-                    f"{type(module).__name__} reads {child}.{attribute} itself, past the layer's "
+                    f"{kind.__name__} reads {child}.{attribute} itself, past the layer's "
                     f"forward, so a kernel in '{prefix}{child}' would be skipped there"
                 )
                 found.setdefault(prefix + child, reason)
     return found
 
 
-@cache
 def _reads(kind: type) -> tuple[tuple[str, str], ...]:
     """Return (child, attribute) for each weight of a child that methods of `kind` compute with."""
     found: dict[tuple[str, str], None] = {}

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
 
 HOSTS: Registry[type, type[KasminaLayer]] = Registry("host layer")
 """Host layer type to its KasminaLayer; a subclass finds its ancestor's."""
+
+_MADE: dict[type, type[KasminaLayer]] = {}
+"""Classes made on the spot, one for each subclass of a host type."""
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
@@ -76,7 +78,6 @@ def register_host(
     return made
 
 
-@cache
 def kasmina_class(plain: type) -> type[KasminaLayer]:
     """Return the KasminaLayer class for `plain`, made on the spot for a subclass of a host type.
 
@@ -86,6 +87,8 @@ def kasmina_class(plain: type) -> type[KasminaLayer]:
     host = HOSTS.lookup_type(plain)
     if plain in HOSTS:
         return host
+    if plain in _MADE:
+        return _MADE[plain]
     body = {
         "__module__": __name__,
         "__reduce_ex__": _reduce,
@@ -93,7 +96,8 @@ def kasmina_class(plain: type) -> type[KasminaLayer]:
         # The subclass may have its own forward: run that, not the stock one that `host` inlines.
         "forward": KasminaLayer.forward,
     }
-    return type(f"Kasmina{plain.__name__}", (host, plain), body)
+    _MADE[plain] = type(f"Kasmina{plain.__name__}", (host, plain), body)
+    return _MADE[plain]
 
 
 def plain_class(layer: KasminaLayer) -> type[nn.Module]:
