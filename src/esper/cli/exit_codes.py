@@ -1,0 +1,61 @@
+"""What the exit status of `esper` means."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from esper.contracts.errors import ArtifactError
+from esper.contracts.errors import BlueprintError
+from esper.contracts.errors import CheckpointError
+from esper.contracts.errors import ConfigError
+from esper.contracts.errors import DataError
+from esper.contracts.errors import EsperError
+from esper.contracts.errors import KernelError
+from esper.contracts.errors import LayerNotFoundError
+from esper.contracts.errors import RegistryError
+from esper.contracts.errors import RunFolderError
+from esper.contracts.errors import UnsupportedLayerError
+from esper.utils.registry import Registry
+
+
+class ExitCode(IntEnum):
+    """Exit statuses; those of signals are 128 plus the signal's number, as in every shell."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    DATA = 3
+    FILE = 4
+    BUG = 70
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "done",
+    ExitCode.FAILED: "the run failed, or a check that was asked for did",
+    ExitCode.USAGE: "wrong usage or configuration",
+    ExitCode.DATA: "a data set is not available, or not the one expected",
+    ExitCode.FILE: "a file or folder is not what it should be (kernel, checkpoint, run)",
+    ExitCode.BUG: "an error inside Esper: please report it",
+    ExitCode.INTERRUPTED: "interrupted (Ctrl-C); a checkpoint was left",
+    ExitCode.TERMINATED: "terminated (SIGTERM); a checkpoint was left",
+}
+
+_CODES: Registry[type, ExitCode] = Registry("error with an exit code")
+_CODES.add(EsperError, ExitCode.FAILED)
+_CODES.add(ConfigError, ExitCode.USAGE)
+_CODES.add(RegistryError, ExitCode.USAGE)
+_CODES.add(LayerNotFoundError, ExitCode.USAGE)
+_CODES.add(UnsupportedLayerError, ExitCode.USAGE)
+_CODES.add(BlueprintError, ExitCode.USAGE)
+_CODES.add(DataError, ExitCode.DATA)
+_CODES.add(KernelError, ExitCode.FILE)
+_CODES.add(ArtifactError, ExitCode.FILE)
+_CODES.add(CheckpointError, ExitCode.FILE)
+_CODES.add(RunFolderError, ExitCode.FILE)
+
+
+def exit_code_of(error: EsperError) -> ExitCode:
+    """The exit status for an error, by its class or the nearest ancestor that has one."""
+    return _CODES.lookup_type(type(error))
