@@ -1,0 +1,112 @@
+"""The end of a run: growth closed, the test measured once, everything written."""
+
+from __future__ import annotations
+
+import io
+
+import torch
+
+from esper.contracts.growth import GrowthReport
+from esper.core.durable_file import write_durably
+from esper.core.export import export
+from esper.services.tolaria.evaluation import evaluate
+from esper.services.tolaria.progress import Progress
+from esper.services.tolaria.result import RunResult
+from esper.services.tolaria.result import RunStatus
+from esper.services.tolaria.run_folder import CHECKPOINT
+from esper.services.tolaria.run_folder import MODEL
+from esper.services.tolaria.run_folder import REPORT
+from esper.services.tolaria.run_folder import RESULT
+from esper.services.tolaria.run_folder import RunFolder
+from esper.services.tolaria.run_folder import resume_command
+from esper.services.tolaria.session import Session
+from esper.services.tolaria.signals import exit_status
+
+_STATIC = "Growth was off: the host was trained as it is."
+_INTERRUPTED = "The run was interrupted and can be resumed."
+
+
+def close_growth(session: Session, folder: RunFolder) -> None:
+    """Let growth come to its end, and write its report and the finished model.
+
+    Raises:
+        CheckpointError: a file cannot be written.
+    """
+    if session.orchestrator is not None:
+        report = session.orchestrator.finish()
+        write_durably(folder / REPORT, report.model_dump_json(indent=1).encode())
+    session.model.eval()
+    buffer = io.BytesIO()  # torch's own file writer aborts the process when the disk is full
+    torch.save(export(session.model), buffer)
+    write_durably(folder / MODEL, buffer.getbuffer())
+
+
+def closing_result(session: Session, progress: Progress, folder: RunFolder) -> RunResult:
+    """Measure the test split, and write ``result.json``.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    test = (session.bundle.test.tensors[0], session.bundle.test.tensors[1])
+    figures = evaluate(session.model, test, session.bundle.loss_fn, session.bundle.measure)
+    status = RunStatus.STOPPED_EARLY if progress.stopped_early else RunStatus.FINISHED
+    result = _result(session, progress, folder, status).model_copy(
+        update={"test_metric": figures.metric, "test_loss": figures.loss}
+    )
+    write_durably(folder / RESULT, result.model_dump_json(indent=1).encode())
+    return result
+
+
+def interrupted_result(
+    session: Session, progress: Progress, folder: RunFolder, signum: int
+) -> RunResult:
+    """The figures of a run that a signal stopped."""
+    return _result(session, progress, folder, RunStatus.INTERRUPTED).model_copy(
+        update={
+            "resume_command": resume_command(folder.path),
+            "exit_status": exit_status(signum),
+        }
+    )
+
+
+def earlier_result(folder: RunFolder) -> RunResult | None:
+    """The figures of a run that has ended already, or ``None``."""
+    path = folder / RESULT
+    if not path.exists():
+        return None
+    result = RunResult.model_validate_json(path.read_bytes())
+    return result.model_copy(update={"folder": folder.path, "checkpoint": folder / CHECKPOINT})
+
+
+def _result(
+    session: Session, progress: Progress, folder: RunFolder, status: RunStatus
+) -> RunResult:
+    metric, report = session.bundle.measure, _report(session)
+    return RunResult(
+        status=status,
+        name=session.name,
+        folder=folder.path,
+        steps=progress.step,
+        total_steps=session.plan.steps,
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        percent=metric.percent,
+        growth_metric=progress.growth_metric,
+        parameters_before=session.parameters_before,
+        parameters_after=sum(p.numel() for p in session.model.parameters()),
+        grown=report is not None and any(layer.grown for layer in report.after),
+        compute=None if report is None else report.cost.multiple,
+        summary=_summary(status, report),
+        seconds=round(progress.seconds, 3),
+        checkpoint=folder / CHECKPOINT if (folder / CHECKPOINT).exists() else None,
+    )
+
+
+def _report(session: Session) -> GrowthReport | None:
+    return None if session.orchestrator is None else session.orchestrator.report()
+
+
+def _summary(status: RunStatus, report: GrowthReport | None) -> str:
+    if status is RunStatus.INTERRUPTED:
+        return _INTERRUPTED
+    return _STATIC if report is None else report.summary

@@ -1,0 +1,88 @@
+"""How far a run has come: everything about the loop itself that a checkpoint must bring back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from esper.services.tolaria.early_stop import EarlyStop
+
+
+@dataclass
+class LossMean:
+    """A mean of losses that waits for the device only when it is read."""
+
+    total: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    count: int = 0
+
+    def add(self, loss: Tensor) -> None:
+        """Take one loss in."""
+        self.total = self.total.to(loss.device) + loss.detach().double()
+        self.count += 1
+
+    def read(self) -> float:
+        """The mean so far; NaN where there is none. Begins anew."""
+        mean = float(self.total) / self.count if self.count else float("nan")
+        self.total, self.count = torch.zeros_like(self.total), 0
+        return mean
+
+    def state_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"total": self.total.cpu(), "count": self.count}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> LossMean:
+        """The mean that :meth:`state_dict` described."""
+        return cls(total=state["total"].clone(), count=state["count"])
+
+
+@dataclass
+class Progress:
+    """State of the training loop."""
+
+    step: int = 0
+    """Steps done."""
+    logged: LossMean = field(default_factory=LossMean)
+    """Of the steps since the last ``step`` record."""
+    evaluated: LossMean = field(default_factory=LossMean)
+    """Of the steps since the last evaluation."""
+    early_stop: EarlyStop = field(default_factory=EarlyStop)
+    growth_metric: float | None = None
+    """At the last evaluation."""
+    bad_since: int | None = None
+    """Step since which the loss has not been finite, or ``None``."""
+    seconds: float = 0.0
+    """Time spent training, in all processes of this run."""
+    stopped_early: bool = False
+    is_closed: bool = False
+    """Whether growth has ended and its report is written."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "step": self.step,
+            "logged": self.logged.state_dict(),
+            "evaluated": self.evaluated.state_dict(),
+            "early_stop": [self.early_stop.best, self.early_stop.since],
+            "growth_metric": self.growth_metric,
+            "bad_since": self.bad_since,
+            "seconds": self.seconds,
+            "stopped_early": self.stopped_early,
+            "is_closed": self.is_closed,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Progress:
+        """The progress that :meth:`state_dict` described."""
+        best, since = state["early_stop"]
+        plain = ("step", "growth_metric", "bad_since", "seconds", "stopped_early", "is_closed")
+        return cls(
+            logged=LossMean.from_state(state["logged"]),
+            evaluated=LossMean.from_state(state["evaluated"]),
+            early_stop=EarlyStop(best=best, since=since),
+            **{name: state[name] for name in plain},
+        )

@@ -1,0 +1,126 @@
+"""The folder of one run: claimed by one process, never shared with another run.
+
+==================  ==================================================================
+`config.yaml`       the settings, complete
+`run.jsonl`         the log
+`checkpoint.pt`     the newest checkpoint
+`report.json`       the growth record
+`model.pt`          the finished model, plain PyTorch
+`result.json`       the closing figures; its presence means that the run has ended
+==================  ==================================================================
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock
+from filelock import Timeout
+
+from esper.contracts.errors import ConfigError
+from esper.contracts.errors import RunFolderError
+from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.config_file import config_from_mapping
+from esper.services.tolaria.config_file import read_yaml
+
+CONFIG = "config.yaml"
+LOG = "run.jsonl"
+CHECKPOINT = "checkpoint.pt"
+REPORT = "report.json"
+MODEL = "model.pt"
+RESULT = "result.json"
+
+_LOCK = ".lock"
+
+
+def resume_command(folder: Path) -> str:
+    """The command that goes on with the run in ``folder``."""
+    text = str(folder)
+    return f"esper train --resume {text!r}" if " " in text else f"esper train --resume {text}"
+
+
+def saved_config(folder: Path) -> TolariaConfig:
+    """The settings of the run in ``folder``; its ``output`` is ``folder``, wherever it was moved.
+
+    Raises:
+        RunFolderError: the folder holds no run, or its settings cannot be read.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise RunFolderError(
+            f"{folder} holds no run to resume: there is no {CONFIG}. Give the --output folder of a "
+            "run that was begun"
+        )
+    try:
+        return config_from_mapping({**read_yaml(path), "output": str(folder)})
+    except ConfigError as error:
+        raise RunFolderError(f"{path} cannot be used: {error}") from error
+
+
+def next_free(parent: Path, name: str) -> Path:
+    """The first of ``parent/name-001``, ``-002``, … that does not exist."""
+    number = 1
+    while (folder := parent / f"{name}-{number:03d}").exists():
+        number += 1
+    return folder
+
+
+class RunFolder:
+    """The folder, held for as long as it is entered.
+
+    Args:
+        path: the folder; made if needed.
+        resume: whether it is to hold a run already.
+
+    Raises:
+        RunFolderError: on entering: the folder holds another run (or, with ``resume``, none), or
+            another process is at work in it.
+    """
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path = path
+        self._resume = resume
+        self._lock = FileLock(path / _LOCK, timeout=0)
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout as error:
+            raise RunFolderError(
+                f"another process is at work in {self.path}: wait for it, stop it, or use another "
+                "folder"
+            ) from error
+        except OSError as error:
+            raise RunFolderError(
+                f"{self.path} cannot be used as output folder: {error.strerror or error}"
+            ) from error
+        try:
+            self._check()
+        except RunFolderError:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def _check(self) -> None:
+        found = [n for n in (CONFIG, LOG, CHECKPOINT, REPORT, RESULT) if (self.path / n).exists()]
+        if self._resume and CONFIG not in found:
+            raise RunFolderError(f"{self.path} holds no run to resume: there is no {CONFIG}")
+        if found and not self._resume:
+            raise RunFolderError(
+                f"{self.path} holds another run already ({', '.join(found)}): go on with it by "
+                f"`{resume_command(self.path)}`, or choose a new --output folder"
+            )

@@ -1,0 +1,158 @@
+"""Everything that a training run is made of, put together from its config."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from esper.contracts.errors import ConfigError
+from esper.contracts.ports import TelemetrySink
+from esper.core.model_wrapper import wrap
+from esper.core.morphable_model import MorphableModel
+from esper.data.bundle import DataBundle
+from esper.orchestration.orchestrator import SeedOrchestrator
+from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.factories import load_data
+from esper.services.tolaria.factories import make_model
+from esper.services.tolaria.factories import model_name
+from esper.services.tolaria.optimizers import make_optimizer
+from esper.services.tolaria.plan import Plan
+from esper.services.tolaria.plan import make_plan
+from esper.services.tolaria.sampler import EpochSampler
+from esper.services.tolaria.schedules import make_scheduler
+from esper.services.tolaria.split import carve
+
+_GROWTH_BATCH = 500
+
+Pair = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The parts of one run, all on one device."""
+
+    config: TolariaConfig
+    bundle: DataBundle
+    plan: Plan
+    name: str
+    """``data model``."""
+    train: Pair
+    """All training tensors; ``sampler`` says which rows."""
+    growth: Pair
+    sampler: EpochSampler
+    device: torch.device
+    model: MorphableModel | nn.Module
+    """Wrapped if the model may grow; the plain host otherwise."""
+    forward: Callable[[Tensor], Tensor]
+    """The model, or its compiled twin."""
+    optimizer: torch.optim.Optimizer
+    scheduler: LambdaLR
+    orchestrator: SeedOrchestrator | None
+    parameters_before: int
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The precision of forward passes."""
+        if self.config.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+def begin(
+    config: TolariaConfig,
+    *,
+    bundle: DataBundle | None = None,
+    sinks: Sequence[TelemetrySink] = (),
+) -> Session:
+    """Put a run together at step 0. Seeds the global random generators.
+
+    Args:
+        config: the settings.
+        bundle: the data, where the caller has it at hand already.
+        sinks: receive growth events.
+
+    Raises:
+        ConfigError: the settings do not fit the data or the machine.
+        DataError: the data cannot be had.
+        EsperError: the model cannot be wrapped, or the growth data is unusable.
+    """
+    device = _device(config.device)
+    bundle = load_data(config) if bundle is None else bundle
+    torch.manual_seed(config.seed)
+    random.seed(config.seed)
+    split = carve(bundle, config.growth_fraction, config.seed)
+    plan = make_plan(config, bundle, len(split.train))
+    x, y = bundle.train.tensors
+    growth = (x[split.growth].to(device), y[split.growth].to(device))
+    train = (x.to(device), y.to(device))
+    host = make_model(config, bundle).to(device)
+    parameters_before = sum(p.numel() for p in host.parameters())
+    model = _growing(host, config, train[0][:2]) if config.grow else host
+    optimizer = make_optimizer(model.parameters(), config.optimizer, plan)
+    scheduler = make_scheduler(optimizer, plan.steps, config.schedule)
+    orchestrator = None
+    if isinstance(model, MorphableModel):
+        orchestrator = SeedOrchestrator(
+            model,
+            optimizer,
+            loss_fn=bundle.loss_fn,
+            growth_data=_Batches(growth),
+            total_steps=plan.steps,
+            metric=bundle.measure,
+            scheduler=scheduler,
+            config=config.growth,
+            sinks=sinks,
+            seed=config.seed,
+        )
+    return Session(
+        config=config,
+        bundle=bundle,
+        plan=plan,
+        name=f"{bundle.name} {model_name(config, bundle)}",
+        train=train,
+        growth=growth,
+        sampler=EpochSampler(split.train.to(device), plan.batch_size, config.seed),
+        device=device,
+        model=model,
+        forward=torch.compile(model) if config.compile else model,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        orchestrator=orchestrator,
+        parameters_before=parameters_before,
+    )
+
+
+def _growing(host: nn.Module, config: TolariaConfig, example: Tensor) -> MorphableModel:
+    return wrap(host, config.target_layers, example_input=example, inplace=True)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device is {name!r}, but this machine has no CUDA device: use cpu")
+    return device
+
+
+class _Batches:
+    """Inputs and targets as an iterable of batches that can be walked again and again."""
+
+    def __init__(self, data: Pair) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[Pair]:
+        x, y = self._data
+        yield from zip(x.split(_GROWTH_BATCH), y.split(_GROWTH_BATCH), strict=True)

@@ -1,0 +1,244 @@
+"""The trainer: one run from its settings to its result, whatever happens to the process.
+
+`TolariaTrainer.run` is the whole story: claim the folder, put the session together, go on from
+the checkpoint if there is one, train (`loop.py`), and bring the run to its end (`outcome.py`).
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from typing import Self
+
+import torch
+from pydantic import BaseModel
+
+from esper.contracts.ports import TelemetrySink
+from esper.core.checkpoint import Checkpoint
+from esper.core.durable_file import write_durably
+from esper.data.bundle import DataBundle
+from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.config_file import config_to_mapping
+from esper.services.tolaria.config_file import write_yaml
+from esper.services.tolaria.keeper import Keeper
+from esper.services.tolaria.keeper import open_log
+from esper.services.tolaria.keeper import restore
+from esper.services.tolaria.keeper import saved_state
+from esper.services.tolaria.loop import TrainingLoop
+from esper.services.tolaria.outcome import close_growth
+from esper.services.tolaria.outcome import closing_result
+from esper.services.tolaria.outcome import earlier_result
+from esper.services.tolaria.outcome import interrupted_result
+from esper.services.tolaria.progress import Progress
+from esper.services.tolaria.result import RunResult
+from esper.services.tolaria.run_folder import CONFIG
+from esper.services.tolaria.run_folder import RunFolder
+from esper.services.tolaria.run_folder import saved_config
+from esper.services.tolaria.run_log import RunLog
+from esper.services.tolaria.session import Session
+from esper.services.tolaria.session import begin
+from esper.services.tolaria.signals import StopRequest
+
+OnEvent = Callable[[Mapping[str, Any]], None]
+"""Takes each record of the run log as it is written: ``{"type": "step", "step": 50, …}``."""
+
+
+class TolariaTrainer:
+    """Trains one model, and grows it as it trains.
+
+    Args:
+        config: the settings.
+        resume: go on with the run that lies in ``config.output``; see also :meth:`resuming`.
+        on_event: shown every record of the run log, on the training thread.
+        sinks: receive growth events as models.
+        bundle: the data, where the caller has it at hand; ``config.data`` is its name then.
+        stop: asked at every step boundary; SIGINT and SIGTERM are noted in it while the run lasts.
+        clock: seconds, never running backwards.
+
+    Example:
+        >>> config = TolariaConfig(data="mnist1d", output=Path("runs/first"))
+        >>> result = TolariaTrainer(config).run()  # doctest: +SKIP
+        >>> result.test_metric  # doctest: +SKIP
+        0.915
+    """
+
+    def __init__(
+        self,
+        config: TolariaConfig,
+        *,
+        resume: bool = False,
+        on_event: OnEvent | None = None,
+        sinks: Sequence[TelemetrySink] = (),
+        bundle: DataBundle | None = None,
+        stop: StopRequest | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config
+        self._resume = resume
+        self._on_event = on_event
+        self._sinks = tuple(sinks)
+        self._bundle = bundle
+        self._stop = StopRequest() if stop is None else stop
+        self._clock = clock
+
+    @classmethod
+    def resuming(cls, folder: Path, **options: Any) -> Self:
+        """A trainer that goes on with the run in ``folder``, with the settings saved there.
+
+        Args:
+            folder: the run's output folder; it may have been moved.
+            options: further arguments of the constructor.
+
+        Raises:
+            RunFolderError: the folder holds no run.
+        """
+        return cls(saved_config(folder), resume=True, **options)
+
+    def run(self) -> RunResult:
+        """Train to the end, or until a signal asks to stop.
+
+        A run that has ended already is not trained again: its result is returned.
+
+        Returns:
+            The closing figures. ``status`` and ``exit_status`` say whether a signal stopped it.
+
+        Raises:
+            RunFolderError: the output folder holds another run, or none to resume.
+            ConfigError: the settings do not fit the data or the machine.
+            DataError: the data cannot be had.
+            DivergenceError: the loss is not finite and stayed so.
+            CheckpointError: a file that the run cannot do without could not be written; the
+                checkpoint before it is intact.
+        """
+        with RunFolder(self.config.output, resume=self._resume) as folder, self._stop:
+            ended = earlier_result(folder)
+            if ended is not None:
+                return ended
+            return self._run_in(folder)
+
+    def _run_in(self, folder: RunFolder) -> RunResult:
+        # Settings and data are tried before the folder is taken: a mistake leaves no run behind.
+        bridge = _LogSink()
+        session = begin(self.config, bundle=self._bundle, sinks=(bridge, *self._sinks))
+        state = saved_state(folder)
+        progress = restore(session, state)
+        if state is None:
+            write_durably(folder / CONFIG, write_yaml(self.config).encode())
+        log = open_log(folder, state)
+        try:
+            bridge.write = self._writer(log)
+            self._announce(session, state, bridge.write)
+            return self._train(session, folder, progress, log)
+        finally:
+            log.close()
+
+    def _train(
+        self, session: Session, folder: RunFolder, progress: Progress, log: RunLog
+    ) -> RunResult:
+        keeper, write = Keeper(session, folder, progress, log), self._writer(log)
+        begun, before = self._clock(), progress.seconds
+
+        def save() -> None:
+            progress.seconds = before + self._clock() - begun
+            keeper.save_if_possible()
+
+        loop = TrainingLoop(
+            session, progress, write=write, save=save, is_stopped=lambda: self._stop.is_asked
+        )
+        loop.run()
+        progress.seconds = before + self._clock() - begun
+        signum, is_over = self._stop.signum, progress.step >= session.plan.steps
+        if signum is not None and not (is_over or progress.stopped_early):
+            if keeper.saved_step != progress.step and progress.bad_since is None:
+                keeper.save()
+            result = interrupted_result(session, progress, folder, signum)
+            write({"type": "interrupted", "step": progress.step, "signal": signum})
+            return result
+        if not progress.is_closed:
+            close_growth(session, folder)
+            progress.is_closed = True
+            keeper.save()
+        result = closing_result(session, progress, folder)
+        write({"type": "end", "step": progress.step, "result": result.model_dump(mode="json")})
+        return result
+
+    def _writer(self, log: RunLog) -> OnEvent:
+        def write(record: Mapping[str, Any]) -> None:
+            log.write(record)
+            if self._on_event is not None:
+                self._on_event(record)
+
+        return write
+
+    def _announce(self, session: Session, state: Checkpoint | None, write: OnEvent) -> None:
+        if state is not None:
+            extra = state.extra or {}
+            step = extra["progress"]["step"]
+            write({"type": "resume", "step": step, "environment": environment(session.device)})
+            return
+        orchestrator = session.orchestrator
+        write(
+            {
+                "type": "start",
+                "step": 0,
+                "name": session.name,
+                "config": config_to_mapping(self.config),
+                "environment": environment(session.device),
+                "total_steps": session.plan.steps,
+                "batch_size": session.plan.batch_size,
+                "learning_rate": session.plan.learning_rate,
+                "data": session.bundle.description,
+                "source": session.bundle.source,
+                "metric": session.bundle.measure.name,
+                "split": {
+                    "train": session.sampler.size,
+                    "growth": len(session.growth[1]),
+                    "test": len(session.bundle.test),
+                },
+                "host": {
+                    "parameters": session.parameters_before,
+                    "training_flops": None
+                    if orchestrator is None
+                    else orchestrator.report().cost.static,
+                },
+            }
+        )
+
+
+class _LogSink:
+    """Growth events on their way into the run log.
+
+    The orchestrator looks at the data before the log is open: those events are of step 0, and a
+    resumed run has them already.
+    """
+
+    def __init__(self) -> None:
+        self.write: OnEvent | None = None
+
+    def emit(self, event: BaseModel) -> None:
+        """Write the event as a record of type ``event``."""
+        if self.write is not None:
+            self.write({"type": "event", **event.model_dump(mode="json")})
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a run ran on, for its log."""
+    try:
+        esper = version("esper-morphogenetic")
+    except PackageNotFoundError:  # run from a source folder that is not installed
+        esper = "unknown"
+    return {
+        "esper": esper,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+    }
