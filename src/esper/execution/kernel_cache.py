@@ -1,0 +1,231 @@
+"""KernelCache: checked kernels kept in memory, on the device that they are needed on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass
+from dataclasses import replace
+from typing import Final
+
+import torch
+
+from esper.contracts.errors import ConfigError
+from esper.contracts.errors import KernelError
+from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.ports import KernelSource
+from esper.execution.artifact import ArtifactLimits
+from esper.execution.artifact import KernelArtifact
+from esper.execution.artifact import unpack
+
+ENTRY_BYTES: Final = 4096
+"""What an entry counts beside its weights (graph, manifest), so that none is free."""
+
+Key = tuple[str, torch.device]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheStatistics:
+    """What the cache has done so far, and what it holds."""
+
+    hits: int = 0
+    misses: int = 0
+    """Loads that found nothing in memory; those that joined a load under way are among them."""
+    loads: int = 0
+    """Fetches from the source that succeeded."""
+    failures: int = 0
+    """Loads that ended in an error; nothing of them was kept."""
+    evictions: int = 0
+    entries: int = 0
+    """Kernels held now."""
+    bytes: int = 0
+    """Bytes held now, at most `max_bytes`."""
+    max_bytes: int = 0
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits as a fraction of all requests; 0.0 before the first."""
+        requests = self.hits + self.misses
+        return self.hits / requests if requests else 0.0
+
+
+class KernelCache:
+    """Least-recently-used cache of `KernelArtifact`, bounded in bytes.
+
+    However many threads and tasks ask for one kernel at once, it is fetched once. Fetching and
+    checking never run on an event loop's thread. Artifacts are shared: do not write to their
+    weights (`KernelArtifact.build` copies them).
+
+    Args:
+        source: Where kernels come from; None if only `add` fills the cache.
+        max_bytes: Bound on the weights held, plus `ENTRY_BYTES` for each kernel.
+        limits: What a kernel may be at most; see `artifact.py`.
+    """
+
+    def __init__(
+        self,
+        source: KernelSource | None = None,
+        max_bytes: int = 128 * 2**20,
+        *,
+        limits: ArtifactLimits | None = None,
+    ) -> None:
+        if max_bytes < ENTRY_BYTES:
+            raise ConfigError(f"max_bytes is {max_bytes}; it must be at least {ENTRY_BYTES}")
+        self.source = source
+        self.limits = limits
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Key, KernelArtifact] = OrderedDict()
+        self._flights: dict[Key, Future[KernelArtifact]] = {}
+        self._stats = CacheStatistics(max_bytes=max_bytes)
+        self._hits = 0  # beside the rest, because a hit must not build a new object
+
+    @property
+    def stats(self) -> CacheStatistics:
+        """A snapshot of the statistics."""
+        with self._lock:
+            return replace(self._stats, hits=self._hits, entries=len(self._entries))
+
+    def load_sync(self, kernel_id: str, device: torch.device | str = "cpu") -> KernelArtifact:
+        """Return a kernel, from memory or else from the source; blocks while it is fetched.
+
+        Raises:
+            KernelNotFoundError: The source has no such kernel, or there is no source.
+            ArtifactError: The bytes fail a check.
+            KernelError: The kernel is larger than the whole cache.
+        """
+        key = (kernel_id, _placed(device))
+        found, flight, is_ours = self._join(key)
+        if found is not None:
+            return found
+        if is_ours:
+            self._fly(key, flight)
+        return flight.result()
+
+    async def load(self, kernel_id: str, device: torch.device | str = "cpu") -> KernelArtifact:
+        """Do what `load_sync` does without blocking the event loop.
+
+        Cancelling the caller does not stop the load: others may be waiting for it.
+        """
+        key = (kernel_id, _placed(device))
+        found, flight, is_ours = self._join(key)
+        if found is not None:
+            return found
+        if is_ours:
+            asyncio.get_running_loop().run_in_executor(None, self._fly, key, flight)
+        return await asyncio.shield(asyncio.wrap_future(flight))
+
+    def add(self, data: bytes, *, origin: str = "kernel bytes") -> KernelArtifact:
+        """Check a kernel file, keep it (on the CPU) and return it.
+
+        Raises:
+            ArtifactError: The bytes fail a check.
+            KernelError: The kernel is larger than the whole cache.
+        """
+        artifact = unpack(data, limits=self.limits, origin=origin)
+        with self._lock:
+            self._keep((artifact.kernel_id, artifact.device), artifact)
+        return artifact
+
+    def discard(self, kernel_id: str) -> None:
+        """Drop a kernel from every device; nothing happens if it is not held."""
+        with self._lock:
+            for key in [key for key in self._entries if key[0] == kernel_id]:
+                self._drop(key)
+
+    def clear(self) -> None:
+        """Drop all kernels; the counts go on."""
+        with self._lock:
+            for key in list(self._entries):
+                self._drop(key)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _join(self, key: Key) -> tuple[KernelArtifact | None, Future[KernelArtifact], bool]:
+        """Return the kernel if held, else the load under way, else a new one that is the caller's."""
+        with self._lock:
+            found = self._entries.get(key)
+            if found is not None:
+                self._entries.move_to_end(key)
+                self._hits += 1
+                return found, _NO_FLIGHT, False
+            self._count(misses=1)
+            flight = self._flights.get(key)
+            if flight is not None:
+                return None, flight, False
+            flight = self._flights[key] = Future()
+            return None, flight, True
+
+    def _fly(self, key: Key, flight: Future[KernelArtifact]) -> None:
+        """Load, and land with a result or an error in any case, or others would wait for ever."""
+        try:
+            artifact, fetched = self._obtain(key)
+            with self._lock:
+                self._keep(key, artifact)
+                self._count(loads=int(fetched))
+                del self._flights[key]
+        except BaseException as error:  # noqa: BLE001  # handed on to all who wait, by the future
+            with self._lock:
+                self._count(failures=1)
+                del self._flights[key]
+            flight.set_exception(error)
+        else:
+            flight.set_result(artifact)
+
+    def _obtain(self, key: Key) -> tuple[KernelArtifact, bool]:
+        kernel_id, device = key
+        with self._lock:
+            twin = next((a for (held, _), a in self._entries.items() if held == kernel_id), None)
+        if twin is not None:
+            return twin.to(device), False
+        if self.source is None:
+            raise KernelNotFoundError(
+                f"kernel {kernel_id} is not in the cache, and the cache has no source; "
+                "give KernelCache a source, or add() the file's bytes"
+            )
+        data = self.source.fetch(kernel_id)
+        artifact = unpack(
+            data, expected_id=kernel_id, limits=self.limits, origin=f"kernel {kernel_id}"
+        )
+        self._check_fits(artifact)
+        return artifact.to(device), True
+
+    def _check_fits(self, artifact: KernelArtifact) -> int:
+        size = artifact.nbytes + ENTRY_BYTES
+        if size > self._stats.max_bytes:
+            raise KernelError(
+                f"kernel {artifact.kernel_id} takes {size} bytes, more than the whole cache of "
+                f"{self._stats.max_bytes}; enlarge the cache (cache_size_mb) or build it smaller"
+            )
+        return size
+
+    def _keep(self, key: Key, artifact: KernelArtifact) -> None:
+        size = self._check_fits(artifact)
+        if key in self._entries:
+            self._drop(key)
+        while self._stats.bytes + size > self._stats.max_bytes:
+            self._drop(next(iter(self._entries)))
+            self._count(evictions=1)
+        self._entries[key] = artifact
+        self._count(bytes=size)
+
+    def _drop(self, key: Key) -> None:
+        self._count(bytes=-(self._entries.pop(key).nbytes + ENTRY_BYTES))
+
+    def _count(self, **changes: int) -> None:
+        now = self._stats
+        self._stats = replace(now, **{name: getattr(now, name) + n for name, n in changes.items()})
+
+
+_NO_FLIGHT: Final[Future[KernelArtifact]] = Future()
+
+
+def _placed(device: torch.device | str) -> torch.device:
+    """Return the device with its index, so that "cuda" and "cuda:0" are one place."""
+    device = torch.device(device)
+    index: int | None = device.index  # torch's stubs leave the None out
+    if index is None and device.type not in {"cpu", "meta"}:
+        return torch.device(device.type, torch.accelerator.current_device_index())
+    return device

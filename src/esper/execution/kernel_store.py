@@ -1,0 +1,144 @@
+"""LocalKernelStore: kernel files in a folder, each under the SHA-256 of its bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from esper.contracts.errors import ArtifactError
+from esper.contracts.errors import KernelNotFoundError
+from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact import read_kernel_file
+from esper.utils.object_store import ObjectStore
+
+SUFFIX: Final = ".safetensors"
+SHORTEST_PREFIX: Final = 4
+_PREFIX = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}")
+
+
+def default_root(environ: Mapping[str, str] | None = None) -> Path:
+    """Return `$ESPER_HOME/kernels`, or `kernels` in the user's cache folder for Esper."""
+    home = (os.environ if environ is None else environ).get("ESPER_HOME")
+    base = Path(home).expanduser() if home else platformdirs.user_cache_path("esper")
+    return base / "kernels"
+
+
+class LocalKernelStore:
+    """Kernels by id in a folder. Implements the ports `ArtifactStore` and `KernelSource`.
+
+    Bytes are verified whenever they are read. Writers in several processes do not disturb each
+    other: equal ids mean equal bytes.
+
+    Args:
+        root: The folder; default `default_root()`. Made when it does not exist.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or default_root()
+        self._objects = ObjectStore.local(self.root)
+
+    def put(self, data: bytes) -> str:
+        """Store a kernel file and return its id; a damaged copy under that id is mended."""
+        kernel_id = kernel_id_of(data)
+        key = _key(kernel_id)
+        if not self._objects.put_if_absent(key, data) and self._objects.get(key) != data:
+            self._objects.replace(key, data)
+        return kernel_id
+
+    def get(self, artifact_id: str) -> bytes:
+        """Return the bytes of a kernel file.
+
+        Raises:
+            KernelNotFoundError: No such kernel, or `artifact_id` is no id.
+            ArtifactError: The stored bytes are damaged.
+        """
+        return self._verified(artifact_id, self._objects.get(self._known_form(artifact_id)))
+
+    def exists(self, artifact_id: str) -> bool:
+        """Return whether a kernel is stored under `artifact_id`."""
+        return _is_id(artifact_id) and self._objects.size(_key(artifact_id)) is not None
+
+    def list(self) -> list[str]:
+        """Return the ids of all stored kernels, sorted."""
+        names = (key.rsplit("/", 1)[-1].removesuffix(SUFFIX) for key in self._objects.list_keys())
+        return sorted(filter(_is_id, names))
+
+    def fetch(self, kernel_id: str) -> bytes:
+        """Return the bytes of a kernel file; `get` under the name of the other port."""
+        return self.get(kernel_id)
+
+    async def afetch(self, kernel_id: str) -> bytes:
+        """Do what `fetch` does without blocking the event loop."""
+        found = await self._objects.aget(self._known_form(kernel_id))
+        return self._verified(kernel_id, found)
+
+    def resolve(self, reference: str | Path) -> str:
+        """Return the id that a person means by an id, its beginning, or a path.
+
+        Args:
+            reference: A full id, at least four of its first characters, or the path of a kernel
+                file, which is checked and stored.
+
+        Raises:
+            KernelNotFoundError: Nothing fits, or more than one kernel does.
+            ArtifactError: The file at the path is no kernel.
+        """
+        path = Path(reference)
+        if path.is_file():
+            return self.put(_checked_bytes(path))
+        text = str(reference)
+        if not _PREFIX.fullmatch(text):
+            raise KernelNotFoundError(
+                f"{text!r} is neither a kernel file nor the beginning of a kernel's id "
+                f"({SHORTEST_PREFIX} to 64 of 0-9 a-f); `esper kernel build` makes a file"
+            )
+        fitting = [kernel_id for kernel_id in self.list() if kernel_id.startswith(text)]
+        if len(fitting) != 1:
+            what = "no kernel" if not fitting else f"{len(fitting)} kernels"
+            raise KernelNotFoundError(
+                f"{what} in {self.root} with an id that begins with {text!r}; "
+                + ("give more characters" if fitting else "store the file first, or give its path")
+            )
+        return fitting[0]
+
+    def _known_form(self, kernel_id: str) -> str:
+        if not _is_id(kernel_id):
+            raise KernelNotFoundError(
+                f"{kernel_id!r} is no kernel id (64 of 0-9 a-f); resolve() takes short forms"
+            )
+        return _key(kernel_id)
+
+    def _verified(self, kernel_id: str, data: bytes | None) -> bytes:
+        if data is None:
+            raise KernelNotFoundError(
+                f"no kernel {kernel_id} in {self.root}; store its file there first"
+            )
+        if kernel_id_of(data) != kernel_id:
+            raise ArtifactError(
+                f"the kernel {kernel_id} in {self.root} is damaged: its bytes have another "
+                "SHA-256; store its file again, which mends it"
+            )
+        return data
+
+
+def _checked_bytes(path: Path) -> bytes:
+    """Return the file's bytes, which are those that passed the check."""
+    kernel_id = read_kernel_file(path).kernel_id
+    data = path.read_bytes()
+    if kernel_id_of(data) != kernel_id:
+        raise ArtifactError(f"{path} changed while it was read; try again")
+    return data
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 64 and _PREFIX.fullmatch(text) is not None
+
+
+def _key(kernel_id: str) -> str:
+    # Two levels, so that no folder gets too many files for common file systems' tools.
+    return f"{kernel_id[:2]}/{kernel_id}{SUFFIX}"

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from esper.contracts.errors import ArtifactError
+from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.ports import ArtifactStore
+from esper.contracts.ports import KernelSource
+from esper.execution.artifact import kernel_id_of
+from esper.execution.kernel_store import LocalKernelStore
+from esper.execution.kernel_store import default_root
+from kernels import kernel_file
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalKernelStore:
+    return LocalKernelStore(tmp_path / "kernels")
+
+
+def test_store_implements_both_ports(store: LocalKernelStore) -> None:
+    assert isinstance(store, ArtifactStore)
+    assert isinstance(store, KernelSource)
+
+
+def test_kernel_is_kept_under_its_digest(store: LocalKernelStore) -> None:
+    data = kernel_file()
+    kernel_id = store.put(data)
+    assert kernel_id == kernel_id_of(data) == store.put(data)
+    assert store.exists(kernel_id)
+    assert store.list() == [kernel_id]
+    assert store.get(kernel_id) == store.fetch(kernel_id) == data
+    assert asyncio.run(store.afetch(kernel_id)) == data
+    assert LocalKernelStore(store.root).get(kernel_id) == data
+
+
+def test_absent_kernel_is_an_error_that_names_it(store: LocalKernelStore) -> None:
+    assert not store.exists("0" * 64)
+    with pytest.raises(KernelNotFoundError, match="0" * 64):
+        store.get("0" * 64)
+    with pytest.raises(KernelNotFoundError, match="0" * 64):
+        asyncio.run(store.afetch("0" * 64))
+
+
+@pytest.mark.parametrize("text", ["../../etc/passwd", "", "ABCD" * 16, "0" * 63])
+def test_what_is_no_id_is_not_looked_up(store: LocalKernelStore, text: str) -> None:
+    assert not store.exists(text)
+    with pytest.raises(KernelNotFoundError, match="no kernel id"):
+        store.get(text)
+
+
+def test_damaged_kernel_is_refused_and_mended_by_storing_again(store: LocalKernelStore) -> None:
+    data = kernel_file()
+    kernel_id = store.put(data)
+    (path,) = store.root.rglob("*.safetensors")
+    path.write_bytes(data[:-1])
+    with pytest.raises(ArtifactError, match="damaged"):
+        store.get(kernel_id)
+    store.put(data)
+    assert store.get(kernel_id) == data
+
+
+def test_resolve_takes_id_beginning_and_path(store: LocalKernelStore, tmp_path: Path) -> None:
+    data = kernel_file()
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(data)
+    kernel_id = store.resolve(path)
+    assert store.resolve(str(path)) == store.resolve(kernel_id) == store.resolve(kernel_id[:4])
+    assert store.get(kernel_id) == data
+
+
+def test_resolve_refuses_what_fits_nothing_or_too_much(
+    store: LocalKernelStore, tmp_path: Path
+) -> None:
+    with pytest.raises(KernelNotFoundError, match="no kernel in"):
+        store.resolve("abcd")
+    with pytest.raises(KernelNotFoundError, match="neither"):
+        store.resolve("my kernel")
+    for last in "01":
+        (store.root / "ab").mkdir(exist_ok=True)
+        (store.root / "ab" / f"{'ab' * 31}a{last}.safetensors").write_bytes(b"")
+    with pytest.raises(KernelNotFoundError, match="2 kernels"):
+        store.resolve("abab")
+
+
+def test_file_that_is_no_kernel_is_not_stored(store: LocalKernelStore, tmp_path: Path) -> None:
+    path = tmp_path / "bad"
+    path.write_bytes(b"not a kernel")
+    with pytest.raises(ArtifactError, match="bad"):
+        store.resolve(path)
+    assert store.list() == []
+
+
+def test_default_root_follows_esper_home(tmp_path: Path) -> None:
+    assert default_root({"ESPER_HOME": str(tmp_path)}) == tmp_path / "kernels"
+    assert default_root({}).name == "kernels"
