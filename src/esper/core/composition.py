@@ -1,0 +1,201 @@
+"""A grown layer as one plain `torch.fx.GraphModule`: host, kernels and their blending, no Esper.
+
+The layer's own words for what goes in and out (`kernel_input`, `host_output`, `rejoin`) and the one
+blending function are run once on symbolic tensors, so that the graph says what the layer does.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import fx
+from torch import nn
+from torch.fx.graph_module import _USER_PRESERVED_ATTRIBUTES_KEY
+from torch.fx.proxy import GraphAppendingTracer
+
+from esper.contracts.errors import UnsupportedLayerError
+from esper.execution.blending import blend
+from esper.execution.host_branch import PLACEHOLDERS
+from esper.execution.hosts.registry import plain_class
+from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.seed_slots import KERNELS
+
+# Hosts whose forward is one functional call of their own weights, in train and eval mode alike.
+# Their weights stay where they were, for parents that read them and for `state_dict`.
+_INLINED = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Embedding,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.GroupNorm,
+)
+_HOST = "host"
+_ESPER = ("_esper", "_live", PLACEHOLDERS)
+_STORES = ("_parameters", "_buffers", "_modules")
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+# Private attributes of a replaced child that torch's own parents read.
+_READ_BY_PARENTS = ("_qkv_same_embed_dim",)
+
+Attribute = bool | int | float | str | tuple | None  # type: ignore[type-arg]  # of anything
+
+
+def compose(layer: KasminaLayer) -> fx.GraphModule:
+    """Return a layer and the kernels that take part in it as a graph of stock torch modules.
+
+    Args:
+        layer: A layer with at least one kernel at work. Its parameters and kernels are taken over,
+            not copied.
+
+    Returns:
+        A module with the signature of the host's `forward`, the host's weights where they were
+        (hosts that are one functional call) or under `host`, kernels under `kernel_<slot>`, and
+        alphas below 1 as buffers `alpha_<slot>`. It takes batched, dense input.
+
+    Raises:
+        UnsupportedLayerError: The host's `forward` takes `*args` or `**kwargs`.
+    """
+    root, graph = nn.Module(), fx.Graph()
+    root.train(layer.training)
+    tracer = GraphAppendingTracer(graph)
+    inputs = tuple(_placeholder(tracer, parameter) for parameter in _signature(layer))
+    graph.output(_nodes(_blended(layer, root, tracer, inputs)))
+    graph.lint()
+    module = fx.GraphModule(root, graph, class_name=f"Grown{plain_class(layer).__name__}")
+    _keep_attributes(module, layer)
+    return module
+
+
+def _blended(
+    layer: KasminaLayer, root: nn.Module, tracer: GraphAppendingTracer, args: tuple[fx.Proxy, ...]
+) -> Any:
+    # A kernel in an attention layer sees the query; whether key and value are the same tensor is
+    # the running layer's check, which a graph with three inputs cannot repeat.
+    seen = (args[0],) * len(args) if isinstance(layer, nn.MultiheadAttention) else args
+    x = _batch_first(layer.kernel_input(seen, {}), layer.batch_axis)
+    output, base = None, None
+    if not layer._live[0].full:
+        output = _host_call(layer, root, tracer, args)
+        base = _batch_first(layer.host_output(output), layer.batch_axis)
+    for branch in layer._live:
+        name = f"kernel_{branch.slot}"
+        root.add_module(name, layer.get_submodule(f"{KERNELS}.{branch.key}"))
+        out: Any = tracer.create_proxy("call_module", name, (x,), {})
+        if base is None or branch.full:
+            base = out
+        else:
+            alpha = f"alpha_{branch.slot}"
+            root.register_buffer(alpha, layer.state.alpha_blend[branch.slot].clone())
+            weight: Any = tracer.create_proxy("get_attr", alpha, (), {})
+            base = blend(base, out, weight, branch.mode)
+    blended = base.movedim(0, layer.batch_axis) if layer.batch_axis else base
+    if isinstance(layer, nn.LSTM | nn.GRU):
+        return _rejoin_recurrent(layer, output, blended)
+    return layer.rejoin(output, blended)
+
+
+def _batch_first(value: Any, axis: int) -> Any:
+    return value.movedim(axis, 0) if axis else value
+
+
+def _host_call(
+    layer: KasminaLayer, root: nn.Module, tracer: GraphAppendingTracer, args: tuple[fx.Proxy, ...]
+) -> fx.Proxy:
+    host = _host_of(layer)
+    if type(host) not in _INLINED:
+        root.add_module(_HOST, host)
+        return tracer.create_proxy("call_module", _HOST, args, {})
+    for name, parameter in host.named_parameters(recurse=False):
+        root.register_parameter(name, parameter)
+    traced = fx.symbolic_trace(host).graph
+    places = [node for node in traced.nodes if node.op == "placeholder"]
+    values = {place: given.node for place, given in zip(places, args, strict=True)}
+    returned = tracer.graph.graph_copy(traced, values)
+    assert isinstance(returned, fx.Node)
+    return fx.Proxy(returned, tracer)
+
+
+def _host_of(layer: KasminaLayer) -> nn.Module:
+    """Return the plain host over the same parameters, without kernels and hooks."""
+    plain = plain_class(layer)
+    host = plain.__new__(plain)
+    attributes = {name: value for name, value in vars(layer).items() if name not in _ESPER}
+    attributes |= {name: attributes[name].copy() for name in _STORES}
+    attributes |= {name: OrderedDict() for name in _HOOKS}
+    attributes["_modules"].pop(KERNELS, None)
+    host.__dict__.update(attributes)
+    return host
+
+
+def _rejoin_recurrent(layer: nn.LSTM | nn.GRU, output: Any, blended: Any) -> Any:
+    """Do what the recurrent hosts' `rejoin` does, in steps that a graph can hold."""
+    time, width = int(layer.batch_first), layer.proj_size or layer.hidden_size
+    last = [blended.select(time, -1)[..., :width]]
+    if layer.bidirectional:
+        last.append(blended.select(time, 0)[..., width:])
+    final: Any = torch.stack(last)
+    below = len(last) * (layer.num_layers - 1)
+    states = None if output is None else output[1]
+    if states is None:
+        unused = torch.zeros_like(final).repeat(layer.num_layers - 1, 1, 1) if below else None
+    else:
+        unused = (states[0] if isinstance(layer, nn.LSTM) else states)[:below]
+    hidden = torch.cat([unused, final]) if unused is not None else final
+    if isinstance(layer, nn.GRU):
+        return blended, hidden
+    if states is not None:
+        return blended, (hidden, states[1])
+    cell = torch.zeros_like(hidden)
+    if layer.proj_size:
+        cell = cell[..., :1].repeat(1, 1, layer.hidden_size)
+    return blended, (hidden, cell)
+
+
+def _signature(layer: KasminaLayer) -> list[inspect.Parameter]:
+    kind = plain_class(layer)
+    parameters = list(inspect.signature(kind.forward).parameters.values())[1:]
+    for parameter in parameters:
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            raise UnsupportedLayerError(
+                f"layer '{layer.name}' cannot be exported with a kernel in it: the forward of "
+                f"{kind.__name__} takes '{parameter}', and a graph needs named arguments. Give "
+                f"{kind.__name__}.forward explicit arguments."
+            )
+    return parameters
+
+
+def _placeholder(tracer: GraphAppendingTracer, parameter: inspect.Parameter) -> fx.Proxy:
+    node = tracer.graph.placeholder(parameter.name, default_value=parameter.default)
+    return fx.Proxy(node, tracer)
+
+
+def _nodes(value: Any) -> Any:
+    if isinstance(value, fx.Proxy):
+        return value.node
+    if isinstance(value, tuple):
+        return tuple(_nodes(item) for item in value)
+    return value
+
+
+def _keep_attributes(module: fx.GraphModule, layer: KasminaLayer) -> None:
+    """Carry over what a parent may read of its child: `self_attn.batch_first`, `norm1.eps`, ….
+
+    A dropped host's weights keep their placeholders, for their dtype and device. A parameter that
+    is now inside `host` reads as None, which is how torch's own layers say that there is none.
+    """
+    names = [n for n in vars(layer) if not n.startswith("_") and n != "training"]
+    kept: dict[str, Any] = dict.fromkeys(layer._parameters)
+    for name in (*names, *_READ_BY_PARENTS):
+        value = getattr(layer, name, None)
+        if name in vars(layer) and isinstance(value, Attribute | Tensor):
+            kept[name] = value
+    kept = {name: value for name, value in kept.items() if not hasattr(module, name)}
+    for name, value in kept.items():
+        setattr(module, name, value)
+    # The key by which GraphModule's own deepcopy keeps attributes that its graph does not use.
+    module.meta[_USER_PRESERVED_ATTRIBUTES_KEY] = kept

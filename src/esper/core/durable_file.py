@@ -1,0 +1,49 @@
+"""Writing a file so that there is at every instant either the old one or the new one, whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from esper.contracts.errors import CheckpointError
+
+
+def write_durably(path: Path, data: bytes | memoryview) -> None:
+    """Write `data` to a temporary name beside `path`, fsync it, rename it, fsync the folder.
+
+    Raises:
+        CheckpointError: It could not be written; what was at `path` before is untouched.
+    """
+    # One fixed name: what a killed process left behind is overwritten by the next attempt.
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"'{path}' could not be written: {error.strerror or error}. It needs "
+            f"{len(data) / 2**20:.1f} MiB{_free_space(path.parent)}. Make room or choose another "
+            f"folder; the file that was there before is untouched."
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _free_space(folder: Path) -> str:
+    try:
+        return f", {shutil.disk_usage(folder).free / 2**20:.1f} MiB are free there"
+    except OSError:
+        return ""
