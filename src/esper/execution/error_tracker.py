@@ -1,0 +1,139 @@
+"""ErrorTracker: which errors happened lately, and what pattern they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+from esper.contracts.errors import ConfigError
+from esper.contracts.ports import Clock
+
+
+class ErrorKind(StrEnum):
+    """What kind of trouble an error is; decides how it is met (`error_recovery.RECOVERY`)."""
+
+    UNREACHABLE = "unreachable"
+    """A file, store or service could not be reached just now."""
+    ABSENT = "absent"
+    """What was asked for does not exist."""
+    CORRUPT = "corrupt"
+    """Bytes failed a check. Final."""
+    MISFIT = "misfit"
+    """Valid, but not for this place. Final."""
+    EXECUTION = "execution"
+    """A kernel failed while it ran."""
+    MEMORY = "memory"
+    """Not enough memory."""
+    UNKNOWN = "unknown"
+    """Anything else, which may be a defect."""
+
+
+class Pattern(StrEnum):
+    """What several errors within the window have in common."""
+
+    BURST = "burst"
+    """One component fails often, whatever the kind."""
+    RECURRING = "recurring"
+    """One component fails in the same way again and again."""
+    SPREADING = "spreading"
+    """The same kind of error in several components: look for a common cause."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorRecord:
+    """One error."""
+
+    time: float
+    """Seconds on the monotonic clock."""
+    component: str
+    kind: ErrorKind
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorPattern:
+    """A pattern that was found."""
+
+    pattern: Pattern
+    subject: str
+    """The component, or for SPREADING the kind."""
+    count: int
+    """Errors in the pattern; for SPREADING the components."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerConfig:
+    """Size of the window and thresholds of the patterns."""
+
+    window_seconds: float = 300.0
+    """Errors older than this are forgotten."""
+    capacity: int = 10_000
+    """Most errors kept; the oldest go first."""
+    burst: int = 10
+    """Errors of one component that make a burst."""
+    recurring: int = 3
+    """Equal errors of one component that are recurring."""
+    spreading: int = 3
+    """Components with one kind of error that make it spreading."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        for name in ("window_seconds", "capacity", "burst", "recurring", "spreading"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"TrackerConfig.{name} is {getattr(self, name)}; it must be > 0")
+
+
+class ErrorTracker:
+    """A sliding window over errors.
+
+    Args:
+        clock: Only its monotonic time is used.
+        config: Window and thresholds.
+    """
+
+    def __init__(self, clock: Clock, config: TrackerConfig | None = None) -> None:
+        self.config = config or TrackerConfig()
+        self._clock = clock
+        self._records: deque[ErrorRecord] = deque(maxlen=self.config.capacity)
+
+    def record(self, component: str, kind: ErrorKind, message: str) -> ErrorRecord:
+        """Take an error in and return its record."""
+        record = ErrorRecord(
+            time=self._clock.monotonic(), component=component, kind=kind, message=message
+        )
+        self._records.append(record)
+        return record
+
+    def recent(self, component: str | None = None) -> list[ErrorRecord]:
+        """Return the errors within the window, oldest first; of one component if it is named."""
+        oldest = self._clock.monotonic() - self.config.window_seconds
+        while self._records and self._records[0].time <= oldest:
+            self._records.popleft()
+        return [r for r in self._records if component is None or r.component == component]
+
+    def count(self, component: str | None = None, kind: ErrorKind | None = None) -> int:
+        """Return how many errors the window holds, of one component or kind if named."""
+        return sum(kind is None or r.kind is kind for r in self.recent(component))
+
+    def patterns(self) -> list[ErrorPattern]:
+        """Return the patterns in the window, in the order of `Pattern`, subjects sorted."""
+        records = self.recent()
+        bursts = Counter(r.component for r in records)
+        equal = Counter((r.component, r.kind, r.message) for r in records)
+        again = Counter[str]()
+        for (component, _, _), count in equal.items():
+            again[component] = max(again[component], count)
+        spread = Counter(str(kind) for _, kind in {(r.component, r.kind) for r in records})
+        found = (
+            (Pattern.BURST, bursts, self.config.burst),
+            (Pattern.RECURRING, again, self.config.recurring),
+            (Pattern.SPREADING, spread, self.config.spreading),
+        )
+        return [
+            ErrorPattern(pattern=pattern, subject=subject, count=count)
+            for pattern, counts, least in found
+            for subject, count in sorted(counts.items())
+            if count >= least
+        ]
