@@ -21,15 +21,25 @@ class Evidence(Contract):
     gain: float
     """Relative fall of the calibrated loss; negative when the kernel hurts."""
     ci_low: float
+    """Lower end of the gain's bootstrap confidence interval."""
     ci_high: float
+    """Upper end of the gain's bootstrap confidence interval."""
     confidence: float = Field(gt=0, lt=1)
+    """Level of the interval, for example 0.95."""
     loss_without: float
+    """Calibrated loss without the kernel."""
     loss_with: float
+    """Calibrated loss with it."""
     temperature_without: float
+    """Temperature that the outputs without the kernel were divided by."""
     temperature_with: float
+    """Temperature that the outputs with it were divided by."""
     metric_without: float | None = None
+    """The user's metric without the kernel."""
     metric_with: float | None = None
+    """The user's metric with it."""
     samples: int = Field(ge=1)
+    """Growth-split samples compared."""
 
 
 class CandidateStanding(Contract):
@@ -73,19 +83,26 @@ class RungRecord(Contract):
     step: int
     """Host step at the mark."""
     host_loss: float | None
+    """Calibrated growth loss of the host alone; None where it was not finite."""
     host_metric: float | None
+    """The user's metric of the host alone."""
     standings: tuple[CandidateStanding, ...]
+    """Everybody still in the race, best first."""
 
 
 class RaceRecord(Contract):
     """A whole race."""
 
     index: int
+    """Number of the race within the run, from 0."""
     start: int
+    """Step at which it began."""
     end: int
+    """Step at which it was decided."""
     entrants: tuple[CandidateStanding, ...]
     """Everybody who started; not measured yet."""
     rungs: tuple[RungRecord, ...]
+    """Its marks, in order."""
     flops: float
     """Training FLOPs that the race used."""
 
@@ -94,24 +111,32 @@ class GrowthDecision(Contract):
     """What was decided at a step, on which evidence, and why in words."""
 
     step: int
+    """Training step of the decision."""
     verdict: str
     """``graft``, ``decline``, ``fossilise``, ``cull`` or ``roll back``."""
     candidate: CandidateStanding | None
+    """Whom it is about; None where nobody was."""
     evidence: Evidence | None
+    """The candidate against the host."""
     against_control: Evidence | None = None
+    """The candidate against the fresh copy of the host."""
     rent: float = 0.0
+    """What the gain was charged for parameters and operations."""
     reason: str
+    """Why, as a sentence."""
 
 
 class CurvePoint(Contract):
     """One observation of the run's own curve."""
 
     step: int
+    """Training step of the observation."""
     train_loss: float | None
     """Mean since the observation before; ``None`` at the start."""
     growth_loss: float | None
     """Calibrated; ``None`` where it was not finite."""
     growth_metric: float | None
+    """The user's metric on the growth split."""
 
 
 class CostAccount(Contract):
@@ -141,25 +166,39 @@ class LayerRecord(Contract):
     """One layer of an architecture drawing."""
 
     name: str
+    """Qualified name of the layer."""
     kind: str
     """Class of the layer, or ``family/size`` of the kernel in its place."""
     detail: str
+    """Its sizes, in a few words."""
     parameters: int
+    """Its trainable scalars."""
     grown: bool = False
+    """Whether growth put it there."""
 
 
 class GrowthReport(Contract):
     """The record of a run: what was observed, raced, decided and kept, and what it cost."""
 
     steps: int
+    """Training steps that were made."""
     total_steps: int
+    """Training steps that were planned."""
     curve: tuple[CurvePoint, ...]
+    """The run's own curve, in order."""
     races: tuple[RaceRecord, ...]
+    """Every race, in order."""
     decisions: tuple[GrowthDecision, ...]
+    """Every decision, in order."""
     cost: CostAccount
+    """Where the compute went."""
     parameters_before: int
+    """Trainable scalars of the model as it was given."""
     parameters_after: int
+    """Trainable scalars of the model as it is left."""
     before: tuple[LayerRecord, ...]
+    """The architecture as it was given."""
     after: tuple[LayerRecord, ...]
+    """The architecture as it is left."""
     summary: str
     """What was added, where, why, and what it bought: the sentence that a person would want."""
