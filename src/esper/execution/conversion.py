@@ -1,6 +1,6 @@
 """Turning a layer into a KasminaLayer and back: a change of class, nothing else."""
 
-# ruff: noqa: SLF001  # a change of class is surgery on nn.Module
+# a change of class is surgery on nn.Module
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The host branch of a layer: dropping its parameters, and standing in for them afterwards."""
 
-# ruff: noqa: SLF001  # dropping parameters by name is surgery on nn.Module
+# dropping parameters by name is surgery on nn.Module
 
 from __future__ import annotations
 

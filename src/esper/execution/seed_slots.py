@@ -14,7 +14,6 @@ from torch import nn
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import AlphaError
-from esper.contracts.errors import KernelMismatchError
 from esper.contracts.errors import SeedIndexError
 from esper.contracts.lifecycle import SeedEvent
 from esper.contracts.lifecycle import SeedPhase

@@ -42,7 +42,7 @@ class KasminaMultiheadAttention(KasminaLayer, nn.MultiheadAttention):
         query: Tensor = named["query"]
         if named["key"] is not query or named["value"] is not query:
             geometry = self.geometry
-            if geometry is None or not geometry.host_attributes.get("self_attention", True):
+            if geometry is None or geometry.host_attributes.get("self_attention", True):
                 raise KernelMismatchError(
                     f"layer '{self.name}' is called with a key or value that is not the query, but "
                     f"its kernels see the query only; cull them, or let self-attention layers host"

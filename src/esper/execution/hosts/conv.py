@@ -49,7 +49,7 @@ class KasminaConv2d(KasminaLayer, nn.Conv2d):
 def spatial_sizes(layer: nn.Conv1d | nn.Conv2d, x: Tensor) -> tuple[int, ...]:
     """Return the sizes of the output's spatial axes for a batched input `x`."""
     # The stock layer keeps the amounts at both ends of each axis, last axis first, for any padding.
-    both_ends = layer._reversed_padding_repeated_twice  # noqa: SLF001  # the one place that has it
+    both_ends = layer._reversed_padding_repeated_twice  # the one place that has it
     padding = [low + high for low, high in zip(both_ends[::2], both_ends[1::2], strict=True)]
     return tuple(
         (size + pad - dilation * (window - 1) - 1) // stride + 1

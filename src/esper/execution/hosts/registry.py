@@ -1,6 +1,6 @@
 """Which layer types can host seeds, and the class that each becomes."""
 
-# ruff: noqa: SLF001  # the names that nn.Module keeps privately are looked at
+# the names that nn.Module keeps privately are looked at
 
 from __future__ import annotations
 

@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from unit.execution.host_table import CASES
-from unit.execution.host_table import HostCase
-from unit.execution.host_table import flatten
 from torch import Tensor
 from torch import nn
 
@@ -20,6 +17,9 @@ from esper.execution.conversion import convert
 from esper.execution.conversion import restore
 from esper.execution.hosts.registry import HOSTS
 from esper.execution.kasmina_layer import KasminaLayer
+from unit.execution.host_table import CASES
+from unit.execution.host_table import HostCase
+from unit.execution.host_table import flatten
 
 # Both come from torch and are the same for the plain layer.
 pytestmark = [
