@@ -9,8 +9,10 @@ from typing_extensions import override
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
+from esper.blueprints.library.attend import attend
 from esper.blueprints.library.family import Family
 from esper.blueprints.library.family import family
+from esper.blueprints.library.family import sizes
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import GeometryError
 from esper.utils.registry import Registry
@@ -25,7 +27,7 @@ CONTROLS: Registry[str, Writer] = Registry("control")
 class Control(Family):
     """Reinitialised host."""
 
-    sizes = {"host": None}
+    sizes = sizes(host=None)
     order = 99
 
     @override
@@ -86,32 +88,6 @@ def _attention(g: GraphBuilder, geometry: Geometry) -> str:
     return attend(
         g, "x", width, heads=attributes["num_heads"], bias=bias, causal=geometry.causal, out=width
     )
-
-
-def attend(
-    g: GraphBuilder,
-    source: str,
-    inner: int,
-    *,
-    heads: int,
-    causal: bool,
-    out: int,
-    bias: bool = True,
-    init: str = "default",
-) -> str:
-    """Add self-attention over (S, F): projections, attention by heads, and an output layer.
-
-    Vaswani et al. 2017, section 3.2.2. `inner` must be a multiple of `heads`; `init` is the output
-    layer's.
-    """
-    parts = []
-    for _ in range(3):
-        flat = g.add("linear", source, out_features=inner, bias=bias, init="xavier")
-        split = g.add("unflatten", flat, sizes=(heads, inner // heads))
-        parts.append(g.add("permute", split, order=(1, 0, 2)))
-    mixed = g.add("permute", g.add("attention", *parts, causal=causal), order=(1, 0, 2))
-    joined = g.add("flatten", mixed, first=1)
-    return g.add("linear", joined, out_features=out, bias=bias, init=init)
 
 
 @CONTROLS.register("layer_norm")

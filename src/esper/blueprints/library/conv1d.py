@@ -10,6 +10,7 @@ from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.library.family import Family
 from esper.blueprints.library.family import family
+from esper.blueprints.library.family import sizes
 from esper.blueprints.library.fitting import is_signal
 from esper.blueprints.library.stack import Stack
 from esper.blueprints.library.stack import dense
@@ -21,15 +22,15 @@ from esper.contracts.enums import KernelMode
 class Conv1dStack(Family):
     """Convolution, batch norm, ReLU, each; then mean and maximum over the line, and a linear map."""
 
-    sizes = {
-        "medium": Stack((dense(16, 5, 2), dense(24, 3, 2), dense(32, 3))),
-        "small": Stack((dense(12, 5, 2), dense(16, 3, 2), dense(24, 3))),
-        "flat": Stack(
+    sizes = sizes(
+        medium=Stack((dense(16, 5, 2), dense(24, 3, 2), dense(32, 3))),
+        small=Stack((dense(12, 5, 2), dense(16, 3, 2), dense(24, 3))),
+        flat=Stack(
             (dense(16, 5, 2), dense(16, 3, 2), dense(32, 3, 2)), pooling="flatten", dropout=0.3
         ),
-        "mean": Stack((dense(24, 5, 2), dense(24, 3, 2), dense(48, 3, 2)), pooling="mean"),
-        "large": Stack((dense(16, 5, 2), dense(24, 3), dense(24, 3, 2), dense(48, 3))),
-    }
+        mean=Stack((dense(24, 5, 2), dense(24, 3, 2), dense(48, 3, 2)), pooling="mean"),
+        large=Stack((dense(16, 5, 2), dense(24, 3), dense(24, 3, 2), dense(48, 3))),
+    )
     order = 0
 
     @override

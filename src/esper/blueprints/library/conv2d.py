@@ -10,6 +10,7 @@ from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.library.family import Family
 from esper.blueprints.library.family import family
+from esper.blueprints.library.family import sizes
 from esper.blueprints.library.fitting import is_image
 from esper.blueprints.library.stack import Stack
 from esper.blueprints.library.stack import dense
@@ -21,11 +22,11 @@ from esper.contracts.enums import KernelMode
 class Conv2dStack(Family):
     """Convolution, batch norm, ReLU, each; then pooling or flattening, and a linear map."""
 
-    sizes = {
-        "medium": Stack((dense(16, 5, 2), dense(32, 3, 2)), pooling="flatten", dropout=0.3),
-        "small": Stack((dense(8, 5, 2), dense(16, 3, 2), dense(32, 3))),
-        "large": Stack((dense(16, 5, 2), dense(32, 3, 2), dense(64, 3))),
-    }
+    sizes = sizes(
+        medium=Stack((dense(16, 5, 2), dense(32, 3, 2)), pooling="flatten", dropout=0.3),
+        small=Stack((dense(8, 5, 2), dense(16, 3, 2), dense(32, 3))),
+        large=Stack((dense(16, 5, 2), dense(32, 3, 2), dense(64, 3))),
+    )
     order = 0
 
     @override

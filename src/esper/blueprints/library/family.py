@@ -87,6 +87,11 @@ def _same(left: tuple[int | None, ...], right: tuple[int | None, ...]) -> bool:
     )
 
 
+def sizes(**settings: Any) -> Mapping[str, Any]:
+    """Return a family's settings by size, those to try first in front."""
+    return settings
+
+
 FAMILIES: Registry[str, Family] = Registry("kernel family")
 """Every family by its name; filled by importing `catalog.py`."""
 

@@ -10,6 +10,7 @@ from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.library.family import Family
 from esper.blueprints.library.family import family
+from esper.blueprints.library.family import sizes
 from esper.blueprints.library.fitting import convolve
 from esper.blueprints.library.fitting import host_window
 from esper.blueprints.library.fitting import is_channels
@@ -23,7 +24,7 @@ from esper.contracts.enums import KernelMode
 class LowRank(Family):
     """The rank is a share of the narrower side (LoRA, Hu et al. 2021, with the second map live)."""
 
-    sizes = {"small": 1 / 16, "medium": 1 / 8, "large": 1 / 4}
+    sizes = sizes(small=1 / 16, medium=1 / 8, large=1 / 4)
     order = 18
 
     @override

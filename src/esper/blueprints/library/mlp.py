@@ -10,6 +10,7 @@ from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.library.family import Family
 from esper.blueprints.library.family import family
+from esper.blueprints.library.family import sizes
 from esper.blueprints.library.fitting import is_vectors
 from esper.blueprints.library.fitting import last
 from esper.blueprints.library.fitting import normalise
@@ -23,7 +24,7 @@ NARROWEST = 8
 class BottleneckMLP(Family):
     """Linear, norm, ReLU, linear."""
 
-    sizes = {"large": 1.0, "medium": 0.5, "small": 0.25}
+    sizes = sizes(large=1.0, medium=0.5, small=0.25)
     order = 4
 
     @override
@@ -41,7 +42,7 @@ class BottleneckMLP(Family):
 class WideMLP(Family):
     """Linear, norm, GELU, linear."""
 
-    sizes = {"small": 1, "medium": 2, "large": 4}
+    sizes = sizes(small=1, medium=2, large=4)
     order = 15
 
     @override

@@ -53,9 +53,8 @@ def write_stack(g: GraphBuilder, geometry: Geometry, stack: Stack, mode: KernelM
     hidden = enter(g, geometry)
     step = first_stride(geometry)
     for place, layer in enumerate(stack.layers):
-        if place == 0 and step > 2:
-            layer = Layer(layer.kind, layer.channels, 2 * step + 1, step)
-        hidden = add_layer(g, hidden, layer)
+        coarse = Layer(layer.kind, layer.channels, 2 * step + 1, step)
+        hidden = add_layer(g, hidden, coarse if place == 0 and step > 2 else layer)
     vector = pooled(g, hidden, stack.pooling)
     if stack.dropout:
         vector = g.add("dropout", vector, p=stack.dropout)
