@@ -8,6 +8,8 @@ export OMP_WAIT_POLICY := PASSIVE
 PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Every benchmark that can be run by itself, the two with targets of their own aside.
+BENCHMARKS := $(filter-out growth fuzz_artifact,$(basename $(notdir $(shell grep -l __main__ benchmarks/*.py))))
 NOW := $(shell date -u +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help
@@ -41,7 +43,7 @@ format: $(STAMP) ## format and repair what can be repaired mechanically
 	$(BIN)/ruff format .
 
 bench: $(STAMP) ## measure overhead, cache and recovery (minutes)
-	$(BIN)/python -m benchmarks.run
+	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name; done
 
 bench-growth: $(STAMP) ## measure what growth buys, with controls (hours)
 	$(BIN)/python -m benchmarks.growth
@@ -50,7 +52,7 @@ fuzz: $(STAMP) ## feed 50,000 mutated files to the kernel loader
 	$(BIN)/python -m benchmarks.fuzz_artifact
 
 docs: $(STAMP) ## regenerate the generated parts of docs/
-	$(BIN)/python -m docs.generate
+	$(BIN)/python docs/generate.py
 
 clean: ## remove the environment and all caches; runs/ stays
 	rm -rf .venv build dist .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
