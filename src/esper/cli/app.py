@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="train", epilog=train.EXAMPLES)(train.train)
+app.command(name="train", help=train.HELP, epilog=train.EXAMPLES)(train.train)
 app.command(name="inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.add_typer(blueprints.app, name="blueprints")
 app.add_typer(kernel.app, name="kernel")

@@ -87,9 +87,9 @@ def _metric(run: RunRecord, axes: Axes, palette: Palette) -> None:
     if held:
         axes.plot(*zip(*held, strict=True), color=palette.growth, linewidth=2.0)
         value = held[-1][1]
-        label = ("growth split", value, wording.score(value, run.metric), palette.growth)
+        label = ("growth split", value, run.score(value), palette.growth)
         _end_labels(axes, run.growth.steps, [label])
-    if wording.is_percentage(run.metric):
+    if run.percent:
         percent_ticks(axes)
     _panel_title(axes, run.metric[:1].upper() + run.metric[1:], palette)
 

@@ -100,13 +100,13 @@ def tiles(run: RunRecord) -> list[Tile]:
     found: list[Tile] = []
     test = run.result.get("test_metric")
     if test is not None:
-        size = (run.result.get("splits") or {}).get("test")
+        size = run.splits.get("test")
         note = "measured once, at the end" + (f", {wording.count(size)} samples" if size else "")
-        value = wording.score(float(test), metric)
+        value = run.score(float(test))
         found.append(Tile(label=f"Test {metric}", value=value, note=note, accent=True))
     if before is not None and after is not None:
-        end = wording.score(after, metric)
-        span = f"{wording.score(before, metric)} → {end}" if kept else end
+        end = run.score(after)
+        span = f"{run.score(before)} → {end}" if kept else end
         when = "before the first graft → at the end" if kept else "at the end"
         found.append(Tile(label=f"Growth-split {metric}", value=span, note=when))
     sizes = (wording.compact(report.parameters_before), wording.compact(report.parameters_after))
@@ -194,19 +194,18 @@ def _timeline(run: RunRecord) -> list[dict[str, str]]:
 
 
 def _facts(run: RunRecord) -> list[tuple[str, str]]:
-    data, splits = run.result.get("data") or {}, run.result.get("splits") or {}
-    environment = run.result.get("environment") or run.start.get("environment") or {}
+    splits, environment = run.splits, run.start.get("environment") or {}
     cost, seconds = run.growth.cost, run.result.get("seconds")
     flops = (
         f"model {wording.compact(cost.host)}, shadow {wording.compact(cost.shadow)}, "
         f"evaluation {wording.compact(cost.evaluation)}; static host {wording.compact(cost.static)}"
     )
     rows = [
-        ("Data", ": ".join(str(data[k]) for k in ("name", "description") if data.get(k))),
-        ("Source", str(data.get("source") or "")),
+        ("Data", str(run.start.get("data") or "")),
+        ("Source", str(run.start.get("source") or "")),
         ("Splits", ", ".join(f"{name} {wording.count(size)}" for name, size in splits.items())),
         ("Steps", f"{wording.count(run.growth.steps)} of {wording.count(run.growth.total_steps)}"),
-        ("Seed", str(run.result.get("seed", ""))),
+        ("Seed", "" if run.seed is None else str(run.seed)),
         ("Time", wording.duration(float(seconds)) if seconds is not None else ""),
         ("Training FLOPs", flops),
         ("Environment", ", ".join(f"{name} {value}" for name, value in environment.items())),

@@ -1,7 +1,8 @@
 """Reads the folder that a training run leaves, and checks that it is one.
 
 ===============  ==================================================================
-`report.json`    the growth record, `contracts.growth.GrowthReport`; required
+`report.json`    the growth record, `contracts.growth.GrowthReport`; a run that was not
+                 to grow has none
 `result.json`    the trainer's closing figures, test result included
 `run.jsonl`      the log: one JSON object a line with a `type`
 ===============  ==================================================================
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from esper.contracts.errors import RunFolderError
+from esper.contracts.growth import CostAccount
+from esper.contracts.growth import CurvePoint
 from esper.contracts.growth import GrowthReport
+from esper.report import wording
 
 REPORT_FILE = "report.json"
 RESULT_FILE = "result.json"
@@ -60,12 +65,26 @@ class RunRecord:
     @property
     def metric(self) -> str:
         """Name of the growth and test metric."""
-        return str(self.result.get("metric") or "accuracy")
+        return str(self.result.get("metric") or self.start.get("metric") or "metric")
 
     @property
-    def higher_is_better(self) -> bool:
-        """Direction of the metric."""
-        return bool(self.result.get("higher_is_better", True))
+    def percent(self) -> bool:
+        """Whether the metric is shown as a percentage."""
+        return bool(self.result.get("percent", wording.is_percentage(self.metric)))
+
+    @property
+    def seed(self) -> int | None:
+        """Of everything random in the run; None where the log does not say."""
+        return (self.start.get("config") or {}).get("seed")
+
+    @property
+    def splits(self) -> Mapping[str, int]:
+        """Samples by split: train, growth, test."""
+        return self.start.get("split") or {}
+
+    def score(self, value: float | None) -> str:
+        """A value of the metric in its form."""
+        return wording.score(value, is_percent=self.percent)
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -78,29 +97,61 @@ def read_run(folder: Path) -> RunRecord:
     if not folder.is_dir():
         raise RunFolderError(f"{folder} is not a folder; give the --output folder of a run")
     log = list(_log_records(folder / LOG_FILE))
-    starts = [record for record in log if record.get("type") == "start"]
+    result = _read_object(folder / RESULT_FILE)
+    starts = [record for record in log if _is(record, "start")]
     return RunRecord(
         folder=folder,
-        growth=_read_growth(folder / REPORT_FILE),
-        result=_read_object(folder / RESULT_FILE),
+        growth=_read_growth(folder / REPORT_FILE) or _static_growth(folder, result, log),
+        result=result,
         start=starts[0] if starts else {},
-        steps=tuple(_step_point(record) for record in log if record.get("type") == "step"),
-        events=tuple(record for record in log if record.get("type") == "event"),
+        steps=tuple(
+            _step_point(record)
+            for record in log
+            if _is(record, "step") and record.get("train_loss") is not None
+        ),
+        events=tuple(record for record in log if _is(record, "event")),
     )
 
 
-def _read_growth(path: Path) -> GrowthReport:
+def _read_growth(path: Path) -> GrowthReport | None:
     if not path.exists():
-        raise RunFolderError(
-            f"{path.parent} holds no {path.name}: the run has not finished, or this is not a run "
-            "folder. Finish it with `esper train --resume FOLDER`"
-        )
+        return None
     try:
         return GrowthReport.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise RunFolderError(f"{path}: {first['msg']} at {where}") from error
+
+
+def _static_growth(
+    folder: Path, result: Mapping[str, Any], log: Sequence[Mapping[str, Any]]
+) -> GrowthReport:
+    """The record of a run whose growth was switched off: its curve, and nothing else."""
+    if not result:
+        raise RunFolderError(
+            f"{folder} holds no {REPORT_FILE}: the run has not finished, or this is not a run "
+            "folder. Finish it with `esper train --resume FOLDER`"
+        )
+    fields = CurvePoint.model_fields
+    curve = [{name: record.get(name) for name in fields} for record in log if _is(record, "eval")]
+    return GrowthReport(
+        steps=int(result["steps"]),
+        total_steps=int(result["total_steps"]),
+        curve=tuple(CurvePoint.model_validate(point) for point in curve),
+        races=(),
+        decisions=(),
+        cost=CostAccount(host=0.0, shadow=0.0, evaluation=0.0, static=0.0),
+        parameters_before=int(result["parameters_before"]),
+        parameters_after=int(result["parameters_after"]),
+        before=(),
+        after=(),
+        summary=str(result.get("summary", "")),
+    )
+
+
+def _is(record: Mapping[str, Any], kind: str) -> bool:
+    return record.get("type") == kind
 
 
 def _read_object(path: Path) -> Mapping[str, Any]:

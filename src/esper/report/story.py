@@ -87,7 +87,7 @@ def _bought(run: RunRecord, kept: list[Graft]) -> str:
     before, after = growth_metrics(run, kept)
     if before is not None and after is not None:
         verb = "rose" if after > before else "fell" if after < before else "stayed"
-        span = f"from {wording.score(before, run.metric)} to {wording.score(after, run.metric)}"
+        span = f"from {run.score(before)} to {run.score(after)}"
         return f"; {run.metric} on held-out data {verb} {span}"
     evidence = kept[0].verdict.evidence
     if evidence is None:
@@ -177,10 +177,10 @@ def _test_sentence(run: RunRecord) -> list[str]:
     if value is None:
         return []
     static = run.result.get("host_test_metric")
-    beside = "" if static is None else f" (the static host: {wording.score(static, run.metric)})"
+    beside = "" if static is None else f" (the static host: {run.score(static)})"
     text = (
         f"On the test set, which no decision saw and which was measured once, {run.metric} is "
-        f"{wording.score(float(value), run.metric)}{beside}."
+        f"{run.score(float(value))}{beside}."
     )
     return [text]
 
@@ -203,8 +203,7 @@ def _cost_sentence(run: RunRecord) -> list[str]:
 
 
 def _caveat(run: RunRecord) -> str:
-    seed = run.result.get("seed")
-    which = "" if seed is None else f" (seed {seed})"
+    which = "" if run.seed is None else f" (seed {run.seed})"
     return (
         f"This is one run{which}: intervals cover the choice of held-out samples, "
         "not the luck of the seed."

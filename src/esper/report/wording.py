@@ -52,11 +52,11 @@ def is_percentage(metric: str) -> bool:
     return any(name in metric.lower() for name in PERCENT_METRICS)
 
 
-def score(value: float | None, metric: str) -> str:
+def score(value: float | None, *, is_percent: bool) -> str:
     """A metric's value in the form that suits the metric; None says that nobody measured it."""
     if value is None:
         return MISSING
-    return percent(value) if is_percentage(metric) else loss(value).replace("-", MINUS)
+    return percent(value) if is_percent else loss(value).replace("-", MINUS)
 
 
 def duration(seconds: float) -> str:

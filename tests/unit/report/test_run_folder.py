@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from esper.contracts.errors import RunFolderError
 from esper.report.run_folder import read_run
 from samples.run_folders import grown_report
+from samples.run_folders import static_report
 from samples.run_folders import write_run
 
 
@@ -44,6 +46,17 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         read_run(tmp_path / "nowhere")
 
 
+def test_a_run_that_was_not_to_grow_has_its_curve_from_the_log(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, static_report())
+    (folder / "report.json").unlink()
+    record = {"type": "eval", "step": 9, "train_loss": 1.5, "growth_loss": 2.0}
+    with (folder / "run.jsonl").open("a") as log:
+        log.write(json.dumps({**record, "growth_metric": 0.5}) + "\n")
+    growth = read_run(folder).growth
+    assert [point.growth_metric for point in growth.curve] == [0.5]
+    assert growth.races == ()
+
+
 def test_a_record_with_an_unknown_field_names_the_place(tmp_path: Path) -> None:
     folder = write_run(tmp_path, grown_report())
     path = folder / "report.json"
@@ -57,4 +70,4 @@ def test_a_run_without_a_result_still_has_its_record(tmp_path: Path) -> None:
     (folder / "result.json").unlink()
     run = read_run(folder)
     assert run.result == {}
-    assert run.name == tmp_path.name
+    assert run.name == "mnist1d mlp"

@@ -29,12 +29,12 @@ def test_changes_carry_their_sign_and_zero_has_none() -> None:
 
 
 def test_a_metric_that_nobody_measured_is_not_a_number() -> None:
-    assert wording.score(None, "accuracy") == wording.MISSING
+    assert wording.score(None, is_percent=True) == wording.MISSING
 
 
-def test_accuracy_is_a_percentage_and_an_error_is_not() -> None:
-    assert wording.score(0.915, "accuracy") == "91.5\u202f%"
-    assert wording.score(0.915, "mean squared error") == "0.915"
+def test_a_metric_is_written_in_its_own_form() -> None:
+    assert wording.score(0.915, is_percent=True) == "91.5\u202f%"
+    assert wording.score(0.915, is_percent=False) == "0.915"
 
 
 @pytest.mark.parametrize(

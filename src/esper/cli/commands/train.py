@@ -32,6 +32,16 @@ EXAMPLES = examples(
     "esper train --config experiment.yaml --dry-run",
 )
 
+HELP = """Train a model that grows where it lacks capacity.
+
+\b
+The training data is split in three: train, growth (the only data that
+decisions see), and test (measured once, at the end). The run's folder holds
+config.yaml, run.jsonl, checkpoint.pt, report.html with its pictures,
+result.json, and model.pt: the grown model as plain PyTorch.
+Ctrl-C leaves a checkpoint and says how to go on.
+"""
+
 _WHAT = "What to train"
 _HOW = "How to train it"
 
@@ -136,15 +146,7 @@ def train(
         typer.Option("--verbose", "-v", help="Log everything; show where an error comes from."),
     ] = False,
 ) -> None:
-    """Train a model that grows where it lacks capacity.
-
-    \b
-    The training data is split in three: train, growth (the only data that
-    decisions see), and test (measured once, at the end). The run's folder holds
-    config.yaml, run.jsonl, checkpoint.pt, report.html with its pictures,
-    result.json, and model.pt: the grown model as plain PyTorch.
-    Ctrl-C leaves a checkpoint and says how to go on.
-    """
+    """Train a model that grows where it lacks capacity."""
     request = TrainRequest(
         quick_start=quick_start,
         config=config,

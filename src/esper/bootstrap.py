@@ -1,0 +1,85 @@
+"""Bootstrap: the only place where concrete services meet.
+
+The command line asks here for a whole run; what it is made of (trainer, kernel store, report) is
+chosen in this file. Everything is embedded so far: local files, one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from esper.contracts.ports import TelemetrySink
+from esper.execution.kernel_store import LocalKernelStore
+from esper.report.write import WrittenReport
+from esper.report.write import write_report
+from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.keeper import restore
+from esper.services.tolaria.keeper import saved_state
+from esper.services.tolaria.result import RunResult
+from esper.services.tolaria.result import RunStatus
+from esper.services.tolaria.run_folder import RunFolder
+from esper.services.tolaria.run_folder import saved_config
+from esper.services.tolaria.session import Session
+from esper.services.tolaria.session import begin
+from esper.services.tolaria.trainer import TolariaTrainer
+
+OnRecord = Callable[[Mapping[str, Any]], None]
+"""Takes each record of a run's log as it is written."""
+
+
+def train(
+    config: TolariaConfig,
+    *,
+    resume: bool = False,
+    on_record: OnRecord | None = None,
+    sinks: Sequence[TelemetrySink] = (),
+) -> tuple[RunResult, WrittenReport | None]:
+    """Train a model, and write its report when the run has come to its end.
+
+    Args:
+        config: of the run.
+        resume: go on with the run in `config.output`.
+        on_record: shown every record of the run log.
+        sinks: receive growth events.
+
+    Returns:
+        The closing figures, and the report; None for a run that was interrupted.
+
+    Raises:
+        EsperError: as `TolariaTrainer.run` does.
+    """
+    trainer = TolariaTrainer(config, resume=resume, on_event=on_record, sinks=sinks)
+    result = trainer.run()
+    if result.status is RunStatus.INTERRUPTED:
+        return result, None
+    return result, write_report(config.output)
+
+
+def prepare(config: TolariaConfig) -> Session:
+    """Put a run together without training: data loaded, model wrapped. Nothing is written.
+
+    Raises:
+        EsperError: settings, data or model are not usable.
+    """
+    return begin(config)
+
+
+def reopen(folder: Path) -> Session:
+    """The session of a run that has been begun, at its newest checkpoint.
+
+    Raises:
+        RunFolderError: the folder holds no run.
+        CheckpointError: the checkpoint is damaged or of another model.
+    """
+    session = begin(saved_config(folder))
+    restore(session, saved_state(RunFolder(folder, resume=True)))
+    return session
+
+
+def kernel_store() -> LocalKernelStore:
+    """Where kernels are kept on this machine."""
+    return LocalKernelStore()

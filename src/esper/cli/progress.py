@@ -1,0 +1,259 @@
+"""A run as it goes: a live display on a terminal, occasional plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from types import TracebackType
+from typing import Any
+from typing import Protocol
+from typing import Self
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.console import Group
+from rich.console import RenderableType
+from rich.live import Live
+from rich.progress import BarColumn
+from rich.progress import MofNCompleteColumn
+from rich.progress import Progress
+from rich.progress import TextColumn
+from rich.progress import TimeElapsedColumn
+from rich.progress import TimeRemainingColumn
+from rich.text import Text
+
+from esper.contracts.events import RaceDecided
+from esper.contracts.events import RaceStarted
+from esper.contracts.events import RungFinished
+from esper.contracts.events import SeedCulled
+from esper.contracts.events import SeedFossilized
+from esper.contracts.events import parse_event
+from esper.report import wording
+from esper.report.narrate import narrate
+
+PLAIN_LINES = 10
+"""Lines about training itself, over a whole run, off a terminal."""
+ALPHA_CELLS = 8
+"""Width of the bar that shows a blending coefficient."""
+
+Record = Mapping[str, Any]
+
+
+@dataclass
+class Standing:
+    """What is known about a run from the records of its log so far."""
+
+    total: int = 0
+    step: int = 0
+    metric: str = "accuracy"
+    train_loss: float | None = None
+    growth_loss: float | None = None
+    growth_metric: float | None = None
+    alpha: dict[str, float] = field(default_factory=dict)
+    racing: int | None = None
+    """Candidates in the race that is going on."""
+    fossils: list[str] = field(default_factory=list)
+    """Layers with a kernel for good."""
+
+    def take(self, record: Record) -> str | None:
+        """Take one record in; returns news in plain English, if it is any."""
+        kind = record.get("type")
+        self.step = max(self.step, int(record.get("step") or 0))
+        if kind == "start":
+            self.total = int(record["total_steps"])
+            self.metric = str(record["metric"])
+        elif kind == "step":
+            self.train_loss = record["train_loss"]
+            self.alpha = dict(record.get("alpha") or {})
+        elif kind == "eval":
+            self.growth_loss = record["growth_loss"]
+            self.growth_metric = record["growth_metric"]
+        elif kind == "event":
+            return self._event(record)
+        elif kind == "checkpoint_failed":
+            return f"a checkpoint could not be written: {record['error']}"
+        return None
+
+    def figures(self) -> list[str]:
+        """What to say about training now, in pieces."""
+        pieces = []
+        if self.train_loss is not None:
+            pieces.append(f"loss {wording.loss(self.train_loss)}")
+        if self.growth_loss is not None:
+            pieces.append(f"held-out loss {wording.loss(self.growth_loss)}")
+        if self.growth_metric is not None:
+            pieces.append(f"held-out {self.metric} {self.score(self.growth_metric)}")
+        return pieces
+
+    def score(self, value: float | None) -> str:
+        """A value of the run's metric, in its form."""
+        return wording.score(value, is_percent=wording.is_percentage(self.metric))
+
+    def _event(self, record: Record) -> str | None:
+        fields = {name: value for name, value in record.items() if name != "type"}
+        try:
+            event = parse_event(fields)
+        except ValidationError:
+            return None  # the log keeps it; the display knows nothing to say about it
+        if isinstance(event, RaceStarted):
+            self.racing = len(event.candidates)
+        elif isinstance(event, RungFinished):
+            self.racing = sum(standing.survived for standing in event.standings)
+        elif isinstance(event, RaceDecided):
+            self.racing = None
+        elif isinstance(event, SeedFossilized):
+            self.fossils.append(event.layer_name)
+        elif isinstance(event, SeedCulled) and event.layer_name in self.fossils:
+            self.fossils.remove(event.layer_name)
+        return narrate(event)
+
+
+class Display(Protocol):
+    """Shows a run. Entered for as long as the run lasts, called with each record of its log."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __call__(self, record: Record) -> None:
+        """Take a record in."""
+
+
+def display(
+    console: Console, total: int, metric: str, clock: Callable[[], float] = time.monotonic
+) -> Display:
+    """The display that suits the console: live on a terminal, plain lines elsewhere."""
+    standing = Standing(total=total, metric=metric)
+    if console.is_terminal:
+        return LiveDisplay(console, standing)
+    return PlainDisplay(console, standing, clock)
+
+
+class PlainDisplay:
+    """Writes a line for each event, and about ten lines on how training goes."""
+
+    def __init__(self, console: Console, standing: Standing, clock: Callable[[], float]) -> None:
+        self._console = console
+        self._standing = standing
+        self._clock = clock
+        self._begun = clock()
+        self._next = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def __call__(self, record: Record) -> None:
+        """Take a record in."""
+        standing = self._standing
+        news = standing.take(record)
+        if news is not None:
+            self._print(news)
+        if record.get("type") == "eval" and standing.step >= self._next:
+            self._next = standing.step + standing.total / PLAIN_LINES
+            self._print(", ".join(standing.figures()))
+
+    def _print(self, text: str) -> None:
+        standing = self._standing
+        seconds = wording.duration(self._clock() - self._begun)
+        head = f"step {wording.count(standing.step)}/{wording.count(standing.total)} ({seconds})"
+        self._console.print(Text(f"{head}: {text}"), soft_wrap=True)
+
+
+class LiveDisplay:
+    """A progress bar, the figures of the moment and the slots; news scrolls by above them."""
+
+    def __init__(self, console: Console, standing: Standing) -> None:
+        self._console = console
+        self._standing = standing
+        self._progress = Progress(
+            TextColumn("[figure]training"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[quiet]left"),
+            TimeRemainingColumn(),
+            console=console,
+            expand=True,
+        )
+        self._task = self._progress.add_task("training", total=standing.total or None)
+        self._live = Live(
+            console=console, get_renderable=self._render, refresh_per_second=8, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, record: Record) -> None:
+        """Take a record in."""
+        news = self._standing.take(record)
+        self._progress.update(
+            self._task, completed=self._standing.step, total=self._standing.total or None
+        )
+        if news is not None:
+            step = wording.count(self._standing.step).rjust(8)
+            line = Text.assemble((f"{step}  ", "quiet"), (news, news_style(record)))
+            self._console.print(line)
+
+    def _render(self) -> RenderableType:
+        standing = self._standing
+        lines: list[RenderableType] = [self._progress]
+        figures = standing.figures()
+        if figures:
+            lines.append(Text("  " + " · ".join(figures), style="figure"))
+        lines.append(slots_line(standing))
+        return Group(*lines)
+
+
+def news_style(record: Record) -> str:
+    """How a piece of news looks: what was added green, what went or failed yellow."""
+    kind = record.get("kind")
+    if kind in {"SeedFossilized", "GraftStarted"} or (
+        kind == "RaceDecided" and record.get("winner") is not None
+    ):
+        return "good"
+    if kind in {"SeedCulled", "SeedRetreated", "SeedIsolated", "RolledBack", None}:
+        return "warn"
+    return ""
+
+
+def slots_line(standing: Standing) -> Text:
+    """The slots that hold something, each with its blending coefficient."""
+    line = Text("  ")
+    blending = {slot: a for slot, a in standing.alpha.items() if a < 1.0}
+    for slot, alpha in blending.items():
+        filled = round(alpha * ALPHA_CELLS)
+        bar = "█" * filled + "░" * (ALPHA_CELLS - filled)
+        line.append(f"{slot} ", "name").append(bar, "good").append(f" {alpha:.2f}  ")
+    done = [slot for slot, a in standing.alpha.items() if a >= 1.0]
+    if done:
+        line.append("in: ", "quiet").append(", ".join(done), "good").append("  ")
+    if standing.racing is not None:
+        line.append(f"race: {standing.racing} candidates in the shadow", "name")
+    elif not standing.alpha:
+        line.append("all slots dormant", "quiet")
+    return line
