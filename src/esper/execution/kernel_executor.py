@@ -24,11 +24,9 @@ The rules, all in one place:
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 from typing import Final
 from typing import Protocol
 
@@ -43,6 +41,10 @@ from esper.execution.execution_stats import ExecutionStats
 from esper.execution.execution_stats import ExecutorConfig
 from esper.execution.execution_stats import FailureKind
 from esper.execution.execution_stats import KernelFailure
+from esper.execution.kernel_check import Shape
+from esper.execution.kernel_check import as_dtype
+from esper.execution.kernel_check import is_finite
+from esper.execution.kernel_check import misfit
 from esper.execution.kernel_select import GatedCall
 from esper.execution.kernel_tally import KernelTally
 
@@ -56,9 +58,6 @@ _NOT_THE_KERNELS_FAULT: Final = (
     MemoryError,
     _StopRecomputationError,
 )
-
-Shape = tuple[int | None, ...]
-"""A shape in which None stands for an axis of any size."""
 
 
 class GuardedSeed(Protocol):
@@ -100,6 +99,10 @@ class KernelExecutor:
         self._strikes: list[deque[int]] = [
             deque(maxlen=self.config.strikes) for _ in range(num_seeds)
         ]
+        self._owners: list[tuple[nn.Module | None, tuple[nn.Module, ...]]] = [
+            (None, ())
+        ] * num_seeds
+        """Per seed the kernel last run and those of its modules that have buffers."""
         self._tally = KernelTally(num_seeds, torch.device(device))
 
     def run(
@@ -191,6 +194,7 @@ class KernelExecutor:
         """Let an isolated seed run again with a clean slate (a retry, or a new kernel)."""
         self._isolated.discard(index)
         self._strikes[index].clear()
+        self._owners[index] = (None, ())  # a culled kernel must not live on here
         self._tally.forget(index)
 
     def to(self, device: torch.device) -> None:
@@ -211,8 +215,8 @@ class KernelExecutor:
         every = self.config.finite_check_every
         check = every == 1 or (every > 0 and stats.calls % every == 0)
         on_cpu = x.device.type == "cpu"
-        saved = _buffer_copies(kernel) if check and on_cpu and kernel.training else None
-        version = -1 if x.is_inference() else x._version  # noqa: SLF001  # documented by torch's own notes
+        saved = self._buffer_copies(index, kernel) if check and on_cpu and kernel.training else None
+        version = -1 if x.is_inference() else x._version  # documented by torch's own notes
         call: GatedCall | None = None
         started = self._clock()
         try:
@@ -232,21 +236,33 @@ class KernelExecutor:
             stats.last_seconds = self._clock() - started
             stats.seconds += stats.last_seconds
         self._refuse_mutation(index, x, version)
-        verdict = _misfit(output, x, expected, dtype)
+        verdict = misfit(output, x, expected, dtype)
         if verdict is not None:
             _restore(saved)
             self._strike(index, *verdict, 1)
             return None
         if not check:
             stats.unchecked += 1
-            return _as_dtype(output, x, dtype)
+            return as_dtype(output, dtype)
         if call is not None:
             return self._settle(index, call, x, fallback, dtype)
-        if not _is_finite(output):
+        if not is_finite(output):
             _restore(saved)
             self._strike(index, FailureKind.NON_FINITE, "a NaN or infinity in the result", 1)
             return None
-        return _as_dtype(output, x, dtype)
+        return as_dtype(output, dtype)
+
+    def _buffer_copies(self, index: int, kernel: nn.Module) -> list[tuple[Tensor, Tensor]] | None:
+        """Copy running statistics: a bad call's NaN would stay in them for good."""
+        known, owners = self._owners[index]
+        if known is not kernel:  # walking a module tree costs more than a small kernel
+            owners = tuple(
+                m for m in kernel.modules() if any(True for _ in m.buffers(recurse=False))
+            )
+            self._owners[index] = (kernel, owners)
+        if not owners:
+            return None
+        return [(b, b.detach().clone()) for owner in owners for b in owner.buffers(recurse=False)]
 
     def _run_traced(
         self,
@@ -263,14 +279,14 @@ class KernelExecutor:
         else:
             call = GatedCall(kernel, x)
             output = call.output
-        verdict = _misfit(output, x, expected, dtype)
+        verdict = misfit(output, x, expected, dtype)
         if verdict is not None:
             if exporting:
                 raise KernelMismatchError(f"kernel of seed {index}: {verdict[1]}; fix the kernel")
             self._tally.add(index, torch.ones((), dtype=torch.int64, device=x.device))
             return None
         if call is None:
-            return _as_dtype(output, x, dtype)
+            return as_dtype(output, dtype)
         return self._settle(index, call, x, fallback, dtype)
 
     def _settle(
@@ -285,10 +301,10 @@ class KernelExecutor:
             fallback = torch.zeros_like(call.output)
         chosen, good = call.settle(fallback.to(call.output.dtype))
         self._tally.add(index, torch.logical_not(good))
-        return _as_dtype(chosen, x, dtype)
+        return as_dtype(chosen, dtype)
 
     def _refuse_mutation(self, index: int, x: Tensor, version: int) -> None:
-        if version >= 0 and x._version != version:  # noqa: SLF001  # as above
+        if version >= 0 and x._version != version:  # as above
             raise KernelExecutionError(
                 f"the kernel of seed {index} changed its input in place, so the host's input is "
                 f"lost; use out-of-place operations (for example nn.ReLU(inplace=False))"
@@ -343,55 +359,7 @@ class KernelExecutor:
 
 def _in_backward() -> bool:
     """Whether autograd is running a backward pass on this thread (no public name for it)."""
-    return torch._C._current_graph_task_id() != -1  # noqa: SLF001  # as said above
-
-
-def _is_finite(output: Tensor) -> bool:
-    """Exact. One reduction in the usual case: a finite sum has only finite terms."""
-    output = output.detach()
-    if math.isfinite(output.sum().item()):
-        return True
-    # Either a bad element, or finite ones whose sum overflows.
-    return bool(torch.isfinite(output).all())
-
-
-def _misfit(
-    output: Any, x: Tensor, expected: Shape, dtype: torch.dtype | None
-) -> tuple[FailureKind, str] | None:
-    """What is wrong with the kind, shape or dtype of a result; None if nothing is."""
-    if not isinstance(output, Tensor):
-        return FailureKind.NOT_A_TENSOR, f"returned {type(output).__name__}, not a tensor"
-    shape = output.shape
-    if len(shape) != len(expected) or any(
-        want is not None and size != want for size, want in zip(shape, expected, strict=True)
-    ):
-        return FailureKind.WRONG_SHAPE, f"returned shape {tuple(shape)}, expected {expected}"
-    if not output.is_floating_point():
-        return FailureKind.WRONG_DTYPE, f"returned {output.dtype}, expected a floating dtype"
-    wanted = _wanted_dtype(x, dtype)
-    if wanted is not None and output.dtype != wanted and not _autocasting(x):
-        return FailureKind.WRONG_DTYPE, f"returned {output.dtype}, expected {wanted}"
-    return None
-
-
-def _wanted_dtype(x: Tensor, dtype: torch.dtype | None) -> torch.dtype | None:
-    if dtype is not None:
-        return dtype
-    return x.dtype if x.is_floating_point() else None
-
-
-def _autocasting(x: Tensor) -> bool:
-    return torch.is_autocast_enabled(x.device.type)
-
-
-def _as_dtype(output: Tensor, x: Tensor, dtype: torch.dtype | None) -> Tensor:
-    # Without a stated dtype autocast decides; casting to the input's would undo it.
-    return output if dtype is None or output.dtype == dtype else output.to(dtype)
-
-
-def _buffer_copies(kernel: nn.Module) -> list[tuple[Tensor, Tensor]] | None:
-    """A bad call must not leave its NaN in running statistics, where it would stay for good."""
-    return [(buffer, buffer.detach().clone()) for buffer in kernel.buffers()] or None
+    return torch._C._current_graph_task_id() != -1  # as said above
 
 
 def _restore(saved: list[tuple[Tensor, Tensor]] | None) -> None:
