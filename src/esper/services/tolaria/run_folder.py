@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,8 +38,7 @@ _LOCK = ".lock"
 
 def resume_command(folder: Path) -> str:
     """The command that goes on with the run in ``folder``."""
-    text = str(folder)
-    return f"esper train --resume {text!r}" if " " in text else f"esper train --resume {text}"
+    return f"esper train --resume {shlex.quote(str(folder))}"
 
 
 def saved_config(folder: Path) -> TolariaConfig:

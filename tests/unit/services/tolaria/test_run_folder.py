@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from esper.contracts.errors import RunFolderError
+from esper.services.tolaria.config_file import config_from_mapping
+from esper.services.tolaria.config_file import write_yaml
+from esper.services.tolaria.run_folder import RunFolder
+from esper.services.tolaria.run_folder import next_free
+from esper.services.tolaria.run_folder import resume_command
+from esper.services.tolaria.run_folder import saved_config
+
+
+def test_new_folder_is_made_and_may_hold_other_things(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "notes.txt").touch()
+    with RunFolder(tmp_path / "new", resume=False) as folder:
+        assert folder / "x" == tmp_path / "new" / "x"
+    with RunFolder(tmp_path / "deep" / "er", resume=False) as folder:
+        assert folder.path.is_dir()
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "run.jsonl", "checkpoint.pt", "result.json"])
+def test_folder_of_another_run_is_refused_with_the_remedy(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(RunFolderError) as error, RunFolder(tmp_path, resume=False):
+        pass
+    for part in (str(tmp_path), name, "--resume", "--output"):
+        assert part in str(error.value)
+
+
+def test_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="holds no run"), RunFolder(tmp_path, resume=True):
+        pass
+    with pytest.raises(RunFolderError, match="holds no run"):
+        saved_config(tmp_path)
+
+
+def test_folder_that_another_process_works_in_is_refused(tmp_path: Path) -> None:
+    with (
+        RunFolder(tmp_path, resume=False),
+        pytest.raises(RunFolderError, match="another process"),
+        RunFolder(tmp_path, resume=False),
+    ):
+        pass
+    with RunFolder(tmp_path, resume=False):
+        pass
+
+
+def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(RunFolderError, match="cannot be used"),
+        RunFolder(tmp_path / "file", resume=False),
+    ):
+        pass
+
+
+def test_moved_folder_is_resumed_where_it_is(tmp_path: Path) -> None:
+    config = config_from_mapping({"data": "digits", "output": "/somewhere/else"})
+    (tmp_path / "config.yaml").write_text(write_yaml(config), encoding="utf-8")
+    assert saved_config(tmp_path).output == tmp_path
+
+
+def test_settings_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("data: 3\nsteps: x\n", encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"config\.yaml cannot be used"):
+        saved_config(tmp_path)
+
+
+def test_next_free_folder_counts_up(tmp_path: Path) -> None:
+    assert next_free(tmp_path, "digits") == tmp_path / "digits-001"
+    (tmp_path / "digits-001").mkdir()
+    assert next_free(tmp_path, "digits") == tmp_path / "digits-002"
+
+
+def test_resume_command_can_be_pasted_into_a_shell() -> None:
+    assert resume_command(Path("runs/a")) == "esper train --resume runs/a"
+    assert resume_command(Path("my runs/a")) == "esper train --resume 'my runs/a'"

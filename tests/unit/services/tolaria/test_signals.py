@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from esper.services.tolaria.signals import StopRequest
+from esper.services.tolaria.signals import exit_status
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal_is_noted_and_the_handlers_are_given_back(signum: signal.Signals) -> None:
+    before = signal.getsignal(signum)
+    with StopRequest() as stop:
+        assert not stop.is_asked
+        os.kill(os.getpid(), signum)
+        assert stop.signum == signum
+        assert signal.getsignal(signum) is before
+    assert signal.getsignal(signum) is before
+
+
+def test_second_interrupt_is_not_held_back() -> None:
+    with StopRequest():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_any_thread_may_ask() -> None:
+    stop = StopRequest()
+
+    def work() -> None:
+        with stop:
+            stop.ask()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert stop.signum == signal.SIGTERM
+
+
+def test_exit_status_is_the_one_of_shells() -> None:
+    assert exit_status(signal.SIGINT) == 130
+    assert exit_status(signal.SIGTERM) == 143
