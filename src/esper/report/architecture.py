@@ -16,6 +16,8 @@ from esper.contracts.growth import GrowthReport
 from esper.contracts.growth import LayerRecord
 from esper.report import wording
 from esper.report.canvas import Drawing
+from esper.report.layer_text import kernel_lines
+from esper.report.layer_text import layer_text
 from esper.report.palette import Palette
 
 MAX_BOXES = 16
@@ -27,6 +29,8 @@ GAP = 0.9
 LINE = 0.19
 """Height of a line of text, inches."""
 DETAIL_CHARACTERS = 58
+MAX_LINES = 12
+"""Of text in one box."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +87,13 @@ def column(layers: Sequence[LayerRecord], other: Sequence[LayerRecord]) -> list[
 
 
 def _box(layer: LayerRecord, *, differs: bool) -> Box:
-    lines = tuple(textwrap.wrap(layer.detail, DETAIL_CHARACTERS)) if layer.detail else ()
+    details = kernel_lines(layer.detail) if layer.grown else [layer_text(layer)]
+    lines = [piece for line in details for piece in textwrap.wrap(line, DETAIL_CHARACTERS)]
+    if len(lines) > MAX_LINES:
+        lines = [*lines[: MAX_LINES - 1], f"… and {len(lines) - MAX_LINES + 1} more"]
     return Box(
         title=f"{layer.name}  {layer.kind}".strip(),
-        lines=lines[:6],
+        lines=tuple(lines),
         note=wording.compact(layer.parameters) if layer.parameters else "",
         grown=layer.grown,
         gone=differs and not layer.grown,

@@ -82,6 +82,11 @@ class RunRecord:
         """Samples by split: train, growth, test."""
         return self.start.get("split") or {}
 
+    @property
+    def grows(self) -> bool:
+        """Whether the run was allowed to grow."""
+        return bool((self.start.get("config") or {}).get("grow", True))
+
     def score(self, value: float | None) -> str:
         """A value of the metric in its form."""
         return wording.score(value, is_percent=self.percent)

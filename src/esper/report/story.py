@@ -14,6 +14,7 @@ from esper.contracts.growth import GrowthDecision
 from esper.report import findings
 from esper.report import wording
 from esper.report.findings import Graft
+from esper.report.layer_text import layer_text
 from esper.report.run_folder import RunRecord
 
 
@@ -79,7 +80,7 @@ def host_name(run: RunRecord, slot: str) -> str:
     """The layer that stood at `slot` before the run, in parentheses, or nothing."""
     for layer in run.growth.before:
         if layer.name == slot:
-            return f" ({layer.kind} {layer.detail})".replace(" )", ")")
+            return f" ({layer.kind} {layer_text(layer)})".replace(" )", ")")
     return ""
 
 
@@ -129,6 +130,8 @@ def _why(run: RunRecord, graft: Graft) -> str:
 
 
 def _static_headline(run: RunRecord) -> str:
+    if not run.grows:
+        return "Growth was off: the host was trained as it is."
     undone = [graft for graft in findings.grafts(run.growth) if not graft.stayed]
     if undone:
         tried = " and ".join(kernel_phrase(graft.candidate) for graft in undone)
