@@ -69,13 +69,13 @@ class _LayerProbe:
             return
         self.activations = ActivationSample.take(main.detach(), self.layer.unit_axis)
         if main.requires_grad:
-            main.register_hook(self.activations.note_gradient)  # type: ignore[no-untyped-call]
+            main.register_hook(self.activations.note_gradient)
 
     def _now(self) -> Any:
         device = self.layer.state.device
         if device.type != "cuda":
             return self._clock()
-        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(device))
         return event
 

@@ -30,6 +30,7 @@ from esper.execution.seed import Seed
 if TYPE_CHECKING:
     from esper.blueprints.geometry import Geometry
     from esper.blueprints.ir import GraphIR
+    from esper.execution.execution_stats import KernelFailure
     from esper.execution.state_layout import KasminaStateLayout
 
 KERNELS = "esper_kernels"
@@ -275,6 +276,16 @@ class SeedSlots(nn.Module):
         self._leave_order(seed_idx)
         self._write_alpha(seed, 0.0)
 
+    def on_isolate(self, failure: KernelFailure) -> None:
+        """Follow the executor, whose `on_isolate` this is, in isolating a seed.
+
+        A fossil keeps its phase, from which no move leads: the executor bypasses it and counts.
+        """
+        seed = self.seed(failure.seed_index)
+        seed.strikes = failure.strikes
+        if seed.phase in {SeedPhase.TRAINING, SeedPhase.GRAFTING}:
+            self.isolate(failure.seed_index)
+
     def retry(self, seed_idx: int) -> None:
         """Give an isolated kernel another chance: TRAINING at alpha 0, no strikes."""
         seed = self.seed(seed_idx)
@@ -360,13 +371,15 @@ class SeedSlots(nn.Module):
                 branches.clear()
             branches.append(branch)
         hooks = self._forward_hooks
-        for key in [key for key, hook in hooks.items() if hook is keep_off_fused_path]:
-            del hooks[key]
+        present = [key for key, hook in hooks.items() if hook is keep_off_fused_path]
         if branches:
             self._live = tuple(branches)
-            self.register_forward_hook(keep_off_fused_path)
+            if not present:
+                self.register_forward_hook(keep_off_fused_path)
         else:
             self.__dict__.pop("_live", None)
+            for key in present:
+                del hooks[key]
 
 
 def _is_full(seed: Seed) -> bool:

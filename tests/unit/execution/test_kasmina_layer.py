@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -166,7 +167,7 @@ def test_failing_kernel_is_bypassed_by_the_executor(alpha: float) -> None:
 def test_executor_isolates_a_seed_through_the_layer_after_three_failures() -> None:
     layer, x, kernel = _layer(), torch.randn(4, 6), Counting(6, 5)
     want = layer(x)
-    layer.executor = KernelExecutor(2, on_isolate=lambda failure: layer.isolate(failure.seed_index))
+    layer.executor = KernelExecutor(2, on_isolate=layer.on_isolate)
     layer.install(0, kernel, mode="replacing")
     layer.set_alpha(0, 0.5)
     kernel.broken = True
@@ -178,6 +179,35 @@ def test_executor_isolates_a_seed_through_the_layer_after_three_failures() -> No
     layer.retry(0)
     layer.set_alpha(0, 0.5)
     assert not torch.equal(layer(x), want)
+
+
+def test_layer_with_an_executor_copies_and_pickles() -> None:
+    layer, x = _layer(), torch.randn(4, 6)
+    layer.executor = KernelExecutor(2, on_isolate=layer.on_isolate)
+    layer.install(0, Counting(6, 5), mode="replacing")
+    layer.set_alpha(0, 0.5)
+    want = layer(x)
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert torch.equal(other(x), want)
+        other.seed(0).kernel.broken = True
+        for _ in range(3):
+            other(x)
+        assert other.seed(0).phase is SeedPhase.ERROR_RECOVERY
+    assert layer.seed(0).phase is SeedPhase.GRAFTING
+    assert torch.equal(layer(x), want)
+
+
+def test_failing_residual_fossil_is_bypassed_and_keeps_its_phase() -> None:
+    layer, x, kernel = _layer(), torch.randn(4, 6), Counting(6, 5)
+    want = layer(x)
+    layer.executor = KernelExecutor(2, on_isolate=layer.on_isolate)
+    layer.install(0, kernel, mode="residual")
+    layer.set_alpha(0, 0.5)
+    layer.fossilize(0)
+    kernel.broken = True
+    for _ in range(4):
+        assert torch.equal(layer(x), want)
+    assert (layer.seed(0).phase, layer.seed(0).strikes) == (SeedPhase.FOSSILIZED, 3)
 
 
 def test_failing_fossil_without_host_raises() -> None:

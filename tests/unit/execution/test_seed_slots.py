@@ -113,7 +113,7 @@ def test_bad_alpha_changes_nothing(alpha: float) -> None:
     layer = _layer()
     layer.install(0, Bent(), mode="replacing")
     layer.set_alpha(0, 0.5)
-    with pytest.raises(AlphaError, match="seed 0 of layer 'enc.fc1'"):
+    with pytest.raises(AlphaError, match=r"seed 0 of layer 'enc\.fc1'"):
         layer.set_alpha(0, alpha)
     assert layer.seed(0).alpha == 0.5
 
@@ -142,7 +142,7 @@ def test_replacing_seed_below_alpha_one_cannot_fossilize() -> None:
     layer = _layer()
     layer.install(0, Bent(), mode="replacing")
     layer.set_alpha(0, 0.9)
-    with pytest.raises(AlphaError, match="alpha is 0.9"):
+    with pytest.raises(AlphaError, match=r"alpha is 0\.9"):
         layer.fossilize(0)
     assert layer.seed(0).phase is SeedPhase.GRAFTING
     assert not layer.host_dropped

@@ -37,7 +37,7 @@ def test_arguments_by_name_and_single_samples_are_taken() -> None:
 def test_cross_attention_with_a_live_kernel_is_refused() -> None:
     x, memory = torch.randn(2, 5, 6), torch.randn(2, 4, 6)
     layer = _layer(0.5)
-    with pytest.raises(KernelMismatchError, match="'sa' .* see the query only"):
+    with pytest.raises(KernelMismatchError, match=r"'sa' .* see the query only"):
         layer(x, memory, memory)
     layer.cull(0)
     assert layer(x, memory, memory)[0].shape == (2, 5, 6)
