@@ -49,6 +49,8 @@ class GeometryRequest:
     source_shape: str | None
     """What a flat input was before it was flattened, `1x28x28`."""
     causal: bool
+    vocabulary: int | None
+    """Number of ids that an embedding knows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,8 @@ LIST_EXAMPLES = examples(
     "esper blueprints list --host linear --input ?x64 --causal",
 )
 SHOW_EXAMPLES = examples(
-    "esper blueprints show low_rank --host linear --input 40 --output-shape 100",
-    "esper blueprints show low_rank --size s --host linear --input 40 --json > kernel.json",
+    "esper blueprints show low-rank --host linear --input 40 --output-shape 100",
+    "esper blueprints show low-rank --size s --host linear --input 40 --json > kernel.json",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -38,6 +38,7 @@ def list_blueprints(
     output_shape: geometry_options.OutputShape = None,
     source: geometry_options.SourceShape = None,
     causal: geometry_options.Causal = False,
+    vocabulary: geometry_options.Vocabulary = None,
     as_json: AsJson = False,
 ) -> None:
     """List the families; with a geometry, those that fit, with parameters and FLOPs."""
@@ -51,6 +52,7 @@ def list_blueprints(
             output_shape=output_shape,
             source_shape=source,
             causal=causal,
+            vocabulary=vocabulary,
         ),
         as_json=as_json,
     )
@@ -68,6 +70,7 @@ def show_blueprint(
     output_shape: geometry_options.OutputShape = None,
     source: geometry_options.SourceShape = None,
     causal: geometry_options.Causal = False,
+    vocabulary: geometry_options.Vocabulary = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one family; with a geometry, the graphs that it gives there (--json: as IR)."""
@@ -81,6 +84,7 @@ def show_blueprint(
             output_shape=output_shape,
             source_shape=source,
             causal=causal,
+            vocabulary=vocabulary,
         ),
         as_json=as_json,
     )

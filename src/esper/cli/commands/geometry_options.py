@@ -47,3 +47,7 @@ Causal = Annotated[
     bool,
     typer.Option("--causal", help="No position may see a later one.", rich_help_panel=_PANEL),
 ]
+Vocabulary = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of ids, for embeddings.", rich_help_panel=_PANEL),
+]

@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 BUILD_EXAMPLES = examples(
-    "esper kernel build --family low_rank --size s --host linear --input 40 --output-shape 100 "
+    "esper kernel build --family low-rank --size s --host linear --input 40 --output-shape 100 "
     "-o kernel.safetensors",
     "esper kernel build --ir kernel.json -o kernel.safetensors",
 )
@@ -53,6 +53,7 @@ def build(
     output_shape: geometry_options.OutputShape = None,
     source: geometry_options.SourceShape = None,
     causal: geometry_options.Causal = False,
+    vocabulary: geometry_options.Vocabulary = None,
 ) -> None:
     """Build a kernel with fresh weights, from a blueprint and a geometry or from graph IR."""
     request = KernelBuildRequest(
@@ -66,6 +67,7 @@ def build(
             output_shape=output_shape,
             source_shape=source,
             causal=causal,
+            vocabulary=vocabulary,
         ),
         output=output,
         seed=seed,

@@ -1,0 +1,94 @@
+"""Reads kernel files: shows what they hold, or only whether they hold what they should."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from esper import bootstrap
+from esper.blueprints.build import describe
+from esper.cli.console import diagnostics
+from esper.cli.console import output
+from esper.cli.console import print_error
+from esper.cli.exit_codes import ExitCode
+from esper.cli.requests import KernelFileRequest
+from esper.contracts.errors import ArtifactError
+from esper.contracts.errors import KernelError
+from esper.execution.artifact import KernelArtifact
+from esper.execution.artifact import read_kernel_file
+from esper.execution.artifact import unpack
+from esper.report import wording
+
+
+def run(request: KernelFileRequest) -> int:
+    """Carry out `esper kernel show` and `verify`; looks at every kernel, whatever comes before.
+
+    Returns:
+        `ExitCode.FILE` when one was refused.
+    """
+    console, status = output(), ExitCode.OK
+    for reference in request.kernels:
+        try:
+            artifact = read(reference)
+        except KernelError as error:
+            print_error(diagnostics(), str(error))
+            status = ExitCode.FILE
+            continue
+        if request.show:
+            _show(console, artifact, as_json=request.as_json)
+        else:
+            console.print(
+                Text.assemble(
+                    (reference, "name"), ": ", ("good", "good"), f" {artifact.kernel_id}"
+                ),
+                soft_wrap=True,
+            )
+    return status
+
+
+def read(reference: str) -> KernelArtifact:
+    """Read a kernel by path, or by an id (or its beginning) in the kernel store.
+
+    Raises:
+        KernelNotFoundError: there is no such kernel.
+        ArtifactError: it fails a check, or the file cannot be read.
+    """
+    path = Path(reference)
+    if not path.exists():
+        store = bootstrap.kernel_store()
+        return unpack(store.get(store.resolve(reference)), origin=reference)
+    try:
+        return read_kernel_file(path)
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _show(console: Console, artifact: KernelArtifact, *, as_json: bool) -> None:
+    facts = artifact.metadata
+    if as_json:
+        document = {
+            "kernel_id": artifact.kernel_id,
+            "metadata": facts.model_dump(mode="json"),
+            "ir": artifact.ir.to_dict(),
+        }
+        console.print_json(json.dumps(document))
+        return
+    console.print(Text(artifact.kernel_id, style="name"), soft_wrap=True)
+    rows = {
+        "blueprint": facts.blueprint,
+        "mode": facts.mode.value,
+        "shape of a sample": f"{facts.input_shape} → {facts.output_shape}",
+        "weights": f"{facts.dtype}, {wording.count(artifact.nbytes)} bytes",
+        "parameters": wording.count(facts.parameters),
+        "FLOPs per sample": wording.count(facts.flops),
+        "written by": f"esper {facts.esper_version}, {facts.created_by or 'unknown'}",
+        "notes": facts.notes,
+    }
+    for name, value in rows.items():
+        if value:
+            console.print(Text.assemble((f"{name}: ", "quiet"), value), soft_wrap=True)
+    console.print(Text(describe(artifact.ir)), soft_wrap=True)
+    console.print()
