@@ -136,13 +136,13 @@ def candidates(
 def _entries(
     member: Family, geometry: Geometry
 ) -> Iterator[tuple[int, str, Family, str, KernelMode]]:
-    """Yield a family's sizes and modes with their rank: each further size stands ten places later."""
+    """Yield a family's sizes and modes with their rank, residual ones five places later."""
     if not member.fits(geometry):
         return
     for mode in member.modes(geometry):
         for place, size in enumerate(member.sizes):
             later = 5 if mode is KernelMode.RESIDUAL else 0
-            yield member.order + 10 * place + later, member.name, member, size, mode
+            yield member.order + member.step * place + later, member.name, member, size, mode
 
 
 def control(geometry: Geometry) -> Candidate:

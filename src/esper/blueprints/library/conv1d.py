@@ -32,6 +32,7 @@ class Conv1dStack(Family):
         large=Stack((dense(16, 5, 2), dense(24, 3), dense(24, 3, 2), dense(48, 3))),
     )
     order = 0
+    step = 3
 
     @override
     def fits(self, geometry: Geometry) -> bool:

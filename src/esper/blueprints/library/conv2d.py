@@ -28,6 +28,7 @@ class Conv2dStack(Family):
         large=Stack((dense(16, 5, 2), dense(32, 3, 2), dense(64, 3))),
     )
     order = 0
+    step = 3
 
     @override
     def fits(self, geometry: Geometry) -> bool:

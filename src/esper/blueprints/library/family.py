@@ -33,6 +33,8 @@ class Family(ABC):
     """Settings by size, those to try first in front."""
     order: ClassVar[int] = 50
     """Place among the families that fit a layer: lower ones race first."""
+    step: ClassVar[int] = 10
+    """How many places later each further size stands."""
 
     @abstractmethod
     def fits(self, geometry: Geometry) -> bool:

@@ -17,13 +17,14 @@ from esper.blueprints.library.fitting import is_channels
 from esper.blueprints.library.fitting import is_vectors
 from esper.blueprints.library.fitting import width
 from esper.contracts.enums import KernelMode
+from esper.contracts.enums import Layout
 
 
 @family("norm", "Another norm in place of a norm: root mean square, layer or group")
 class Norm(Family):
     """Over channels, root mean square and layer norm treat each place by itself.
 
-    In a sequence all three treat each position by itself, so that none looks ahead.
+    In a sequence, and wherever looking ahead is barred, so does group norm.
     """
 
     sizes = sizes(layer="layer_norm", rms="rms_norm", group="group_norm")
@@ -41,25 +42,36 @@ class Norm(Family):
     @override
     def write(self, g: GraphBuilder, geometry: Geometry, size: Any, mode: KernelMode) -> str:
         over_channels = is_channels(geometry)
-        axis = 0 if over_channels else -1
-        if size == "group_norm":
-            hidden = self._groups(g, geometry)
+        if size == "group_norm" and not geometry.causal and geometry.layout is not Layout.TOKENS:
+            channels = width(geometry.input_shape[0])
+            hidden = g.add("group_norm", "x", groups=_groups(channels))
         elif over_channels:
             rank = len(geometry.input_shape)
             turned = g.add("permute", "x", order=(*range(1, rank), 0))
-            hidden = g.add("permute", g.add(size, turned), order=(rank - 1, *range(rank - 1)))
+            normal = _each_place(g, turned, size)
+            hidden = g.add("permute", normal, order=(rank - 1, *range(rank - 1)))
         else:
-            hidden = g.add(size, "x")
+            hidden = _each_place(g, "x", size)
         if mode is KernelMode.RESIDUAL:
-            hidden = g.add("scale", hidden, axis=axis, value=0.0)
+            hidden = g.add("scale", hidden, axis=0 if over_channels else -1, value=0.0)
         return hidden
 
-    def _groups(self, g: GraphBuilder, geometry: Geometry) -> str:
-        """Return a group norm; over vectors the features form the groups, position by position."""
-        channels = width(geometry.input_shape[0 if is_channels(geometry) else -1])
-        groups = next(count for count in (8, 4, 2, 1) if channels % count == 0)
-        if is_channels(geometry) or len(geometry.input_shape) == 1:
-            return g.add("group_norm", "x", groups=groups)
-        split = g.add("unflatten", "x", sizes=(groups, channels // groups))
-        normal = g.add("layer_norm", split, affine=False)
-        return g.add("scale", g.add("flatten", normal, first=-2, last=-1))
+
+def _each_place(g: GraphBuilder, source: str, norm: str) -> str:
+    """Add a norm of the last axis that treats each place by itself."""
+    if norm != "group_norm":
+        return g.add(norm, source)
+    channels = g.size(source, -1)
+    groups = _groups(channels)
+    split = g.add("unflatten", source, sizes=(groups, channels // groups))
+    normal = g.add("layer_norm", split, affine=False)
+    return g.add("scale", g.add("flatten", normal, first=-2, last=-1))
+
+
+def _groups(channels: int) -> int:
+    """Return the greatest of 8, 4, 2 and 1 that divides the channels into groups of several."""
+    return next(
+        count
+        for count in (8, 4, 2, 1)
+        if (channels % count == 0 and channels > count) or count == 1
+    )

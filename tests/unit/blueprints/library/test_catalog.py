@@ -57,7 +57,7 @@ def gradients_in_two_steps(kernel: fx.GraphModule, x: torch.Tensor) -> set[str]:
             for name, parameter in kernel.named_parameters():
                 if parameter.grad is not None and parameter.grad.ne(0).any():
                     seen.add(name)
-                    parameter -= 0.1 * parameter.grad
+                    parameter.sub_(0.1 * parameter.grad)
     return seen
 
 
@@ -199,7 +199,7 @@ def test_every_host_type_has_a_control_and_challengers() -> None:
 
 @pytest.mark.parametrize("description", PLACES)
 def test_a_control_has_exactly_the_hosts_parameters(description: str) -> None:
-    geometry, entries = offers(description)
+    entries = offers(description)[1]
     host = find_layer(PLACES[description].model())
     assert entries[0].family == "control"
     assert entries[0].cost.parameters == sum(p.numel() for p in host.parameters())
@@ -230,7 +230,7 @@ def test_candidates_can_be_narrowed_by_family_and_mode() -> None:
 def test_a_host_without_a_control_says_how_to_write_one() -> None:
     shape = (3,)
     odd = Geometry(host="odd", layout=Layout.FLAT, input_shape=shape, output_shape=shape)
-    with pytest.raises(GeometryError, match="CONTROLS.register"):
+    with pytest.raises(GeometryError, match=r"CONTROLS\.register"):
         control(odd)
 
 
