@@ -256,9 +256,7 @@ CASES: Mapping[str, Case] = {
         },
         "second",
     ),
-    "BERT": Case(
-        _bert, lambda: {"input_ids": _ids()}, "bert.encoder.layer.0.intermediate.dense"
-    ),
+    "BERT": Case(_bert, lambda: {"input_ids": _ids()}, "bert.encoder.layer.0.intermediate.dense"),
     "GPT-2": Case(_gpt2, lambda: {"input_ids": _ids()}, "lm_head"),
     "LLaMA": Case(_llama, lambda: {"input_ids": _ids()}, "model.layers.0.mlp.up_proj"),
     "ViT": Case(
@@ -292,9 +290,7 @@ def kernel_graph(geometry: Geometry) -> GraphIR:
     if geometry.layout is Layout.IDS:
         graph = GraphBuilder(geometry.input_shape, "int64")
         width = geometry.output_shape[-1]
-        inner = graph.add(
-            "embedding", "x", num_embeddings=geometry.vocabulary, embedding_dim=3
-        )
+        inner = graph.add("embedding", "x", num_embeddings=geometry.vocabulary, embedding_dim=3)
         return graph.finish(graph.add("linear", inner, out_features=width))
     graph = GraphBuilder(geometry.input_shape)
     if geometry.layout is Layout.CHANNELS_2D:

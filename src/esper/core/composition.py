@@ -78,7 +78,8 @@ def _blended(
     # the running layer's check, which a graph with three inputs cannot repeat.
     seen = (args[0],) * len(args) if isinstance(layer, nn.MultiheadAttention) else args
     x = _batch_first(layer.kernel_input(seen, {}), layer.batch_axis)
-    output, base = None, None
+    output: Any = None
+    base: Any = None
     if not layer._live[0].full:
         output = _host_call(layer, root, tracer, args)
         base = _batch_first(layer.host_output(output), layer.batch_axis)

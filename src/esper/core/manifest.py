@@ -19,9 +19,10 @@ from esper.blueprints.ir import GraphIR
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import CheckpointError
 from esper.contracts.lifecycle import SeedPhase
+from esper.core.guard import guard
 from esper.core.morphable_model import MorphableModel
-from esper.execution.hosts.registry import plain_class
 from esper.execution.host_branch import PLACEHOLDERS
+from esper.execution.hosts.registry import plain_class
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.seed import Seed
 from esper.execution.seed_slots import KERNELS
@@ -177,6 +178,8 @@ def _replay_layer(layer: KasminaLayer, record: Record) -> set[str]:
         _replay_seed(layer, seed, entry)
     layer._esper.order[:] = record["order"]
     layer._refresh()
+    if record["kernels"] or record["host_dropped"]:
+        guard(layer)
     return rebuilt
 
 

@@ -72,8 +72,8 @@ def wrap(
     """
     if isinstance(model, MorphableModel):
         raise ConfigError("the model is a MorphableModel already; unwrap it before wrapping again.")
-    if cache_size_mb < 0:
-        raise ConfigError(f"cache_size_mb is {cache_size_mb}; give 0 (no cache) or more.")
+    if cache_size_mb < 1:
+        raise ConfigError(f"cache_size_mb is {cache_size_mb}; give at least 1.")
     original = model if preserve_original and not inplace else None
     wrapped = model if inplace else copy.deepcopy(model)
     targets = find_targets(wrapped, target_layers, filter_fn, traced=example_input is not None)
@@ -105,9 +105,8 @@ def unwrap(morphable_model: MorphableModel) -> nn.Module:
     if morphable_model.original_model is not None:
         return morphable_model.original_model
     if not morphable_model.morphogenetic_active:
-        for layer in morphable_model.kasmina_layers.values():
-            if isinstance(layer, KasminaLayer):
-                restore(layer)
+        for name in list(morphable_model.kasmina_layers):
+            restore(morphable_model.kasmina_layers.pop(name))
     return morphable_model.wrapped_model
 
 

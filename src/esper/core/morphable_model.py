@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from esper.contracts.errors import LayerNotFoundError
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.attached import AttachedOptimizers
 from esper.core.comparison import compare
+from esper.core.guard import guard
 from esper.core.kernel_supply import KernelSupply
 from esper.core.optimizer import isolate_scheduler
 from esper.core.transaction import transaction
@@ -83,8 +85,8 @@ class MorphableModel(nn.Module):
         self._supply = KernelSupply(None, _DEFAULT_CACHE) if supply is None else supply
         self._optimizers = AttachedOptimizers()
         self._pending: list[Change] = []
-        self._register_state_dict_hook(_strip_prefix)
-        self._register_load_state_dict_pre_hook(_add_prefix)
+        self.register_state_dict_post_hook(_strip_prefix)  # type: ignore[no-untyped-call]  # torch
+        self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]  # torch
 
     # As a module ---------------------------------------------------------------------------------
 
@@ -107,6 +109,16 @@ class MorphableModel(nn.Module):
         for name, parameter in super().named_parameters(*args, **kwargs):
             yield name.replace(_PREFIX, "", 1), parameter
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load what `state_dict` of this or of the plain model returned; as in torch.
+
+        It is the wrapped model that loads: what it says about keys then has the right names, and
+        its layers find the versions that they wrote.
+        """
+        return self.wrapped_model.load_state_dict(state_dict, strict, assign)
+
     def named_buffers(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Tensor]]:
         """Yield the buffers under the names that they have in the plain model."""
         for name, buffer in super().named_buffers(*args, **kwargs):
@@ -119,9 +131,7 @@ class MorphableModel(nn.Module):
 
     # Kernels from files ----------------------------------------------------------------------------
 
-    async def load_kernel(
-        self, layer_name: str, seed_idx: int, artifact_id: str | Path
-    ) -> bool:
+    async def load_kernel(self, layer_name: str, seed_idx: int, artifact_id: str | Path) -> bool:
         """Load a kernel into a slot; it is there at alpha 0 afterwards, ready to learn.
 
         Fetching and checking do not block the event loop; installing happens when they are done,
@@ -268,8 +278,9 @@ class MorphableModel(nn.Module):
     def apply_pending(self) -> int:
         """Make all queued changes in order, or none: if one raises, all are undone.
 
-        Call it between `optimizer.step()` and the next forward pass. The queue is empty afterwards
-        in either case.
+        Call it once per step, between `optimizer.step()` and the next forward pass. The queue is
+        empty afterwards in either case. The executors of live kernels are polled too, which books
+        failures that were counted on the device.
 
         Returns:
             The number of changes that were made.
@@ -279,6 +290,9 @@ class MorphableModel(nn.Module):
             with transaction(self.kasmina_layers.values(), self._optimizers, values=True):
                 for change in changes:
                     change(self)
+        for layer in self.kasmina_layers.values():
+            if layer._live and layer.executor is not None:
+                layer.executor.poll()
         return len(changes)
 
     # Looking -----------------------------------------------------------------------------------------
@@ -360,6 +374,7 @@ class MorphableModel(nn.Module):
         before, beside = dict(self.named_parameters()), dict(layer.named_parameters())
         with transaction([layer], self._optimizers, values=values):
             change(layer)
+            guard(layer)
             after = dict(self.named_parameters())
             self._optimizers.follow(before, after, beside=beside)
 
@@ -402,10 +417,10 @@ def _strip_prefix(
             versions[f"{prefix}{rest}" if rest else prefix[:-1]] = versions.pop(key)
 
 
-def _add_prefix(state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _add_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     _rename(state, prefix, f"{prefix}{_PREFIX}")
 
 
 def _rename(state: dict[str, Any], old: str, new: str) -> None:
     for key in [key for key in state if key.startswith(old)]:
-        state[f"{new}{key[len(old):]}"] = state.pop(key)
+        state[f"{new}{key[len(old) :]}"] = state.pop(key)

@@ -13,11 +13,13 @@ together (LBFGS), because there is no way to take one parameter out of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch import nn
 from torch.optim import Optimizer
 
 from esper.contracts.errors import OptimizerError
@@ -189,6 +191,7 @@ class ScheduledGroups:
 
     @property
     def param_groups(self) -> list[ParameterGroup]:
+        """The groups that the scheduler knew."""
         return self._optimizer.param_groups[: self._count]
 
     def __getattr__(self, name: str) -> Any:
@@ -351,4 +354,3 @@ def _cloned(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_cloned(item) for item in value)
     return value
-

@@ -11,9 +11,9 @@ from torch import nn
 from esper.contracts.errors import LayerNotFoundError
 from esper.contracts.errors import UnsupportedLayerError
 from esper.execution.conversion import is_host
+from esper.execution.hosts.readable import readable_only
 from esper.execution.hosts.registry import HOSTS
 from esper.execution.hosts.registry import supported_hosts
-from esper.execution.hosts.readable import readable_only
 from esper.utils.nearest import did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def _check_type(kind: type[nn.Module]) -> None:
 
 
 def _named_target(model: nn.Module, name: str, unreachable: dict[str, str]) -> nn.Module:
-    every = dict(model.named_modules(remove_duplicate=False))
+    every: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
     module = every.get(name)
     if module is None:
         hosts = [known for known, layer in every.items() if known and is_host(layer)]

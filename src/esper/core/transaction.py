@@ -85,7 +85,9 @@ def _module_undo(module: nn.Module) -> Undo:
 
 def _growth_undo(layer: KasminaLayer) -> Undo:
     growth, state = layer._esper, layer.state
-    seeds = [(seed, {name: getattr(seed, name) for name in Seed.__slots__}) for seed in growth.seeds]
+    seeds = [
+        (seed, {name: getattr(seed, name) for name in Seed.__slots__}) for seed in growth.seeds
+    ]
     # The seeds and the state stay the same objects with their old content: others may hold them.
     kept = {field.name: getattr(growth, field.name) for field in fields(growth)}
     kept = {name: list(v) if isinstance(v, list) else v for name, v in kept.items()}
