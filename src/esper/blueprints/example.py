@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -90,9 +91,8 @@ class Example:
         """Yield, for each tensor and each axis that may be a sequence, a change at its end."""
         for place, value in _values(self.batched(batch_axis)).items():
             for axis, length in _axes(value, batch_axis):
-                one = {place: value}
-                end, along = length - 1, axis
-                yield self.with_changed(one, lambda v, a=along, e=end: _changed(v, a, e)), length  # type: ignore[misc]
+                change = partial(_changed, axis=axis, index=length - 1)
+                yield self.with_changed({place: value}, change), length
 
     def _sequence_axes(self, batch_axis: int) -> set[tuple[int, int]]:
         batched = self.batched(batch_axis).values()

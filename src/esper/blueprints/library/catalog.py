@@ -160,7 +160,7 @@ def control(geometry: Geometry) -> Candidate:
 
 
 def catalog_table() -> str:
-    """Return the library as a Markdown table: family, sizes, the layers it fits, and what it is."""
+    """Return the library as a Markdown table: each family, its sizes and what it is."""
     lines = ["| Family | Sizes | What it is |", "|---|---|---|"]
     for name, member in families().items():
         lines.append(f"| `{name}` | {', '.join(member.sizes)} | {member.summary} |")

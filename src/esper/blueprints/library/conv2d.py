@@ -14,6 +14,7 @@ from esper.blueprints.library.family import sizes
 from esper.blueprints.library.fitting import is_image
 from esper.blueprints.library.stack import Stack
 from esper.blueprints.library.stack import dense
+from esper.blueprints.library.stack import pool
 from esper.blueprints.library.stack import write_stack
 from esper.contracts.enums import KernelMode
 
@@ -26,6 +27,16 @@ class Conv2dStack(Family):
         medium=Stack((dense(16, 5, 2), dense(32, 3, 2)), pooling="flatten", dropout=0.3),
         small=Stack((dense(8, 5, 2), dense(16, 3, 2), dense(32, 3))),
         large=Stack((dense(16, 5, 2), dense(32, 3, 2), dense(64, 3))),
+        pooled=Stack(
+            (dense(16, 3), pool(), dense(32, 3), pool(), dense(48, 3), pool()),
+            pooling="flatten",
+            dropout=0.2,
+        ),
+        wide=Stack(
+            (dense(24, 5, 2), dense(32, 3), pool(), dense(48, 3), pool()),
+            pooling="flatten",
+            dropout=0.2,
+        ),
     )
     order = 0
     step = 3

@@ -22,7 +22,8 @@ class Layer:
 
     kind: str
     """"dense"; "separable": depthwise, then pointwise; "residual" and "separable-residual": the
-    same with their input added; "excited": dense, then squeeze-and-excite."""
+    same with their input added; "excited": dense, then squeeze-and-excite; "pool": the maximum of
+    windows of `kernel` places instead of a convolution, left out where no two places are left."""
     channels: int
     kernel: int
     stride: int = 1
@@ -48,6 +49,11 @@ def dense(channels: int, kernel: int, stride: int = 1) -> Layer:
     return Layer("dense", channels, kernel, stride)
 
 
+def pool(window: int = 2) -> Layer:
+    """Return a layer that keeps the maximum of each window."""
+    return Layer("pool", 0, window, window)
+
+
 def write_stack(g: GraphBuilder, geometry: Geometry, stack: Stack, mode: KernelMode) -> str:
     """Write a stack with its last linear map to the layer's outputs."""
     hidden = enter(g, geometry)
@@ -65,6 +71,8 @@ def write_stack(g: GraphBuilder, geometry: Geometry, stack: Stack, mode: KernelM
 def add_layer(g: GraphBuilder, source: str, layer: Layer, *, causal: bool = False) -> str:
     """Add one layer: convolution, batch norm and ReLU, and what its kind adds."""
     hidden = source
+    if layer.kind == "pool":
+        return _pool(g, source, layer)
     if layer.kind.startswith("separable"):
         channels = g.size(source, 0)
         hidden = convolve(
@@ -86,6 +94,13 @@ def add_layer(g: GraphBuilder, source: str, layer: Layer, *, causal: bool = Fals
     if layer.kind == "excited":
         return g.add("mul", hidden, gate(g, hidden))
     return g.add("add", source, hidden) if layer.kind.endswith("residual") else hidden
+
+
+def _pool(g: GraphBuilder, source: str, layer: Layer) -> str:
+    places = g.shape(source)[1:]
+    if any(size is not None and size < layer.kernel for size in places):
+        return source
+    return g.add(f"max_pool{len(places)}d", source, kernel_size=layer.kernel, stride=layer.stride)
 
 
 def gate(g: GraphBuilder, source: str, reduction: int = 4) -> str:

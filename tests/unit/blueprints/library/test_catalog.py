@@ -146,11 +146,12 @@ def test_built_kernels_pickle_and_copy_without_naming_this_package(description: 
             assert torch.equal(twin(x), kernel(x)), label(entry)
 
 
-@pytest.mark.parametrize("description", PLACES)
+@pytest.mark.parametrize(
+    "description", ["causal self-attention", "batch norm of lines", "rms norm"]
+)
 def test_a_causal_place_gets_only_kernels_that_look_back(description: str) -> None:
     geometry, entries = offers(description)
-    if not geometry.causal:
-        pytest.skip("not a causal place")
+    assert geometry.causal
     axis = -1 if geometry.layout in (Layout.IDS, Layout.CHANNELS_1D) else 1
     out_axis = axis if geometry.layout is Layout.CHANNELS_1D else 1
     x = batch(geometry)
@@ -162,6 +163,21 @@ def test_a_causal_place_gets_only_kernels_that_look_back(description: str) -> No
         earlier = x.shape[axis] - 1
         before, after = (kernel(value).narrow(out_axis, 0, earlier) for value in (x, later))
         assert torch.allclose(before, after, atol=1e-6), label(entry)
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes self.*_flat_weights")
+@pytest.mark.parametrize("name", families())
+def test_every_family_goes_through_export(name: str) -> None:
+    geometry, entry = next(
+        (geometry, entry)
+        for geometry, entries in map(offers, PLACES)
+        for entry in entries
+        if entry.family == name
+    )
+    kernel = build(entry.ir, seed=0).eval()
+    x = batch(geometry)
+    exported = torch.export.export(kernel, (x,))
+    assert torch.allclose(exported.module()(x), kernel(x), atol=1e-5)
 
 
 def test_open_axes_accept_any_length() -> None:
