@@ -72,7 +72,8 @@ class CandidateStanding(Contract):
     rent: NonNegative = 0.0
     """What the gain is charged for parameters and operations, relative as well."""
     net_gain: float | None = None
-    """`gain - rent`: what the race ranks by."""
+    """Relative fall of the loss against the slot's own control, less rent: what the race ranks by.
+    Against the host, whatever takes longest to learn would lose."""
     survived: bool = True
     """Whether it goes on to the next rung, or has won."""
 

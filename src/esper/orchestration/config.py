@@ -62,22 +62,26 @@ class GrowthConfig:
     gap: float = 0.25
     """The model memorises when the train loss is below the growth loss by this share of it."""
 
-    race_compute: float = 0.25
-    """Training FLOPs that all races together may use, as a multiple of the static model's. A
-    race's own share of it shrinks with the headroom that is left."""
+    scout_compute: float = 0.22
+    """Training FLOPs, as a multiple of the static model's, that races may use as long as no
+    challenger has clearly beaten its control: the price of a search that finds nothing."""
+    race_compute: float = 1.0
+    """The same once one has."""
     rung: float = 0.05
     """Longest span between two marks of a race."""
     rungs: int = 3
     """Marks of a race; the last one decides."""
+    extensions: int = 3
+    """Further marks for a leader that beats its control, not yet the host, and gains on it."""
     keep: float = 1 / 3
     """Share of the entrants that survives a mark."""
-    shadow_batch: float = 0.32
+    shadow_batch: float = 0.5
     """Share of each training batch that the shadow trains on (at least 16 samples)."""
     max_entrants: int = 24
     """Entrants of a race after screening, controls included."""
     kernel_lr: float | None = None
-    """Peak learning rate of kernels; ``None`` takes the optimizer's for the Adam family and 1e-3
-    for others."""
+    """Peak learning rate in the shadow; ``None`` takes twice the optimizer's for the Adam family
+    and 2e-3 for others."""
     shadow_warmup: int = 20
     """Steps of learning-rate warm-up in the shadow."""
 

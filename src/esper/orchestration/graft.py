@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from dataclasses import fields
 from typing import Any
 
+from torch import Tensor
+
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.growth import Evidence
 from esper.orchestration.config import GrowthConfig
@@ -27,6 +29,9 @@ class Graft:
     standing: CandidateStanding
     evidence: Evidence
     before: HeldOut
+    shift: dict[str, Tensor]
+    """What the parameters behind the slot have to move by, from where the host has them to where
+    the kernel's private copy of them is, as alpha goes from 0 to 1."""
     start: int
     ramp: int
     settle: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch import nn
 
@@ -23,10 +24,11 @@ from esper.core.optimizer import group_of
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.orchestration.counterfactual import HeldOut
 from esper.orchestration.counterfactual import compare
+from esper.orchestration.entrant import Entrant
 from esper.orchestration.governor import Governor
 from esper.orchestration.graft import Graft
 from esper.orchestration.graft import verdict
-from esper.orchestration.race import Outcome
+from esper.orchestration.jury import Outcome
 from esper.orchestration.run import Run
 from esper.orchestration.schedule import rewarm
 
@@ -73,12 +75,17 @@ class Grafting:
             standing=standing,
             evidence=outcome.evidence,
             before=outcome.host,
+            shift=self._shift(entrant),
             start=run.step,
             ramp=run.span(run.config.ramp),
             settle=run.span(run.config.settle),
         )
         self._announce(self.graft, sum(p.numel() for p in kernel.parameters()))
         self._advance(self.graft, layer)
+
+    def _shift(self, entrant: Entrant) -> dict[str, Tensor]:
+        live = dict(self._run.model.named_parameters())
+        return {n: p.detach() - live[n].detach() for n, p in entrant.rest.items()}
 
     def step(self, loss: Tensor) -> bool:
         """Do what is due at a step boundary. Returns whether a graft is under way."""
@@ -102,7 +109,7 @@ class Grafting:
         """End of the run: a graft that is still under way is judged as it stands."""
         if self.graft is not None:
             layer = self._run.layer(self.graft.slot)
-            layer.set_alpha(self.graft.seed_idx, 1.0)
+            self._raise_alpha(self.graft, layer, 1.0)
             self._judge(self.graft, layer)
 
     def _announce(self, graft: Graft, parameters: int) -> None:
@@ -123,11 +130,18 @@ class Grafting:
         )
 
     def _advance(self, graft: Graft, layer: KasminaLayer) -> None:
+        self._raise_alpha(graft, layer, graft.alpha(self._run.step + 1, self._run.config))
+
+    def _raise_alpha(self, graft: Graft, layer: KasminaLayer, alpha: float) -> None:
+        """Set alpha, and let what lies behind the slot follow by the same share of its way."""
         old = layer.seed(graft.seed_idx).alpha
-        alpha = graft.alpha(self._run.step + 1, self._run.config)
         if alpha == old:
             return
         layer.set_alpha(graft.seed_idx, alpha)
+        parameters = dict(self._run.model.named_parameters())
+        with torch.no_grad():
+            for name, shift in graft.shift.items():
+                parameters[name].add_(shift, alpha=alpha - old)
         if old == 0.0 or alpha == 1.0:  # another set of branches runs from now on
             self._run.remeasure()
 

@@ -44,7 +44,7 @@ from esper.orchestration.run import Run
 from esper.orchestration.shadow import OwnRandomness
 
 _ADAM_LIKE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam)
-_DEFAULT_KERNEL_LR = 1e-3
+_DEFAULT_LR = 1e-3
 
 
 class SeedOrchestrator:
@@ -119,7 +119,8 @@ class SeedOrchestrator:
         )
         self.controller = controller or HeuristicController(self.config)
         self._racing = Racing(self.run)
-        self._grafting = Grafting(self.run, peak_lr=_peak_lr(optimizer))
+        self._peak = _peak_lr(optimizer)
+        self._grafting = Grafting(self.run, peak_lr=self._peak)
         self._probe = HealthProbe(model)
         self._signals: tuple[HealthSignal, ...] = ()
         self._next_look = 0
@@ -144,7 +145,7 @@ class SeedOrchestrator:
         if self._grafting.step(loss):
             return
         if self._racing.race is not None:
-            outcome = self._racing.step(x, y)
+            outcome = self._racing.step(x, y, self._pace())
             if outcome is not None and outcome.winner is not None:
                 self._grafting.start(outcome)
         elif run.step >= self._next_look:
@@ -185,6 +186,9 @@ class SeedOrchestrator:
         run.performance.look(run.step, run.measure())
         self._next_look = run.step + run.span(self.config.check_every)
 
+    def _pace(self) -> float:
+        return float(self.run.optimizer.param_groups[0]["lr"]) / self._peak
+
     def _consult(self) -> None:
         decision = self.controller.decide(self.observe())
         if decision is not None:
@@ -217,7 +221,7 @@ class SeedOrchestrator:
                 flops=round(run.ledger.forward_flops),
                 max_parameters=config.limits.max_parameters,
                 max_flops=None if max_flops is None else round(max_flops),
-                compute_left=max(0.0, config.race_compute - spent),
+                compute_left=max(0.0, config.scout_compute - spent),
             ),
         )
 
@@ -304,4 +308,5 @@ def _peak_lr(optimizer: torch.optim.Optimizer) -> float:
 def _kernel_lr(optimizer: torch.optim.Optimizer, config: GrowthConfig) -> float:
     if config.kernel_lr is not None:
         return config.kernel_lr
-    return _peak_lr(optimizer) if isinstance(optimizer, _ADAM_LIKE) else _DEFAULT_KERNEL_LR
+    base = _peak_lr(optimizer) if isinstance(optimizer, _ADAM_LIKE) else _DEFAULT_LR
+    return 2 * base

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
@@ -17,10 +18,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from esper.blueprints.build import build
-from esper.blueprints.library.catalog import Candidate
 from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import Evidence
 from esper.contracts.growth import RaceRecord
 from esper.contracts.growth import RungRecord
 from esper.orchestration.config import GrowthConfig
@@ -29,134 +27,127 @@ from esper.orchestration.counterfactual import HeldOut
 from esper.orchestration.counterfactual import LossFn
 from esper.orchestration.counterfactual import batch_size
 from esper.orchestration.counterfactual import call_model
-from esper.orchestration.counterfactual import compare
 from esper.orchestration.counterfactual import slice_batch
+from esper.orchestration.entrant import Entrant
+from esper.orchestration.jury import Jury
+from esper.orchestration.jury import Outcome
 from esper.orchestration.performance import finite
 from esper.orchestration.shadow import OwnRandomness
 from esper.orchestration.shadow import Shadow
 
 SMALLEST_BATCH = 16
-CONTROL = "control"
-
-
-@dataclass
-class Entrant:
-    """One candidate in a race."""
-
-    candidate: Candidate
-    standing: CandidateStanding
-    """Who it is, and since the last mark how it stands."""
-    extra_flops: float
-    """Forward FLOPs per sample that the model gains if the entrant takes over; may be negative."""
-    kernel: nn.Module
-    optimizer: torch.optim.Optimizer
-    flops: float | None = None
-    """Training FLOPs per sample in the shadow, measured at its first step."""
-    held_out: HeldOut | None = None
-
-    @property
-    def slot(self) -> str:
-        """Qualified name of the layer."""
-        return self.standing.layer_name
-
-    @property
-    def running(self) -> bool:
-        """Whether it is still in the race."""
-        return self.standing.survived
-
-    @property
-    def is_control(self) -> bool:
-        """Whether it is the fresh copy of the host layer."""
-        return self.standing.family == CONTROL
-
-    @property
-    def net_gain(self) -> float:
-        """What the race ranks by; minus infinity where the loss was not finite."""
-        return -math.inf if self.standing.net_gain is None else self.standing.net_gain
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a race ended: the winner and its evidence, or why there is none."""
-
-    winner: Entrant | None
-    best: Entrant | None
-    evidence: Evidence | None
-    against_control: Evidence | None
-    host: HeldOut
-    reason: str
+COLDEST = 0.05
+"""Share of the peak learning rate that is left at a mark."""
 
 
 @dataclass
 class Race:
-    """A race in progress. :meth:`train` once per host step, :meth:`mark` where :attr:`next_mark`.
+    """A race in progress. :meth:`train` once per host step, :meth:`mark` when :attr:`is_due`.
 
     Args:
         entrants: challengers and one control for each slot among them.
-        lengths: steps of each rung.
+        first: steps of the first rung.
+        full: steps of the others, if the allowance lasts.
         lr: peak learning rate of the candidates.
+        scouting: FLOPs that may be used while no challenger has clearly beaten its control.
+        allowance: FLOPs that may be used once one has.
+        host_flops: forward FLOPs per sample of the host.
     """
 
     index: int
     start: int
     shadow: Shadow
     entrants: Sequence[Entrant]
-    lengths: tuple[int, ...]
+    first: int
+    full: int
     split: GrowthSplit
     loss_fn: LossFn
     lr: float
+    scouting: float
+    allowance: float
+    host_flops: float
     config: GrowthConfig
     randomness: OwnRandomness
     generator: torch.Generator
-    host_flops: float
-    """Forward FLOPs per sample of the host."""
     steps: int = 0
     flops: float = 0.0
     evaluated: float = 0.0
     """FLOPs spent at marks."""
+    rows: int = 0
+    """Samples of a shadow batch."""
+    begins: int = 0
+    """Race step at which the present rung began."""
+    length: int = 0
+    """Steps of the present rung."""
+    extended: int = 0
     rungs: list[RungRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.entered = tuple(e.standing for e in self.entrants)
+        self.jury = Jury(self.entrants, self.generator, self.config)
+        self.length = self.length or self.first
 
     @property
-    def next_mark(self) -> int:
-        """Race steps at which the current rung ends."""
-        return sum(self.lengths[: len(self.rungs) + 1])
+    def is_due(self) -> bool:
+        """Whether the present rung is over."""
+        return self.steps >= self.begins + self.length
 
     @property
     def running(self) -> list[Entrant]:
         """Entrants still in the race."""
         return [e for e in self.entrants if e.running]
 
-    def train(self, x: Any, y: Any) -> None:
-        """One step of every running entrant on the first part of the host's batch."""
+    def train(self, x: Any, y: Any, pace: float) -> None:
+        """One step of every running entrant on the first part of the host's batch.
+
+        Args:
+            x: the host's batch.
+            y: its targets.
+            pace: the host's present learning rate as a share of its peak; what lies behind the
+                kernels, trained already, moves at this pace.
+        """
         n = batch_size(y)
         rows = min(n, max(SMALLEST_BATCH, round(self.config.shadow_batch * n)))
+        self.rows = rows
         x, y = slice_batch(x, slice(rows)), slice_batch(y, slice(rows))
         self.steps += 1
-        lr = self.lr * min(1.0, self.steps / max(1, self.config.shadow_warmup))
+        lr = self.lr * self._warmth()
         with self.randomness(), torch.enable_grad():
             for entrant in self.running:
-                self._train_one(entrant, x, y, lr)
+                self._train_one(entrant, x, y, (lr, lr * pace))
                 assert entrant.flops is not None
                 self.flops += rows * entrant.flops
 
-    def _train_one(self, entrant: Entrant, x: Any, y: Any, lr: float) -> None:
+    def _warmth(self) -> float:
+        """Share of the peak rate: a warm-up at the start, a cosine down to each mark.
+
+        A kernel at its peak rate is noisier than the host at its present one; a comparison is
+        fair when both have come to rest.
+        """
+        progress = (self.steps - self.begins) / self.length
+        cooled = COLDEST + (1 - COLDEST) * 0.5 * (1 + math.cos(math.pi * progress))
+        return cooled * min(1.0, self.steps / max(1, self.config.shadow_warmup))
+
+    def _train_one(self, entrant: Entrant, x: Any, y: Any, rates: tuple[float, float]) -> None:
         if entrant.flops is None:
             with FlopCounterMode(display=False) as counter:
                 self._backward(entrant, x, y)
             entrant.flops = counter.get_total_flops() / batch_size(y)
         else:
             self._backward(entrant, x, y)
-        for group in entrant.optimizer.param_groups:
+        for group, lr in zip(entrant.optimizer.param_groups, rates, strict=False):
             group["lr"] = lr
         entrant.optimizer.step()
 
     def _backward(self, entrant: Entrant, x: Any, y: Any) -> None:
         entrant.optimizer.zero_grad(set_to_none=True)
-        with self.shadow.standing_in(entrant.slot, entrant.kernel, entrant.standing.mode) as model:
+        with self._in_place(entrant) as model:
             torch.autograd.backward([self.loss_fn(call_model(model, x), y)])
+
+    def _in_place(self, entrant: Entrant) -> AbstractContextManager[nn.Module]:
+        return self.shadow.standing_in(
+            entrant.slot, entrant.kernel, entrant.standing.mode, entrant.rest
+        )
 
     def mark(self, step: int, live: nn.Module) -> Outcome | None:
         """End a rung: bring the shadow up to date, judge everybody, drop the weakest.
@@ -168,114 +159,81 @@ class Race:
         host = self._judge()
         ranked = sorted(self.running, key=lambda e: -e.net_gain)
         challengers = [e for e in ranked if not e.is_control]
-        is_last = len(self.rungs) + 1 == len(self.lengths)
         # A hopeless field ends the race, but one entrant is never dropped for being behind its
         # control early on: the kernels that win in the end often start slowly.
-        is_open = any(self._has_prospect(e) for e in challengers)
-        survivors = challengers[: self._places(len(ranked), is_last=is_last)] if is_open else []
+        is_open = any(self.jury.has_prospect(e, is_first_mark=not self.rungs) for e in challengers)
+        is_last = len(self.rungs) + 1 >= self.config.rungs
+        places = 1 if is_last else max(2, math.ceil(len(challengers) * self.config.keep))
+        survivors = challengers[:places] if is_open else []
+        self._keep(survivors)
+        before = self._leaders_gain(survivors)
+        standings = tuple(e.standing for e in ranked)
+        self.rungs.append(
+            RungRecord(
+                step=step,
+                host_loss=finite(host.loss),
+                host_metric=host.metric,
+                standings=standings,
+            )
+        )
+        if not survivors:
+            return self.jury.decline(challengers, host)
+        if is_last and not self._may_extend(survivors[0], before, host):
+            return self.jury.decide(survivors[0], host)
+        self.extended += is_last
+        return self._next_rung(survivors, host)
+
+    def _keep(self, survivors: Sequence[Entrant]) -> None:
         slots = {e.slot for e in survivors}
-        for entrant in ranked:
+        for entrant in self.running:
             stays = entrant in survivors or (entrant.is_control and entrant.slot in slots)
             entrant.standing = entrant.standing.model_copy(update={"survived": stays})
-        rung = RungRecord(
-            step=step,
-            host_loss=finite(host.loss),
-            host_metric=host.metric,
-            standings=tuple(e.standing for e in ranked),
-        )
-        self.rungs.append(rung)
-        if not survivors:
-            return self._decline(challengers, host)
-        return self._decide(survivors[0], host) if is_last else None
+
+    def _leaders_gain(self, survivors: Sequence[Entrant]) -> float:
+        """The leader's gain over the host at the mark before; minus infinity if there was none."""
+        if not survivors or not self.rungs:
+            return -math.inf
+        leader = survivors[0].standing
+        known = [
+            s.gain
+            for s in self.rungs[-1].standings
+            if (s.candidate, s.layer_name, s.mode)
+            == (leader.candidate, leader.layer_name, leader.mode)
+        ]
+        return -math.inf if not known or known[0] is None else known[0]
+
+    def _may_extend(self, leader: Entrant, before: float, host: HeldOut) -> bool:
+        """Whether a little more time is likely to settle what is still open."""
+        if self.extended >= self.config.extensions or leader.held_out is None:
+            return False
+        evidence = self.jury.compare(host, leader.held_out)
+        is_open = evidence.ci_low <= self.jury.needed(leader)
+        return is_open and evidence.gain > before and self.jury.beats_control(leader)
+
+    def _next_rung(self, survivors: Sequence[Entrant], host: HeldOut) -> Outcome | None:
+        """Begin the next rung, as long as the allowance goes; decide now if it is used up."""
+        proven = any(self.jury.beats_control(e) for e in survivors)
+        left = (self.allowance if proven else self.scouting) - self.flops
+        cost = self.rows * sum(e.flops or 0.0 for e in self.running)
+        planned = max(1, self.config.rungs - len(self.rungs))
+        steps = min(self.full, int(left / planned / cost))
+        if steps < max(1, self.full // 4):
+            return self.jury.decide(survivors[0], host)
+        self.begins, self.length = self.steps, steps
+        return None
 
     def _judge(self) -> HeldOut:
         host = self.split.measure(self.shadow.model)
         self.evaluated += self.split.size * self.host_flops
         for entrant in self.running:
-            kernel = entrant.kernel.eval()
-            with self.shadow.standing_in(entrant.slot, kernel, entrant.standing.mode) as model:
+            entrant.kernel.eval()
+            with self._in_place(entrant) as model:
                 entrant.held_out = self.split.measure(model)
-            kernel.train()
+            entrant.kernel.train()
             self.evaluated += self.split.size * (self.host_flops + entrant.extra_flops)
-            entrant.standing = entrant.standing.model_copy(update=self._measured(entrant, host))
+        for entrant in self.running:
+            entrant.standing = entrant.standing.model_copy(update=self.jury.measured(entrant, host))
         return host
-
-    def _measured(self, entrant: Entrant, host: HeldOut) -> dict[str, Any]:
-        assert entrant.held_out is not None
-        if not math.isfinite(entrant.held_out.loss):
-            return dict.fromkeys(("loss", "metric", "gain", "ci_low", "ci_high", "net_gain"))
-        evidence = self._compare(host, entrant.held_out)
-        return {
-            "loss": evidence.loss_with,
-            "metric": evidence.metric_with,
-            "gain": evidence.gain,
-            "ci_low": evidence.ci_low,
-            "ci_high": evidence.ci_high,
-            "net_gain": evidence.gain - entrant.standing.rent,
-        }
-
-    def _compare(self, without: HeldOut, with_kernel: HeldOut) -> Evidence:
-        return compare(without, with_kernel, self.generator, confidence=self.config.confidence)
-
-    def _places(self, entrants: int, *, is_last: bool) -> int:
-        if is_last:
-            return 1
-        least = 1 if len(self.rungs) + 2 == len(self.lengths) else 2
-        return max(least, math.ceil(entrants * self.config.keep))
-
-    def _needed(self, entrant: Entrant) -> float:
-        return entrant.standing.rent + self.config.min_gain
-
-    def _has_prospect(self, entrant: Entrant) -> bool:
-        """Whether the entrant may still beat its control by more than it has to pay."""
-        if not math.isfinite(entrant.net_gain):
-            return False
-        against_control = self._against_control(entrant)
-        return against_control is None or against_control.ci_high > self._needed(entrant)
-
-    def _against_control(self, entrant: Entrant) -> Evidence | None:
-        """The entrant against its slot's control; ``None`` where the control diverged."""
-        control = next(e for e in self.entrants if e.is_control and e.slot == entrant.slot)
-        if control.held_out is None or not math.isfinite(control.held_out.loss):
-            return None
-        assert entrant.held_out is not None
-        return self._compare(control.held_out, entrant.held_out)
-
-    def _decide(self, best: Entrant, host: HeldOut) -> Outcome:
-        assert best.held_out is not None
-        evidence, control = self._compare(host, best.held_out), self._against_control(best)
-        needed, name = self._needed(best), f"{best.standing.candidate} in {best.slot}"
-        lowers = (
-            f"{name} lowers the held-out loss by {evidence.gain:.1%} "
-            f"(at least {evidence.ci_low:.1%})"
-        )
-        if evidence.ci_low <= needed:
-            reason = f"{lowers}, which is not clearly more than the {needed:.1%} it has to pay"
-            return Outcome(None, best, evidence, control, host, reason)
-        if control is not None and control.ci_low <= 0:
-            reason = (
-                f"{lowers}, but does not clearly beat a fresh copy of the layer "
-                f"({control.gain:.1%}, at least {control.ci_low:.1%})"
-            )
-            return Outcome(None, best, evidence, control, host, reason)
-        beats = "" if control is None else f" and beats a fresh copy of it by {control.gain:.1%}"
-        return Outcome(best, best, evidence, control, host, f"{lowers}{beats}")
-
-    def _decline(self, challengers: list[Entrant], host: HeldOut) -> Outcome:
-        best = challengers[0] if challengers else None
-        if best is None or best.held_out is None:
-            return Outcome(None, None, None, None, host, "no challenger was left in the race")
-        name = f"{best.standing.candidate} in {best.slot}"
-        if not math.isfinite(best.net_gain):
-            reason = f"{name}, the best challenger, diverged in the shadow"
-            return Outcome(None, best, None, None, host, reason)
-        control = self._against_control(best)
-        assert control is not None  # without a control every challenger has a prospect
-        reason = (
-            f"stopped early: the best challenger, {name}, is at most {control.ci_high:.1%} better "
-            f"than a fresh copy of the layer and has to pay {self._needed(best):.1%}"
-        )
-        return Outcome(None, best, self._compare(host, best.held_out), control, host, reason)
 
     def record(self, end: int) -> RaceRecord:
         """The race as plain data."""
@@ -294,6 +252,10 @@ class Race:
             "steps": self.steps,
             "flops": self.flops,
             "evaluated": self.evaluated,
+            "rows": self.rows,
+            "begins": self.begins,
+            "length": self.length,
+            "extended": self.extended,
             "rungs": [r.model_dump(mode="json") for r in self.rungs],
             "shadow": self.shadow.model.state_dict(),
             "randomness": self.randomness.state_dict(),
@@ -302,6 +264,7 @@ class Race:
                     "standing": e.standing.model_dump(mode="json"),
                     "flops": e.flops,
                     "kernel": e.kernel.state_dict(),
+                    "rest": {n: p.detach() for n, p in e.rest.items()},
                     "optimizer": e.optimizer.state_dict(),
                 }
                 for e in self.entrants
@@ -310,8 +273,8 @@ class Race:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state; the race was built with the same entrants."""
-        self.steps, self.flops = state["steps"], state["flops"]
-        self.evaluated = state["evaluated"]
+        for name in ("steps", "flops", "evaluated", "rows", "begins", "length", "extended"):
+            setattr(self, name, state[name])
         self.rungs = [RungRecord.model_validate(r) for r in state["rungs"]]
         self.shadow.model.load_state_dict(state["shadow"])
         self.randomness.load_state_dict(state["randomness"])
@@ -319,13 +282,6 @@ class Race:
             entrant.standing = CandidateStanding.model_validate(saved["standing"])
             entrant.flops = saved["flops"]
             entrant.kernel.load_state_dict(saved["kernel"])
+            for name, value in saved["rest"].items():
+                entrant.rest[name].data.copy_(value)
             entrant.optimizer.load_state_dict(saved["optimizer"])
-
-
-def enter(
-    candidate: Candidate, standing: CandidateStanding, extra_flops: float, device: torch.device
-) -> Entrant:
-    """Build a candidate's kernel and its optimizer (AdamW; the race sets the rate)."""
-    kernel = build(candidate.ir).to(device)
-    optimizer = torch.optim.AdamW(kernel.parameters())
-    return Entrant(candidate, standing, extra_flops, kernel, optimizer)

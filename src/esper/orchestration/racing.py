@@ -6,6 +6,7 @@ from typing import Any
 
 from esper.blueprints.cost import cost
 from esper.blueprints.ir import GraphIR
+from esper.blueprints.library.catalog import CONTROL
 from esper.blueprints.library.catalog import Candidate
 from esper.contracts.events import RaceDecided
 from esper.contracts.events import RaceStarted
@@ -13,24 +14,28 @@ from esper.contracts.events import RungFinished
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.growth import GrowthDecision
 from esper.contracts.operational import AdaptationDecision
+from esper.orchestration.counterfactual import batch_size
+from esper.orchestration.counterfactual import slice_batch
+from esper.orchestration.entrant import Entrant
+from esper.orchestration.entrant import enter
+from esper.orchestration.jury import Outcome
+from esper.orchestration.ledger import PROBE_SAMPLES
 from esper.orchestration.proposals import Proposal
 from esper.orchestration.proposals import Stand
 from esper.orchestration.proposals import propose
-from esper.orchestration.race import CONTROL
 from esper.orchestration.race import SMALLEST_BATCH
-from esper.orchestration.race import Entrant
-from esper.orchestration.race import Outcome
 from esper.orchestration.race import Race
-from esper.orchestration.race import enter
 from esper.orchestration.run import Run
 from esper.orchestration.shadow import OwnRandomness
 from esper.orchestration.shadow import Shadow
 from esper.orchestration.strategies import STRATEGIES
 
-FIRST_RUNG = 0.6
-"""Share of a race's budget that the first rung, with everybody in it, may use."""
+FIRST_RUNG = 0.8
+"""Share of the scouting budget that the first rung, with everybody in it, may use."""
+SHORTEST = 0.7
+"""Share of a full rung that the first one must have, as long as challengers can be left out."""
 FEWEST = 2
-"""Challengers below which a race is not worth its name."""
+"""Challengers below which half of that has to do."""
 
 
 class Racing:
@@ -53,9 +58,9 @@ class Racing:
         if decision.families:
             allowed = {*decision.families, CONTROL}
             proposals = [p for p in proposals if p.standing.family in allowed]
-        lengths, proposals = self._affordable(proposals)
+        first, proposals = self._affordable(proposals)
         run.last_race = run.step
-        if not lengths:
+        if not first:
             reason = f"{decision.reason}; but no blueprint fits the layers, limits and budget"
             run.journal.decide(
                 GrowthDecision(
@@ -63,17 +68,20 @@ class Racing:
                 )
             )
             return
-        self.race = self._assemble(proposals, lengths)
+        self.race = self._assemble(proposals, first)
         self._announce(self.race)
 
-    def step(self, x: Any, y: Any) -> Outcome | None:
-        """Train everybody on the batch; at a mark, judge. Returns how the race ended, once."""
+    def step(self, x: Any, y: Any, pace: float) -> Outcome | None:
+        """Train everybody on the batch; at a mark, judge. Returns how the race ended, once.
+
+        Arguments as for `Race.train`.
+        """
         run, race = self._run, self.race
         assert race is not None
         before = race.flops
-        race.train(x, y)
+        race.train(x, y, pace)
         run.ledger.shadow += race.flops - before
-        if race.steps < race.next_mark:
+        if not race.is_due:
             return None
         before = race.evaluated
         outcome = race.mark(run.step, run.model.wrapped_model)
@@ -132,67 +140,71 @@ class Racing:
             remaining=max(0.0, 1.0 - run.step / run.total_steps),
         )
 
-    def _affordable(self, proposals: list[Proposal]) -> tuple[tuple[int, ...], list[Proposal]]:
-        """Rung lengths within the race budget; the last challengers are left out to get there."""
-        run, config = self._run, self._run.config
-        full = run.span(config.rung)
-        budget = config.race_compute * run.base_flops() - run.ledger.shadow
+    def _affordable(self, proposals: list[Proposal]) -> tuple[int, list[Proposal]]:
+        """Steps of a first rung within the scouting budget, and who can be in it.
+
+        Challengers at the end of the list are left out until the rung is long enough to mean
+        something. Zero steps when the budget cannot bear any race.
+        """
+        full = self._run.span(self._run.config.rung)
+        budget = FIRST_RUNG * self._left(self._run.config.scout_compute)
         challengers = [p for p in proposals if p.standing.family != CONTROL]
         controls = {p.standing.layer_name: p for p in proposals if p.standing.family == CONTROL}
-        while len(challengers) >= FEWEST:
+        while challengers:
             slots = dict.fromkeys(p.standing.layer_name for p in challengers)
             field = [*challengers, *(controls[s] for s in slots)]
-            step = sum(self._shadow_flops(p) for p in field)
-            first = min(full, int(FIRST_RUNG * budget / step))
-            if first >= full / 2 or (len(challengers) == FEWEST and first >= full / 4):
-                later = self._later_rungs(full, budget - first * step, step)
-                return (first, *later), field
+            steps = min(full, int(budget / sum(self._shadow_flops(p) for p in field)))
+            enough = SHORTEST if len(challengers) > FEWEST else SHORTEST / 2
+            if steps >= enough * full:
+                return steps, field
             challengers.pop()
-        return (), []
+        return 0, []
 
-    def _later_rungs(self, full: int, budget: float, first_step: float) -> list[int]:
-        config, lengths = self._run.config, []
-        for rung in range(1, config.rungs):
-            # Survivors and their controls: at most twice the kept share.
-            step = first_step * min(1.0, 2 * config.keep**rung)
-            share = budget / (config.rungs - rung)
-            lengths.append(max(1, min(full, int(share / step))))
-            budget -= lengths[-1] * step
-        return lengths
+    def _left(self, compute: float) -> float:
+        """What is left of a compute budget, in FLOPs."""
+        return compute * self._run.base_flops() - self._run.ledger.shadow
 
     def _shadow_flops(self, proposal: Proposal) -> float:
-        """Estimate of one shadow step: forward, gradients back to the slot, and the kernel's own."""
+        """Estimate of one shadow step: a forward pass, and two backward from the slot on."""
         run = self._run
         samples = run.ledger.samples / max(1, run.step)
         rows: float = min(samples, max(SMALLEST_BATCH, run.config.shadow_batch * samples))
         network = run.ledger.forward_flops + proposal.extra_flops
-        return rows * (2.0 * network + proposal.candidate.cost.flops)
+        return rows * 3.0 * network
 
-    def _assemble(self, proposals: list[Proposal], lengths: tuple[int, ...]) -> Race:
+    def _assemble(self, proposals: list[Proposal], first: int) -> Race:
         run = self._run
         index = len(run.journal.races)
         randomness = OwnRandomness(run.seed * 1_000 + index + 1, run.device)
+        shadow = self._shadow()
         with randomness():
-            entrants = [
-                enter(p.candidate, p.standing, p.extra_flops, run.device) for p in proposals
-            ]
-        return self._race(index, run.step, entrants, lengths, randomness)
+            entrants = [enter(p.candidate, p.standing, p.extra_flops, shadow) for p in proposals]
+        return self._race(index, run.step, shadow, entrants, first, randomness)
+
+    def _shadow(self) -> Shadow:
+        x, y = self._run.split.batches[0]
+        few = slice(min(PROBE_SAMPLES, batch_size(y)))
+        return Shadow(self._run.model.wrapped_model, slice_batch(x, few))
 
     def _race(
         self,
         index: int,
         start: int,
+        shadow: Shadow,
         entrants: list[Entrant],
-        lengths: tuple[int, ...],
+        first: int,
         randomness: OwnRandomness,
     ) -> Race:
         run = self._run
         return Race(
             index=index,
             start=start,
-            shadow=Shadow(run.model.wrapped_model),
+            shadow=shadow,
             entrants=entrants,
-            lengths=lengths,
+            first=first,
+            full=run.span(run.config.rung),
+            scouting=self._left(run.config.scout_compute),
+            allowance=self._left(run.config.race_compute),
             split=run.split,
             loss_fn=run.loss_fn,
             lr=run.kernel_lr,
@@ -209,8 +221,8 @@ class Racing:
                 race=race.index,
                 layers=tuple(dict.fromkeys(e.slot for e in race.entrants)),
                 candidates=race.entered,
-                window_steps=sum(race.lengths),
-                rungs=len(race.lengths),
+                window_steps=race.first + (self._run.config.rungs - 1) * race.full,
+                rungs=self._run.config.rungs,
             )
         )
 
@@ -231,7 +243,10 @@ class Racing:
             "race": race.state_dict(),
             "index": race.index,
             "start": race.start,
-            "lengths": list(race.lengths),
+            "first": race.first,
+            "scouting": race.scouting,
+            "allowance": race.allowance,
+            "host_flops": race.host_flops,
             "entrants": entrants,
         }
 
@@ -241,19 +256,21 @@ class Racing:
         if state["race"] is None:
             return
         run = self._run
-        randomness = OwnRandomness(run.seed, run.device)
+        randomness, shadow = OwnRandomness(run.seed, run.device), self._shadow()
         with randomness():
-            entrants = [_revive(saved, run) for saved in state["entrants"]]
+            entrants = [_revive(saved, shadow) for saved in state["entrants"]]
         self.race = self._race(
-            state["index"], state["start"], entrants, tuple(state["lengths"]), randomness
+            state["index"], state["start"], shadow, entrants, state["first"], randomness
         )
+        for name in ("scouting", "allowance", "host_flops"):
+            setattr(self.race, name, state[name])
         self.race.load_state_dict(state["race"])
 
 
-def _revive(saved: dict[str, Any], run: Run) -> Entrant:
+def _revive(saved: dict[str, Any], shadow: Shadow) -> Entrant:
     standing = CandidateStanding.model_validate(saved["entered"])
     ir = GraphIR.from_json(saved["ir"])
     candidate = Candidate(
         family=standing.family, size=standing.size, mode=standing.mode, ir=ir, cost=cost(ir)
     )
-    return enter(candidate, standing, saved["extra_flops"], run.device)
+    return enter(candidate, standing, saved["extra_flops"], shadow)

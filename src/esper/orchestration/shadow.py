@@ -1,15 +1,19 @@
-"""The shadow: a frozen copy of the host in which candidates learn without touching it.
+"""The shadow: a copy of the host in which candidates learn without touching it.
 
-A candidate stands in the place of one host layer, the rest of the network is frozen, and the task
-loss teaches it. The copy is brought up to date only at the marks of a race, so a race is a
-function of (copy, entrants, batches, generator) and the host's own trajectory stays bit-identical.
+A candidate stands in the place of one host layer, and the task loss teaches it. What comes before
+the layer is frozen; what comes after it belongs to the candidate, as a private copy that learns
+along: behind layers that stay fitted to the host, no newcomer catches up (`docs/lab/`). The copy is
+brought up to date only at the marks of a race, so a race is a function of (copy, entrants, batches,
+generator) and the host's own trajectory stays bit-identical.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -103,14 +107,30 @@ class Shadow:
 
     The copy runs in evaluation mode (no dropout, running batch statistics), so that what a
     candidate learns from is deterministic; candidates themselves are in training mode.
+
+    Args:
+        model: the live model.
+        x: a few samples of its input, to see in which order its layers run.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, x: Any) -> None:
         self.model = copy_module(model).eval().requires_grad_(requires_grad=False)
         for module in self.model.modules():
             if isinstance(module, nn.RNNBase):
                 module.train()  # cuDNN has no backward pass for RNNs in evaluation mode
                 module.dropout = 0.0
+        self._order = _running_order(self.model, x)
+
+    def rest(self, slot: str) -> dict[str, nn.Parameter]:
+        """Private copies of the parameters of everything that first runs after ``slot``."""
+        place = self._order[slot]
+        copies = {}
+        for name, parameter in self.model.named_parameters():
+            owner = name.rpartition(".")[0]
+            is_kernel = owner.startswith(f"{slot}.")
+            if not is_kernel and self._order.get(owner, -1) > place:
+                copies[name] = nn.Parameter(parameter.detach().clone())
+        return copies
 
     def refresh(self, model: nn.Module) -> None:
         """Take over the live model's parameters and buffers."""
@@ -121,12 +141,52 @@ class Shadow:
                 tensor.copy_(live[name])
 
     @contextmanager
-    def standing_in(self, slot: str, kernel: nn.Module, mode: KernelMode) -> Iterator[nn.Module]:
-        """The copy with ``kernel`` at full alpha in ``slot``."""
+    def standing_in(
+        self,
+        slot: str,
+        kernel: nn.Module,
+        mode: KernelMode,
+        rest: Mapping[str, nn.Parameter],
+    ) -> Iterator[nn.Module]:
+        """The copy with ``kernel`` at full alpha in ``slot`` and ``rest`` behind it."""
         layer = self.model.get_submodule(slot)
         assert isinstance(layer, KasminaLayer)
-        with layer.substitute(kernel, mode, alpha=1.0):
-            yield self.model
+        frozen = _exchange(self.model, rest)
+        try:
+            with layer.substitute(kernel, mode, alpha=1.0):
+                yield self.model
+        finally:
+            _exchange(self.model, frozen)
+
+
+def _exchange(model: nn.Module, new: Mapping[str, nn.Parameter]) -> dict[str, nn.Parameter]:
+    """Put parameters in by name; returns those that were there."""
+    old = {}
+    for name, parameter in new.items():
+        owner, _, leaf = name.rpartition(".")
+        parameters = model.get_submodule(owner)._parameters
+        previous = parameters[leaf]
+        assert previous is not None
+        old[name] = previous
+        parameters[leaf] = parameter
+    return old
+
+
+def _running_order(model: nn.Module, x: Any) -> dict[str, int]:
+    """The place of each module in the order in which they first run; absent if they never do."""
+    order: dict[str, int] = {}
+
+    def note(name: str, *_: Any) -> None:
+        order.setdefault(name, len(order))
+
+    hooks = [m.register_forward_pre_hook(partial(note, n)) for n, m in model.named_modules()]
+    try:
+        with torch.no_grad():
+            call_model(model, x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return order
 
 
 def forward_flops(model: nn.Module, x: Any) -> int:

@@ -1,0 +1,66 @@
+"""Entrant: one candidate of a race, with everything that it trains."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from esper.blueprints.build import build
+from esper.blueprints.library.catalog import CONTROL
+from esper.blueprints.library.catalog import Candidate
+from esper.contracts.growth import CandidateStanding
+from esper.orchestration.counterfactual import HeldOut
+from esper.orchestration.shadow import Shadow
+
+
+@dataclass
+class Entrant:
+    """One candidate in a race."""
+
+    candidate: Candidate
+    standing: CandidateStanding
+    """Who it is, and since the last mark how it stands."""
+    extra_flops: float
+    """Forward FLOPs per sample that the model gains if the entrant takes over; may be negative."""
+    kernel: nn.Module
+    rest: dict[str, nn.Parameter]
+    """Its private copy of the parameters behind the slot, by name in the model."""
+    optimizer: torch.optim.Optimizer
+    """Two groups: the kernel, and the rest."""
+    flops: float | None = None
+    """Training FLOPs per sample in the shadow, measured at its first step."""
+    held_out: HeldOut | None = None
+
+    @property
+    def slot(self) -> str:
+        """Qualified name of the layer."""
+        return self.standing.layer_name
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still in the race."""
+        return self.standing.survived
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is the fresh copy of the host layer."""
+        return self.standing.family == CONTROL
+
+    @property
+    def net_gain(self) -> float:
+        """What the race ranks by; minus infinity where the loss was not finite."""
+        return -math.inf if self.standing.net_gain is None else self.standing.net_gain
+
+
+def enter(
+    candidate: Candidate, standing: CandidateStanding, extra_flops: float, shadow: Shadow
+) -> Entrant:
+    """Build a candidate's kernel, its private rest and their optimizer (AdamW)."""
+    rest = shadow.rest(standing.layer_name)
+    kernel = build(candidate.ir).to(next(shadow.model.parameters()).device)
+    groups = [{"params": list(kernel.parameters())}, {"params": list(rest.values())}]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]])
+    return Entrant(candidate, standing, extra_flops, kernel, rest, optimizer)
