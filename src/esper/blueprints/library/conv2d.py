@@ -25,18 +25,18 @@ class Conv2dStack(Family):
 
     sizes = sizes(
         medium=Stack((dense(16, 5, 2), dense(32, 3, 2)), pooling="flatten", dropout=0.3),
-        small=Stack((dense(8, 5, 2), dense(16, 3, 2), dense(32, 3))),
-        large=Stack((dense(16, 5, 2), dense(32, 3, 2), dense(64, 3))),
         pooled=Stack(
             (dense(16, 3), pool(), dense(32, 3), pool(), dense(48, 3), pool()),
             pooling="flatten",
             dropout=0.2,
         ),
+        small=Stack((dense(8, 5, 2), dense(16, 3, 2), dense(32, 3))),
         wide=Stack(
             (dense(24, 5, 2), dense(32, 3), pool(), dense(48, 3), pool()),
             pooling="flatten",
             dropout=0.2,
         ),
+        large=Stack((dense(16, 5, 2), dense(32, 3, 2), dense(64, 3))),
     )
     order = 0
     step = 3

@@ -50,6 +50,7 @@ class DepthwiseSeparable(Family):
         ),
     )
     order = 9
+    step = 4
 
     @override
     def fits(self, geometry: Geometry) -> bool:
