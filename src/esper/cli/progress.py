@@ -73,6 +73,8 @@ class Standing:
             self.growth_metric = record["growth_metric"]
         elif kind == "event":
             return self._event(record)
+        elif kind == "resume":
+            return f"going on from the checkpoint of step {wording.count(self.step)}"
         elif kind == "checkpoint_failed":
             return f"a checkpoint could not be written: {record['error']}"
         return None
@@ -127,11 +129,9 @@ class Display(Protocol):
         """Take a record in."""
 
 
-def display(
-    console: Console, total: int, metric: str, clock: Callable[[], float] = time.monotonic
-) -> Display:
+def display(console: Console, clock: Callable[[], float] = time.monotonic) -> Display:
     """The display that suits the console: live on a terminal, plain lines elsewhere."""
-    standing = Standing(total=total, metric=metric)
+    standing = Standing()
     if console.is_terminal:
         return LiveDisplay(console, standing)
     return PlainDisplay(console, standing, clock)
@@ -191,7 +191,7 @@ class LiveDisplay:
             console=console,
             expand=True,
         )
-        self._task = self._progress.add_task("training", total=standing.total or None)
+        self._task = self._progress.add_task("training", total=None)
         self._live = Live(
             console=console, get_renderable=self._render, refresh_per_second=8, transient=True
         )

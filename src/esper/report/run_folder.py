@@ -101,7 +101,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     if not folder.is_dir():
         raise RunFolderError(f"{folder} is not a folder; give the --output folder of a run")
-    log = list(_log_records(folder / LOG_FILE))
+    log = list(log_records(folder / LOG_FILE))
     result = _read_object(folder / RESULT_FILE)
     starts = [record for record in log if _is(record, "start")]
     return RunRecord(
@@ -171,7 +171,12 @@ def _read_object(path: Path) -> Mapping[str, Any]:
     return value
 
 
-def _log_records(path: Path) -> Iterator[Mapping[str, Any]]:
+def log_records(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the records of a run log in order; a last line that was cut short is left out.
+
+    Raises:
+        RunFolderError: another line is not JSON.
+    """
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -32,7 +32,12 @@ def tell(run: RunRecord) -> Story:
     kept = [graft for graft in findings.grafts(run.growth) if graft.stayed]
     headline = _grown_headline(run, kept) if kept else _static_headline(run)
     reasons = [_why(run, graft) for graft in kept] if kept else _why_not(run)
-    sentences = [*reasons, *_test_sentence(run), *_cost_sentence(run), _caveat(run)]
+    sentences = [
+        *reasons,
+        *_test_sentence(run),
+        *_cost_sentence(run),
+        _caveat(run, grown=bool(kept)),
+    ]
     return Story(grown=bool(kept), headline=headline, sentences=tuple(sentences))
 
 
@@ -87,9 +92,8 @@ def host_name(run: RunRecord, slot: str) -> str:
 def _bought(run: RunRecord, kept: list[Graft]) -> str:
     before, after = growth_metrics(run, kept)
     if before is not None and after is not None:
-        verb = "rose" if after > before else "fell" if after < before else "stayed"
-        span = f"from {run.score(before)} to {run.score(after)}"
-        return f"; {run.metric} on held-out data {verb} {span}"
+        start, end = run.score(before), run.score(after)
+        return f"; {run.metric} on held-out data: {start} just before, {end} at the end"
     evidence = kept[0].verdict.evidence
     if evidence is None:
         return ""
@@ -111,12 +115,13 @@ def growth_metrics(run: RunRecord, kept: list[Graft]) -> tuple[float | None, flo
 def _why(run: RunRecord, graft: Graft) -> str:
     decision, name = graft.verdict, findings.blueprint(graft.candidate)
     evidence, control = decision.evidence, graft.chosen.against_control
+    without = "had before the graft" if decision is graft.closed else "has without it"
     joined = f"{_sentence(name)} came in at step {wording.count(graft.chosen.step)}"
     if evidence is None:
         return f"{joined}: {_clause(decision.reason)}."
     text = (
         f"{joined} because, on the {wording.count(evidence.samples)} samples of the growth split, "
-        f"it takes away {wording.percent(evidence.gain)} of the loss that the model has without it "
+        f"it takes away {wording.percent(evidence.gain)} of the loss that the model {without} "
         f"({_unsigned_interval(evidence)}); the rent for its size is "
         f"{wording.percent(decision.rent)}."
     )
@@ -205,12 +210,18 @@ def _cost_sentence(run: RunRecord) -> list[str]:
     return [text]
 
 
-def _caveat(run: RunRecord) -> str:
+def _caveat(run: RunRecord, *, grown: bool) -> str:
     which = "" if run.seed is None else f" (seed {run.seed})"
-    return (
+    text = (
         f"This is one run{which}: intervals cover the choice of held-out samples, "
         "not the luck of the seed."
     )
+    if grown:
+        text += (
+            " Part of what came after the graft is ordinary training: the same run with "
+            "--no-growth shows what the host reaches by itself."
+        )
+    return text
 
 
 def _article(name: str) -> str:

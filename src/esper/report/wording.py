@@ -44,7 +44,7 @@ def multiple(value: float) -> str:
 
 def loss(value: float) -> str:
     """A loss in three significant figures."""
-    return f"{value:.3g}" if abs(value) < 1 else f"{value:.3f}"
+    return f"{value:#.3g}" if abs(value) < 1 else f"{value:.3f}"
 
 
 def is_percentage(metric: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from esper.cli.progress import display
 from esper.cli.requests import TrainRequest
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import RunFolderError
+from esper.report.run_folder import log_records
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.config_file import read_yaml
 from esper.services.tolaria.config_file import with_overrides
 from esper.services.tolaria.result import RunStatus
 from esper.services.tolaria.run_folder import CONFIG
+from esper.services.tolaria.run_folder import LOG
 from esper.services.tolaria.run_folder import RESULT
 from esper.services.tolaria.run_folder import next_free
 from esper.services.tolaria.run_folder import saved_config
@@ -137,7 +140,10 @@ def newest_run(parent: Path) -> Path:
 
 def _train(config: TolariaConfig, console: Console, *, resume: bool) -> int:
     console.print(Text.assemble("run folder: ", (str(config.output), "name")), soft_wrap=True)
-    with display(console, total=0, metric="accuracy") as show:
+    with display(console) as show:
+        if resume:
+            for record in islice(log_records(config.output / LOG), 1):
+                show(record)  # the settings of the run, which a resumed log does not repeat
         result, report = bootstrap.train(config, resume=resume, on_record=show)
     if result.status is RunStatus.INTERRUPTED:
         kept = "a checkpoint was saved" if result.checkpoint else "no checkpoint was saved yet"
