@@ -64,9 +64,12 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def last_step(folder: Path) -> int:
+    """Step of the last whole record of the log."""
     path = folder / "run.jsonl"
-    steps = [r["step"] for r in records(folder) if r["type"] == "step"] if path.exists() else []
-    return max(steps, default=0)
+    if not path.exists():
+        return 0
+    whole = path.read_bytes()[-100_000:].rpartition(b"\n")[0]
+    return int(json.loads(whole.rpartition(b"\n")[2])["step"]) if whole else 0
 
 
 def wait_for_step(process: BaseProcess, folder: Path, step: int) -> None:

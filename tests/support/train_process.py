@@ -18,7 +18,7 @@ from esper.services.tolaria.trainer import TolariaTrainer
 # Forked from a server that has imported everything: a process starts in milliseconds, and no
 # thread of the test is copied into it.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
+_CONTEXT.set_forkserver_preload(["esper.services.tolaria.trainer", "mnist1d.data"])
 
 REFUSED = 3
 """Exit status of a run that ended with an error on purpose."""

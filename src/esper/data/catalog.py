@@ -7,12 +7,11 @@ from typing import Any
 
 from torch import nn
 
-# Imported for what they register.
-from esper.data import cifar as _cifar  # noqa: F401
-from esper.data import fashion_mnist as _fashion_mnist  # noqa: F401
-from esper.data import mnist1d as _mnist1d  # noqa: F401
-from esper.data import scikit as _scikit  # noqa: F401
-from esper.data import text as _text  # noqa: F401
+from esper.data import cifar as _cifar  # noqa: F401 - registers
+from esper.data import fashion_mnist as _fashion_mnist  # noqa: F401 - registers
+from esper.data import mnist1d as _mnist1d  # noqa: F401 - registers
+from esper.data import scikit as _scikit  # noqa: F401 - registers
+from esper.data import text as _text  # noqa: F401 - registers
 from esper.data.bundle import DataBundle
 from esper.data.factory import call_factory
 from esper.data.quick_start import DATA_SETS

@@ -128,11 +128,10 @@ def _transfer(remote: RemoteFile, part: Path, progress: Progress | None) -> None
 def _receive(remote: RemoteFile, part: Path, progress: Progress | None) -> bool:
     """One connection. Returns whether the file is complete."""
     have = part.stat().st_size if part.exists() else 0
-    # The addresses are constants of this package.
-    request = urllib.request.Request(remote.url)  # noqa: S310
+    request = urllib.request.Request(remote.url)  # noqa: S310 - a constant of this package
     if have:
         request.add_header("Range", f"bytes={have}-")
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310 - as above
         goes_on = response.status == _PARTIAL and _starts_at(response, have)
         start = have if goes_on else 0
         length = response.headers.get("Content-Length")

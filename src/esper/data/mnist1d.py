@@ -92,9 +92,9 @@ def _keep(path: Path, arrays: dict[str, Any]) -> None:
 @contextmanager
 def _global_randomness_kept() -> Iterator[None]:
     # The package seeds the global generators of Python and numpy.
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global one
     try:
         yield
     finally:
         random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        np.random.set_state(numpy_state)  # noqa: NPY002 - the global one

@@ -69,7 +69,7 @@ def standardise_images(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
         deviations.append((counts * (values - mean) ** 2).sum().div(counts.sum()).sqrt())
     mean = torch.stack(means).reshape(-1, 1, 1).float()
     deviation = torch.stack(deviations).clamp_min(_SMALLEST_DEVIATION).reshape(-1, 1, 1).float()
-    return tuple((x.float() - mean) / deviation for x in (train, test))  # type: ignore[return-value]
+    return (train.float() - mean) / deviation, (test.float() - mean) / deviation
 
 
 def tensor(array: object) -> Tensor:

@@ -60,30 +60,28 @@ def text(
             f"context {context} and stride {stride}: context must be at least 2, and stride one of "
             "its divisors"
         )
-    content = _read(path)
-    alphabet = sorted(set(content))
-    number = {character: index for index, character in enumerate(alphabet)}
-    ids = torch.tensor([number[character] for character in content])
+    ids, alphabet = _encode(_read(path))
     cut = len(ids) - round(_TEST_SHARE * len(ids))
     train, test = _windows(ids[:cut], context, stride), _windows(ids[cut:], context, context)
-    geometry = {"vocabulary": len(alphabet), "context": context}
 
-    def default_model() -> nn.Module:
-        return CausalTransformer(geometry["vocabulary"], geometry["context"])
+    def transformer(*, d_model: int = 64, layers: int = 2, heads: int = 4) -> nn.Module:
+        return CausalTransformer(
+            len(alphabet), context, d_model=d_model, layers=layers, heads=heads
+        )
 
     return DataBundle(
         name="text",
         train=TensorDataset(*train),
         test=TensorDataset(*test),
         task=Task.LANGUAGE,
-        model=default_model,
+        model=transformer,
         recipe=Recipe(steps=3000, batch_size=32, learning_rate=2e-3),
         description=f"{len(ids)} characters, {len(alphabet)} different ones, in windows of "
         f"{context}",
         source=str(path),
-        classes=tuple(alphabet),
+        classes=alphabet,
         overlap=context // stride + 1,  # a window's last target lies in the one a context further
-        geometry=geometry,
+        geometry={"vocabulary": len(alphabet), "context": context},
     )
 
 
@@ -100,6 +98,13 @@ def _read(path: str | Path | None) -> str:
         raise DataUnavailableError(
             f"{path} cannot be read ({error.strerror}): {_REMEDY}"
         ) from error
+
+
+def _encode(content: str) -> tuple[Tensor, tuple[str, ...]]:
+    """Character numbers ``(N,)`` and the characters by number."""
+    alphabet = tuple(sorted(set(content)))
+    number = {character: index for index, character in enumerate(alphabet)}
+    return torch.tensor([number[character] for character in content]), alphabet
 
 
 def _windows(ids: Tensor, context: int, stride: int) -> tuple[Tensor, Tensor]:

@@ -90,15 +90,19 @@ def test_archive_in_the_named_folder_is_used_first(source: DataSource, tmp_path:
 
 
 def test_missing_archive_is_an_error_and_nothing_takes_its_place(source: DataSource) -> None:
-    with serving({}) as server:
-        with pytest.raises(DataUnavailableError, match=r"cifar-10-python\.tar\.gz"):
-            cifar_bundle(at(server, CIFAR10, b""), source)
+    with (
+        serving({}) as server,
+        pytest.raises(DataUnavailableError, match=r"cifar-10-python\.tar\.gz"),
+    ):
+        cifar_bundle(at(server, CIFAR10, b""), source)
 
 
 def test_archive_with_the_wrong_checksum_is_refused(source: DataSource) -> None:
-    with serving({CIFAR10.remote.name: pack(CIFAR10, members(CIFAR10))}) as server:
-        with pytest.raises(ChecksumError):
-            cifar_bundle(at(server, CIFAR10, b"the official one"), source)
+    with (
+        serving({CIFAR10.remote.name: pack(CIFAR10, members(CIFAR10))}) as server,
+        pytest.raises(ChecksumError),
+    ):
+        cifar_bundle(at(server, CIFAR10, b"the official one"), source)
 
 
 def damage_label(files: dict[str, Any]) -> None:
@@ -137,13 +141,14 @@ def test_archive_of_the_wrong_content_is_refused(
     files = members(CIFAR10)
     damage(files)
     content = pack(CIFAR10, files)
-    with serving({CIFAR10.remote.name: content}) as server:
-        with pytest.raises(DataError, match=message):
-            cifar_bundle(at(server, CIFAR10, content), source)
+    with serving({CIFAR10.remote.name: content}) as server, pytest.raises(DataError, match=message):
+        cifar_bundle(at(server, CIFAR10, content), source)
 
 
 def test_truncated_archive_is_refused(source: DataSource) -> None:
     content = gzip.compress(gzip.decompress(pack(CIFAR10, members(CIFAR10)))[:5000])
-    with serving({CIFAR10.remote.name: content}) as server:
-        with pytest.raises(DataError, match="remove it and run again|lacks"):
-            cifar_bundle(at(server, CIFAR10, content), source)
+    with (
+        serving({CIFAR10.remote.name: content}) as server,
+        pytest.raises(DataError, match=r"remove it and run again|lacks"),
+    ):
+        cifar_bundle(at(server, CIFAR10, content), source)

@@ -139,7 +139,7 @@ class TolariaConfig:
     """Steps between ``step`` records of the log."""
     eval_every: int | None = None
     """Steps between evaluations on the growth split; ``None``: 20 in the whole run."""
-    eval_samples: int = 2000
+    eval_samples: int = 1000
     """Growth-split samples of such an evaluation, at most."""
     checkpoint_every: int = 500
     """Steps between checkpoints."""

@@ -99,20 +99,6 @@ def begin(
     model = _growing(host, config, train[0][:2]) if config.grow else host
     optimizer = make_optimizer(model.parameters(), config.optimizer, plan)
     scheduler = make_scheduler(optimizer, plan.steps, config.schedule)
-    orchestrator = None
-    if isinstance(model, MorphableModel):
-        orchestrator = SeedOrchestrator(
-            model,
-            optimizer,
-            loss_fn=bundle.loss_fn,
-            growth_data=_Batches(growth),
-            total_steps=plan.steps,
-            metric=bundle.measure,
-            scheduler=scheduler,
-            config=config.growth,
-            sinks=sinks,
-            seed=config.seed,
-        )
     return Session(
         config=config,
         bundle=bundle,
@@ -126,8 +112,37 @@ def begin(
         forward=torch.compile(model) if config.compile else model,
         optimizer=optimizer,
         scheduler=scheduler,
-        orchestrator=orchestrator,
+        orchestrator=_orchestrator(
+            model, optimizer, scheduler, growth, bundle, plan, config, sinks
+        ),
         parameters_before=parameters_before,
+    )
+
+
+def _orchestrator(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: LambdaLR,
+    growth: Pair,
+    bundle: DataBundle,
+    plan: Plan,
+    config: TolariaConfig,
+    sinks: Sequence[TelemetrySink],
+) -> SeedOrchestrator | None:
+    """Who grows ``model``, if it may grow."""
+    if not isinstance(model, MorphableModel):
+        return None
+    return SeedOrchestrator(
+        model,
+        optimizer,
+        loss_fn=bundle.loss_fn,
+        growth_data=_Batches(growth),
+        total_steps=plan.steps,
+        metric=bundle.measure,
+        scheduler=scheduler,
+        config=config.growth,
+        sinks=sinks,
+        seed=config.seed,
     )
 
 
