@@ -21,10 +21,11 @@ class GrowthLimits:
     """Forward FLOPs per sample of the grown model."""
     max_compute: float | None = 5.0
     """Training FLOPs of the whole run, races and evaluation included, as a multiple of the static
-    model's. A graft that would overrun it does not enter a race."""
-    compute_floor: float = 100_000.0
-    """Training FLOPs per sample below which a model counts as this large against ``max_compute``:
-    at that size time goes into dispatch, not arithmetic."""
+    model's (of ``compute_floor``, if that is more). A blueprint that would overrun it does not
+    enter a race."""
+    compute_floor: float = 3e6
+    """Training FLOPs per sample that a model counts as at least, against every compute budget:
+    below that size time goes into dispatch, not arithmetic, and a multiple says little."""
 
     def __post_init__(self) -> None:
         for name in ("max_parameters", "max_flops", "max_compute"):
@@ -77,7 +78,7 @@ class GrowthConfig:
     """Share of the entrants that survives a mark."""
     shadow_batch: float = 0.5
     """Share of each training batch that the shadow trains on (at least 16 samples)."""
-    max_entrants: int = 24
+    max_entrants: int = 10
     """Entrants of a race after screening, controls included."""
     kernel_lr: float | None = None
     """Peak learning rate in the shadow; ``None`` takes twice the optimizer's for the Adam family
