@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from esper.cli.console import THEME
+from esper.cli.progress import Display
+from esper.cli.progress import LiveDisplay
+from esper.cli.progress import PlainDisplay
+from esper.cli.progress import Standing
+from esper.cli.progress import display
+from esper.cli.progress import news_style
+from esper.cli.progress import slots_line
+from samples.run_folders import events
+
+START = {"type": "start", "step": 0, "total_steps": 4_000, "metric": "accuracy"}
+
+
+def records() -> list[dict[str, Any]]:
+    log: list[dict[str, Any]] = [START]
+    for step in range(50, 4_001, 50):
+        alpha = {"0#0": min(1.0, (step - 1_600) / 400)} if step > 1_600 else {}
+        log.append({"type": "step", "step": step, "train_loss": 1.5, "lr": 1e-3, "alpha": alpha})
+        if step % 200 == 0:
+            figures = {"train_loss": 1.5, "growth_loss": 1.25, "growth_metric": 0.641}
+            log.append({"type": "eval", "step": step, **figures})
+    log += [{"type": "event", **event.model_dump(mode="json")} for event in events()]
+    return sorted(log, key=lambda record: record["step"])
+
+
+def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
+    stream = io.StringIO()
+    made = Console(file=stream, force_terminal=terminal, width=100, theme=THEME, highlight=False)
+    return made, stream
+
+
+def shown(*, terminal: bool) -> str:
+    target, stream = console(terminal=terminal)
+    show: Display = display(target, clock=lambda: 0.0)
+    with show:
+        for record in records():
+            show(record)
+    return stream.getvalue()
+
+
+def test_the_display_is_live_on_a_terminal_and_plain_elsewhere() -> None:
+    assert isinstance(display(console(terminal=True)[0]), LiveDisplay)
+    assert isinstance(display(console(terminal=False)[0]), PlainDisplay)
+
+
+def test_off_a_terminal_there_are_about_ten_lines_and_one_for_each_event() -> None:
+    lines = shown(terminal=False).splitlines()
+    training = [line for line in lines if "held-out loss" in line]
+    assert 8 <= len(training) <= 12
+    assert len(lines) == len(training) + len(events())
+    assert "\x1b" not in "".join(lines)
+
+
+def test_plain_lines_say_where_the_run_is_and_what_happened() -> None:
+    text = shown(terminal=False)
+    assert "step 1,600/4,000" in text
+    assert "race 1 is won by conv1d_stack/m" in text
+    assert "held-out accuracy 64.1\u202f%" in text
+
+
+def test_the_live_display_prints_every_event_and_the_figures_of_the_moment() -> None:
+    text = shown(terminal=True)
+    assert "race 1 begins" in text
+    assert "is now part of layer" in text
+
+
+def test_slots_show_how_far_they_are_blended_in() -> None:
+    standing = Standing()
+    assert "all slots dormant" in slots_line(standing).plain
+    standing.alpha = {"0#0": 0.5, "2#0": 1.0}
+    line = slots_line(standing).plain
+    assert "0#0 ████░░░░ 0.50" in line
+    assert "in: 2#0" in line
+
+
+def test_a_race_counts_down_its_candidates_and_ends() -> None:
+    standing, seen = Standing(), []
+    for record in records():
+        standing.take(record)
+        seen.append(standing.racing)
+    counts = [count for count in dict.fromkeys(seen) if count is not None]
+    assert counts == [12, 7, 3, 2]
+    assert seen[-1] is None
+
+
+def test_a_resumed_run_says_where_it_goes_on() -> None:
+    standing = Standing()
+    standing.take(START)
+    assert standing.take({"type": "resume", "step": 500}) is not None
+    assert (standing.step, standing.total) == (500, 4_000)
+
+
+def test_a_loss_that_is_not_finite_is_shown_as_nothing() -> None:
+    standing = Standing()
+    standing.take({"type": "step", "step": 1, "train_loss": None, "alpha": {}})
+    assert standing.figures() == []
+
+
+def test_an_event_of_another_version_does_not_stop_the_display() -> None:
+    assert Standing().take({"type": "event", "kind": "SeedSang", "step": 3}) is None
+
+
+def test_good_and_bad_news_look_different() -> None:
+    assert news_style({"kind": "SeedFossilized"}) == "good"
+    assert news_style({"kind": "SeedCulled"}) == "warn"
+    assert news_style({"kind": "RaceDecided", "winner": None}) == ""
