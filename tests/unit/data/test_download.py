@@ -108,11 +108,9 @@ def test_offline_names_file_url_folder_and_remedy(tmp_path: Path) -> None:
 
 
 def test_what_arrived_before_a_lasting_fault_is_kept(tmp_path: Path) -> None:
-    with (
-        serving({"data.bin": CONTENT}, breaks=9, break_after=1000) as server,
-        pytest.raises(DataUnavailableError, match="goes on where it stopped"),
-    ):
-        fetch(remote(server), tmp_path)
+    with serving({"data.bin": CONTENT}, breaks=9, break_after=1000) as server:
+        with pytest.raises(DataUnavailableError, match="goes on where it stopped"):
+            fetch(remote(server), tmp_path)
         assert (tmp_path / "data.bin.part").read_bytes() == CONTENT[:4000]
         server.breaks = 0
         assert md5_of(fetch(remote(server), tmp_path)) == remote(server).md5
