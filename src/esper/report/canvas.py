@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -76,15 +77,14 @@ def _style() -> AbstractContextManager[None]:
     )
 
 
-def plain_axes(axes: Axes, palette: Palette, *, grid: str = "y") -> None:
+def plain_axes(axes: Axes, palette: Palette, *, grid: Literal["x", "y"] = "y") -> None:
     """Take away everything that carries no information: ticks, box, strong lines."""
     axes.set_facecolor("none")
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.tick_params(length=0, colors=palette.muted, labelsize=9)
-    if grid:
-        axes.grid(axis=grid, color=palette.line, linewidth=0.8)  # type: ignore[arg-type]
-        axes.set_axisbelow(True)
+    axes.grid(axis=grid, color=palette.line, linewidth=0.8)
+    axes.set_axisbelow(True)
 
 
 def step_ticks(axes: Axes) -> None:
