@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import zipfile
 from collections import Counter
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -139,12 +140,15 @@ def load(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     try:
+        if not zipfile.is_zipfile(path) and path.exists():
+            # Else torch would try its format of before 2020, whose reader fails in any way it can.
+            raise pickle.UnpicklingError("it is no archive, or its end is missing")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(
             f"there is no checkpoint '{path}'. Give the file that checkpoint.save wrote."
         ) from None
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.PickleError) as error:
         raise CheckpointError(
             f"'{path}' is not a checkpoint, or it is damaged: {str(error)[:200]}. Go back to an "
             f"earlier one."
@@ -257,7 +261,9 @@ def _copy(value: Any, known: dict[Any, Tensor]) -> Any:
             known[key] = value.detach().clone()
         return known[key]
     if isinstance(value, dict):
-        copied = value.copy()  # keeps the kind (OrderedDict, Counter) and a state_dict's metadata
+        copied = value.copy()
+        if hasattr(value, "_metadata"):  # versions, which layers look up when they load
+            copied._metadata = value._metadata
         for name, item in value.items():
             copied[name] = _copy(item, known)
         return copied

@@ -283,6 +283,8 @@ def test_copies_are_complete_and_independent(
         assert model.morphogenetic_active
 
 
+# torch's own: dynamo instantiates every autograd function that it traces.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_a_compiled_model_counts_no_calls_and_breaks_no_graph(
     model: MorphableModel, store: LocalKernelStore, x: torch.Tensor
 ) -> None:
