@@ -103,7 +103,7 @@ class KasminaLayer(SeedSlots):
         single = self._batched_dims is not None and x.dim() == self._batched_dims - 1
         x = self._enter(x, single)
         live, output, base = self._live, None, None
-        if not live[0].full:
+        if not live[0].full or self._may_fall_back(live[0], x):
             output, base = self._host(args, kwargs, single)
         for branch in live:
             kernel_out = self._run(branch, x, base)
@@ -121,6 +121,11 @@ class KasminaLayer(SeedSlots):
             self._esper.calls += 1
         assert base is not None
         return self.rejoin(output, as_nested(self._leave(base, single), lengths))
+
+    def _may_fall_back(self, branch: Branch, x: Tensor) -> bool:
+        """Whether the device chooses between kernel and host, and so needs both."""
+        executor = self._esper.executor
+        return branch.kernel is None and executor is not None and executor.selects(x)
 
     def _host(self, args: Any, kwargs: Any, single: bool) -> tuple[Any, Tensor]:
         if self._esper.host_dropped:
