@@ -70,7 +70,9 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
     model[1].eval()  # a user who froze one batch norm wants it frozen afterwards
     state = {k: v.clone() for k, v in model.state_dict().items()}
     before = torch.get_rng_state()
-    split = GrowthSplit([batch()], F.cross_entropy, metric=lambda o, y: (o.argmax(1) == y).float().mean())
+    split = GrowthSplit(
+        [batch()], F.cross_entropy, metric=lambda o, y: (o.argmax(1) == y).float().mean()
+    )
     held_out = split.measure(model)
     assert [m.training for m in model] == [True, False, True, True]
     assert torch.equal(before, torch.get_rng_state())
