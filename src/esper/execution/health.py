@@ -148,6 +148,14 @@ class HealthProbe:
         self.disarm()
         return signals
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """The gradients of earlier measured steps, by layer: what the next ratio rests on."""
+        return {name: torch.stack(list(history)) for name, history in self._gradients.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a saved history."""
+        self._gradients = {n: deque(h.unbind(), maxlen=_SNR_STEPS) for n, h in state.items()}
+
     def _figures(self, probe: _LayerProbe, trained: set[int]) -> dict[str, Tensor]:
         named = dict(probe.layer.named_parameters())
         found: dict[str, Tensor] = {}

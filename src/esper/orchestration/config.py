@@ -54,8 +54,8 @@ class GrowthConfig:
     """No race after this point: a late kernel has no time to pay."""
     check_every: float = 0.05
     """Span between looks at the growth split while nothing else happens."""
-    observe_every: int = 100
-    """Steps between health samples."""
+    observe_every: int = 200
+    """Steps between health samples. A sample costs a small model about two steps' time."""
     min_headroom: float = 0.05
     """No race while the growth loss is below this share of the loss at the start."""
     plateau: float = 0.10

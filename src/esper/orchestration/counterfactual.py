@@ -31,7 +31,7 @@ MetricFn = Callable[[Any, Any], Any]
 
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 _LOG_TEMPERATURE = 3.0  # temperatures from e^-3 to e^3
-_SEARCH_STEPS = 24
+_SEARCH_STEPS = 14  # to within 0.4 %; the loss is flat there, its error is some 1e-5
 _RESAMPLES = 1000
 
 

@@ -245,6 +245,7 @@ class SeedOrchestrator:
             "last_race": run.last_race,
             "next_look": self._next_look,
             "signals": [s.model_dump(mode="json") for s in self._signals],
+            "probe": self._probe.state_dict(),
             "probing": self._probe.armed,
             "generator": run.generator.get_state(),
             "randomness": run.randomness.state_dict(),
@@ -262,6 +263,7 @@ class SeedOrchestrator:
         run.step, run.last_race = state["step"], state["last_race"]
         self._next_look = state["next_look"]
         self._signals = tuple(HealthSignal.model_validate(s) for s in state["signals"])
+        self._probe.load_state_dict(state["probe"])
         if state["probing"]:
             self._probe.arm()
         run.generator.set_state(state["generator"])

@@ -57,7 +57,7 @@ def test_a_plateau_is_reason_enough() -> None:
         {"last_race_step": 150},
         {"budget": BudgetState(parameters=10, flops=10, compute_left=0.0)},
     ],
-    ids=lambda changes: ",".join(changes),
+    ids=",".join,
 )
 def test_it_leaves_the_model_alone(changes: dict[str, Any]) -> None:
     assert CONTROLLER.decide(observation(**changes)) is None

@@ -83,7 +83,7 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
 
 
 def test_growth_data_that_cannot_serve_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ConfigError, match="5 samples.*at least 20"):
+    with pytest.raises(ConfigError, match=r"5 samples.*at least 20"):
         GrowthSplit([batch(5)], F.cross_entropy)
     with pytest.raises(ConfigError, match=r"yields Tensor.*\(x, y\)"):
         GrowthSplit([torch.zeros(3)], F.cross_entropy)

@@ -185,7 +185,7 @@ def test_an_optimizer_of_another_model_is_refused_with_the_remedy(bundle: DataBu
     net = bundle.model()
     model = wrap(copy.deepcopy(net), example_input=bundle.example)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    with pytest.raises(OptimizerError, match="after esper.wrap"):
+    with pytest.raises(OptimizerError, match=r"after esper\.wrap"):
         SeedOrchestrator(model, optimizer, loss_fn=F.cross_entropy, growth_data=[], total_steps=10)
 
 
