@@ -273,7 +273,7 @@ def _collect(data: Iterable[Any], limit: int) -> list[tuple[Any, Any]]:
 
 
 def compare(
-    without: HeldOut, with_kernel: HeldOut, generator: torch.Generator, *, confidence: float = 0.95
+    without: HeldOut, with_kernel: HeldOut, *, seed: int, confidence: float = 0.95
 ) -> Evidence:
     """Paired bootstrap of the relative gain of ``with_kernel`` over ``without``.
 
@@ -283,13 +283,14 @@ def compare(
     Args:
         without: the answers to be beaten.
         with_kernel: the answers to be judged, of the same samples in the same order.
-        generator: source of the resampling, on the CPU; same generator state, same interval.
+        seed: of the resampling. Comparisons over the same samples with the same seed resample
+            alike, so that their intervals can be set side by side.
         confidence: two-sided, in (0, 1).
     """
     difference = (without.losses - with_kernel.losses).double()
     scale = max(float(without.losses.double().mean().abs()), 1e-12)
     n = difference.numel()
-    rows = torch.randint(n, (_RESAMPLES, n), generator=generator)
+    rows = torch.randint(n, (_RESAMPLES, n), generator=torch.Generator().manual_seed(seed))
     means = difference[rows].mean(dim=1)
     tail = (1.0 - confidence) / 2
     low, high = torch.quantile(means, torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()

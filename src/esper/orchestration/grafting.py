@@ -184,7 +184,7 @@ class Grafting:
 
     def _compare(self, without: HeldOut, with_kernel: HeldOut) -> Evidence:
         run = self._run
-        return compare(without, with_kernel, run.generator, confidence=run.config.confidence)
+        return compare(without, with_kernel, seed=run.seed, confidence=run.config.confidence)
 
     def _fossilize(
         self, graft: Graft, layer: KasminaLayer, evidence: Evidence, reason: str

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from esper.contracts.growth import Evidence
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.counterfactual import HeldOut
@@ -34,11 +32,11 @@ class Jury:
 
     Args:
         entrants: all that started, the controls among them.
-        generator: source of the bootstrap's resamples.
+        seed: of the bootstrap.
     """
 
     entrants: Sequence[Entrant]
-    generator: torch.Generator
+    seed: int
     config: GrowthConfig
 
     def measured(self, entrant: Entrant, host: HeldOut) -> dict[str, Any]:
@@ -59,7 +57,7 @@ class Jury:
 
     def compare(self, without: HeldOut, with_kernel: HeldOut) -> Evidence:
         """Paired evidence of one set of answers against another."""
-        return compare(without, with_kernel, self.generator, confidence=self.config.confidence)
+        return compare(without, with_kernel, seed=self.seed, confidence=self.config.confidence)
 
     def needed(self, entrant: Entrant) -> float:
         """Relative gain that the entrant must clearly exceed."""

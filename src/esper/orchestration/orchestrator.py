@@ -112,7 +112,6 @@ class SeedOrchestrator:
                 parameters=sum(p.numel() for p in model.parameters()),
                 layers=layer_records(model),
             ),
-            generator=torch.Generator().manual_seed(seed),
             randomness=randomness,
             sinks=tuple(sinks),
             kernel_lr=_kernel_lr(optimizer, self.config),
@@ -247,7 +246,6 @@ class SeedOrchestrator:
             "signals": [s.model_dump(mode="json") for s in self._signals],
             "probe": self._probe.state_dict(),
             "probing": self._probe.armed,
-            "generator": run.generator.get_state(),
             "randomness": run.randomness.state_dict(),
             "ledger": run.ledger.state_dict(),
             "performance": run.performance.state_dict(),
@@ -266,7 +264,6 @@ class SeedOrchestrator:
         self._probe.load_state_dict(state["probe"])
         if state["probing"]:
             self._probe.arm()
-        run.generator.set_state(state["generator"])
         run.ledger.load_state_dict(state["ledger"])
         run.performance.load_state_dict(state["performance"])
         run.blueprints.load_state_dict(state["blueprints"])

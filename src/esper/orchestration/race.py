@@ -52,6 +52,7 @@ class Race:
         scouting: FLOPs that may be used while no challenger has clearly beaten its control.
         allowance: FLOPs that may be used once one has.
         host_flops: forward FLOPs per sample of the host.
+        seed: of the bootstrap.
     """
 
     index: int
@@ -68,7 +69,7 @@ class Race:
     host_flops: float
     config: GrowthConfig
     randomness: OwnRandomness
-    generator: torch.Generator
+    seed: int
     steps: int = 0
     flops: float = 0.0
     evaluated: float = 0.0
@@ -84,7 +85,7 @@ class Race:
 
     def __post_init__(self) -> None:
         self.entered = tuple(e.standing for e in self.entrants)
-        self.jury = Jury(self.entrants, self.generator, self.config)
+        self.jury = Jury(self.entrants, self.seed, self.config)
         self.length = self.length or self.first
 
     @property

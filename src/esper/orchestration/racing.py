@@ -210,7 +210,7 @@ class Racing:
             lr=run.kernel_lr,
             config=run.config,
             randomness=randomness,
-            generator=run.generator,
+            seed=run.seed,
             host_flops=run.ledger.forward_flops,
         )
 

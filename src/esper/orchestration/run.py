@@ -39,8 +39,6 @@ class Run:
     performance: PerformanceTracker
     blueprints: BlueprintRegistry
     journal: Journal
-    generator: torch.Generator
-    """Source of the bootstrap's resamples."""
     randomness: OwnRandomness
     """Source of whatever else draws from torch's global generators on Esper's behalf."""
     sinks: Sequence[TelemetrySink] = ()

@@ -95,7 +95,7 @@ def held(losses: Tensor) -> HeldOut:
 
 def test_a_real_gain_has_an_interval_above_zero() -> None:
     noise = torch.rand(400, generator=torch.Generator().manual_seed(0))
-    evidence = compare(held(1 + noise), held(0.8 + noise), torch.Generator().manual_seed(0))
+    evidence = compare(held(1 + noise), held(0.8 + noise), seed=0)
     assert evidence.gain == pytest.approx(0.2 / float((1 + noise).mean()), rel=1e-4)
     assert 0 < evidence.ci_low <= evidence.gain <= evidence.ci_high + 1e-9
 
@@ -103,16 +103,16 @@ def test_a_real_gain_has_an_interval_above_zero() -> None:
 def test_no_gain_has_an_interval_around_zero() -> None:
     generator = torch.Generator().manual_seed(3)
     a, b = torch.rand(400, generator=generator), torch.rand(400, generator=generator)
-    evidence = compare(held(a), held(b), torch.Generator().manual_seed(0))
+    evidence = compare(held(a), held(b), seed=0)
     assert evidence.ci_low < 0 < evidence.ci_high
 
 
-def test_the_same_generator_state_gives_the_same_interval() -> None:
+def test_the_same_seed_gives_the_same_interval() -> None:
     generator = torch.Generator().manual_seed(3)
     a, b = torch.rand(50, generator=generator), torch.rand(50, generator=generator)
-    first = compare(held(a), held(b), torch.Generator().manual_seed(9))
-    assert first == compare(held(a), held(b), torch.Generator().manual_seed(9))
-    assert first != compare(held(a), held(b), torch.Generator().manual_seed(10))
+    first = compare(held(a), held(b), seed=9)
+    assert first == compare(held(a), held(b), seed=9)
+    assert first != compare(held(a), held(b), seed=10)
 
 
 def test_structured_outputs_count_a_batch_as_a_sample() -> None:
