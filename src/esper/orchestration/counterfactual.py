@@ -63,6 +63,17 @@ def slice_batch(x: Any, rows: Any) -> Any:
     return x
 
 
+def to_device(x: Any, device: torch.device) -> Any:
+    """Every tensor of a batch on ``device``, its structure kept."""
+    if isinstance(x, Tensor):
+        return x.to(device)
+    if isinstance(x, dict):
+        return {k: to_device(v, device) for k, v in x.items()}
+    if isinstance(x, (tuple, list)):
+        return type(x)(to_device(v, device) for v in x)
+    return x
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; each module's own training flag is put back."""
@@ -175,11 +186,13 @@ class GrowthSplit:
     """The held-out data that decisions may see, kept in memory.
 
     Args:
-        data: an iterable of ``(x, y)`` batches, for example a ``DataLoader``.
+        data: an iterable of ``(x, y)`` batches, for example a ``DataLoader``; samples along the
+            first axis.
         loss_fn: the user's loss.
         metric: ``metric(output, target)`` → number, higher is better; reported, never decided on.
         limit: at most this many samples are kept.
         calibrate: see :class:`SampleLoss`.
+        device: where the model is; the batches are moved there.
 
     Raises:
         ConfigError: the data is empty, too small for evidence, or not ``(x, y)`` batches.
@@ -195,8 +208,10 @@ class GrowthSplit:
         metric: MetricFn | None = None,
         limit: int = 2000,
         calibrate: bool | None = None,
+        device: torch.device | None = None,
     ) -> None:
-        self.batches = _collect(data, limit)
+        collected = _collect(data, limit)
+        self.batches = collected if device is None else to_device(collected, device)
         self.size = sum(batch_size(y) for _, y in self.batches)
         if self.size < self.smallest:
             message = (

@@ -50,6 +50,7 @@ class Grafting:
         run, entrant = self._run, outcome.winner
         assert entrant is not None
         assert outcome.evidence is not None
+        assert outcome.host is not None
         layer = run.layer(entrant.slot)
         seed_idx = run.free_seed(layer)
         assert seed_idx is not None

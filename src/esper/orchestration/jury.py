@@ -22,7 +22,7 @@ class Outcome:
     best: Entrant | None
     evidence: Evidence | None
     against_control: Evidence | None
-    host: HeldOut
+    host: HeldOut | None
     reason: str
 
 

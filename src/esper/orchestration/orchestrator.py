@@ -54,7 +54,8 @@ class SeedOrchestrator:
         model: from ``esper.wrap``; with ``example_input`` there, far more blueprints fit.
         optimizer: the loop's optimizer over ``model.parameters()``; it is kept up to date.
         loss_fn: ``loss_fn(output, target)`` → mean loss (scalar tensor).
-        growth_data: batches ``(x, y)`` held out from training; all decisions rest on them.
+        growth_data: batches ``(x, y)`` held out from training, samples along the first axis; all
+            decisions rest on them. Kept in memory, up to ``config.growth_samples``.
         total_steps: optimizer steps of the whole run.
         metric: ``metric(output, target)`` → number, higher is better; reported only.
         scheduler: the loop's learning-rate scheduler. It goes on driving the parameters that it
@@ -93,8 +94,8 @@ class SeedOrchestrator:
             metric=metric,
             limit=self.config.growth_samples,
             calibrate=self.config.calibrate,
+            device=(device := next(model.parameters()).device),
         )
-        device = next(model.parameters()).device
         randomness = OwnRandomness(seed, device)
         self.run = Run(
             model=model,
@@ -153,7 +154,7 @@ class SeedOrchestrator:
 
     def finish(self) -> GrowthReport:
         """End the run: a race is called off, a graft judged as it stands. Returns the report."""
-        self._racing.race = None
+        self._racing.call_off()
         self._grafting.conclude()
         self._probe.disarm()
         self._look()

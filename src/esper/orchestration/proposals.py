@@ -67,6 +67,8 @@ def propose(
     Returns:
         At most ``config.max_entrants`` proposals; empty when no challenger fits the limits.
     """
+    # A layer without parameters of its own has nothing that a fresh copy could learn.
+    slots = {s: g for s, g in slots.items() if registry.control(g).cost.parameters}
     queues = [
         _challengers(slot, geometry, strategy, registry, stand, config)
         for slot, geometry in slots.items()
@@ -102,7 +104,7 @@ def _challengers(
 ) -> list[Proposal]:
     offers = strategy.choose(slot, registry.offers(geometry, strategy.modes), registry)
     proposals = [_proposal(slot, geometry, c, registry, stand, config) for c in offers]
-    return [p for p in proposals if _fits(p, stand, config)]
+    return [p for p in proposals if p.standing.parameters and _fits(p, stand, config)]
 
 
 def _proposal(

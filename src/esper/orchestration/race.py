@@ -7,6 +7,7 @@ training longer helps.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -35,7 +36,10 @@ from esper.orchestration.performance import finite
 from esper.orchestration.shadow import OwnRandomness
 from esper.orchestration.shadow import Shadow
 
+logger = logging.getLogger(__name__)
+
 SMALLEST_BATCH = 16
+_COUNTERS = ("steps", "flops", "evaluated", "rows", "begins", "length", "extended", "failures")
 COLDEST = 0.05
 """Share of the peak learning rate that is left at a mark."""
 
@@ -81,6 +85,8 @@ class Race:
     length: int = 0
     """Steps of the present rung."""
     extended: int = 0
+    failures: int = 0
+    """Entrants that raised in the shadow."""
     rungs: list[RungRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -115,9 +121,26 @@ class Race:
         lr = self.lr * self._warmth()
         with self.randomness(), torch.enable_grad():
             for entrant in self.running:
-                self._train_one(entrant, x, y, (lr, lr * pace))
-                assert entrant.flops is not None
-                self.flops += rows * entrant.flops
+                try:
+                    self._train_one(entrant, x, y, (lr, lr * pace))
+                except Exception as error:  # noqa: BLE001  # a candidate must not stop training
+                    self._drop(entrant, error)
+                else:
+                    assert entrant.flops is not None
+                    self.flops += rows * entrant.flops
+
+    def _drop(self, entrant: Entrant, error: Exception) -> None:
+        """Take an entrant that failed out of the race; its fellow entrants go on."""
+        logger.warning(
+            "%s in %s failed in the shadow at step %d and is out of the race: %s: %s",
+            entrant.standing.candidate,
+            entrant.slot,
+            self.steps,
+            type(error).__name__,
+            error,
+        )
+        self.failures += 1
+        entrant.standing = entrant.standing.model_copy(update={"survived": False})
 
     def _warmth(self) -> float:
         """Share of the peak rate: a warm-up at the start, a cosine down to each mark.
@@ -250,13 +273,7 @@ class Race:
     def state_dict(self) -> dict[str, Any]:
         """Everything that :meth:`load_state_dict` needs to go on bit for bit."""
         return {
-            "steps": self.steps,
-            "flops": self.flops,
-            "evaluated": self.evaluated,
-            "rows": self.rows,
-            "begins": self.begins,
-            "length": self.length,
-            "extended": self.extended,
+            **{name: getattr(self, name) for name in _COUNTERS},
             "rungs": [r.model_dump(mode="json") for r in self.rungs],
             "shadow": self.shadow.model.state_dict(),
             "randomness": self.randomness.state_dict(),
@@ -274,7 +291,7 @@ class Race:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state; the race was built with the same entrants."""
-        for name in ("steps", "flops", "evaluated", "rows", "begins", "length", "extended"):
+        for name in _COUNTERS:
             setattr(self, name, state[name])
         self.rungs = [RungRecord.model_validate(r) for r in state["rungs"]]
         self.shadow.model.load_state_dict(state["shadow"])

@@ -99,6 +99,13 @@ class Racing:
             self._close(race, outcome)
         return outcome
 
+    def call_off(self) -> None:
+        """The run ends: a race that is still on has no winner."""
+        race = self.race
+        if race is not None:
+            reason = "the run ended before the race did"
+            self._close(race, Outcome(None, None, None, None, None, reason))
+
     def _close(self, race: Race, outcome: Outcome) -> None:
         run = self._run
         self.race = None
@@ -124,7 +131,7 @@ class Racing:
                 step=run.step,
                 race=race.index,
                 winner=None if winner is None else winner.standing,
-                standings=race.rungs[-1].standings,
+                standings=race.rungs[-1].standings if race.rungs else (),
                 reason=outcome.reason,
             )
         )
