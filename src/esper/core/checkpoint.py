@@ -261,7 +261,7 @@ def _copy(value: Any, known: dict[Any, Tensor]) -> Any:
             known[key] = value.detach().clone()
         return known[key]
     if isinstance(value, dict):
-        copied = value.copy()
+        copied: Any = value.copy()
         if hasattr(value, "_metadata"):  # versions, which layers look up when they load
             copied._metadata = value._metadata
         for name, item in value.items():

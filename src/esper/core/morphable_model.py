@@ -31,6 +31,10 @@ from esper.core.comparison import compare
 from esper.core.guard import guard
 from esper.core.kernel_supply import KernelSupply
 from esper.core.optimizer import isolate_scheduler
+from esper.core.plain_names import PREFIX
+from esper.core.plain_names import WRAPPED
+from esper.core.plain_names import add_prefix
+from esper.core.plain_names import strip_prefix
 from esper.core.transaction import transaction
 from esper.execution.artifact import KernelArtifact
 from esper.execution.kasmina_layer import KasminaLayer
@@ -41,8 +45,6 @@ logger = logging.getLogger(__name__)
 Change = Callable[["MorphableModel"], object]
 """A change of structure for later: `lambda model: model.set_seed_alpha("fc1", 0, 0.5)`."""
 
-_WRAPPED = "wrapped_model"
-_PREFIX = f"{_WRAPPED}."
 _MEBIBYTE = 2**20
 _DEFAULT_CACHE = 128 * _MEBIBYTE
 
@@ -85,30 +87,28 @@ class MorphableModel(nn.Module):
         self._supply = KernelSupply(None, _DEFAULT_CACHE) if supply is None else supply
         self._optimizers = AttachedOptimizers()
         self._pending: list[Change] = []
-        self.register_state_dict_post_hook(_strip_prefix)  # type: ignore[no-untyped-call]  # torch
-        self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]  # torch
-
-    # As a module ---------------------------------------------------------------------------------
+        self.register_state_dict_post_hook(strip_prefix)  # type: ignore[no-untyped-call]  # torch does not type it
+        self.register_load_state_dict_pre_hook(add_prefix)  # type: ignore[no-untyped-call]  # torch does not type it
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the wrapped model; arguments and result are its own."""
         if not torch.compiler.is_compiling():
             # Past nn.Module's own attribute access, which costs a percent of a small model's step.
             self.__dict__["total_forward_calls"] += 1
-        return self._modules[_WRAPPED](*args, **kwargs)  # type: ignore[misc]  # never None
+        return self._modules[WRAPPED](*args, **kwargs)  # type: ignore[misc]  # never None
 
     def __getattr__(self, name: str) -> Any:
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name == _WRAPPED:  # copy and pickle ask before there is one
+            if name == WRAPPED:  # copy and pickle ask before there is one
                 raise
             return getattr(self.wrapped_model, name)
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the parameters under the names that they have in the plain model."""
         for name, parameter in super().named_parameters(*args, **kwargs):
-            yield name.replace(_PREFIX, "", 1), parameter
+            yield name.replace(PREFIX, "", 1), parameter
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -123,14 +123,12 @@ class MorphableModel(nn.Module):
     def named_buffers(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Tensor]]:
         """Yield the buffers under the names that they have in the plain model."""
         for name, buffer in super().named_buffers(*args, **kwargs):
-            yield name.replace(_PREFIX, "", 1), buffer
+            yield name.replace(PREFIX, "", 1), buffer
 
     @property
     def morphogenetic_active(self) -> bool:
         """Whether any layer holds a kernel or has one for good."""
         return any(layer.live_seeds() for layer in self.kasmina_layers.values())
-
-    # Kernels from files ----------------------------------------------------------------------------
 
     async def load_kernel(self, layer_name: str, seed_idx: int, artifact_id: str | Path) -> bool:
         """Load a kernel into a slot; it is there at alpha 0 afterwards, ready to learn.
@@ -187,14 +185,12 @@ class MorphableModel(nn.Module):
         return self.unload_kernel_sync(layer_name, seed_idx)
 
     def unload_kernel_sync(self, layer_name: str, seed_idx: int) -> bool:
-        """Do what :meth:`unload_kernel` does, for programs without an event loop."""
+        """Do what `unload_kernel` does, without an event loop."""
         if self.layer(layer_name).seed(seed_idx).phase is SeedPhase.DORMANT:
             logger.warning("seed %d of layer '%s' holds no kernel to unload", seed_idx, layer_name)
             return False
         self.cull(layer_name, seed_idx)
         return True
-
-    # Changes of structure ----------------------------------------------------------------------------
 
     def install_kernel(
         self,
@@ -209,8 +205,8 @@ class MorphableModel(nn.Module):
     ) -> None:
         """Put a kernel module into a slot, and its parameters into the attached optimizer.
 
-        Arguments and errors are those of `KasminaLayer.install`, and OptimizerError. Without `ir`
-        the kernel works, but the model cannot be checkpointed.
+        Arguments and errors: `KasminaLayer.install`, and OptimizerError. Without `ir` the kernel
+        works, but the model cannot be checkpointed.
         """
         self._change(
             layer_name,
@@ -297,8 +293,6 @@ class MorphableModel(nn.Module):
                 layer.executor.poll()
         return len(changes)
 
-    # Looking -----------------------------------------------------------------------------------------
-
     def layer(self, layer_name: str) -> KasminaLayer:
         """Return a KasminaLayer by its qualified name.
 
@@ -367,8 +361,6 @@ class MorphableModel(nn.Module):
         result = compare(self.wrapped_model, self.original_model, args, kwargs)
         return {**result, "morphogenetic_active": self.morphogenetic_active}
 
-    # Under the changes -------------------------------------------------------------------------------
-
     def _change(
         self, layer_name: str, change: Callable[[KasminaLayer], object], *, values: bool = False
     ) -> None:
@@ -403,26 +395,3 @@ def _layer_stats(layer: KasminaLayer) -> dict[str, Any]:
 def _not_loaded(layer_name: str, seed_idx: int, error: KernelNotFoundError) -> bool:
     logger.warning("seed %d of layer '%s' got no kernel: %s", seed_idx, layer_name, error)
     return False
-
-
-def _strip_prefix(
-    module: nn.Module, state: dict[str, Any], prefix: str, metadata: dict[str, Any]
-) -> None:
-    _rename(state, f"{prefix}{_PREFIX}", prefix)
-    versions = getattr(state, "_metadata", None)
-    if versions is not None:
-        # Batch norm reads its version there when the plain model loads this.
-        versions.pop(prefix[:-1], None)
-        wrapped = f"{prefix}{_WRAPPED}"
-        for key in [k for k in versions if k == wrapped or k.startswith(f"{wrapped}.")]:
-            rest = key[len(wrapped) :].removeprefix(".")
-            versions[f"{prefix}{rest}" if rest else prefix[:-1]] = versions.pop(key)
-
-
-def _add_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    _rename(state, prefix, f"{prefix}{_PREFIX}")
-
-
-def _rename(state: dict[str, Any], old: str, new: str) -> None:
-    for key in [key for key in state if key.startswith(old)]:
-        state[f"{new}{key[len(old) :]}"] = state.pop(key)

@@ -155,7 +155,7 @@ def test_a_wrong_model_is_refused_by_layer_and_weight_and_left_unchanged() -> No
         checkpoint.restore(state, model=fewer)
     wider = make_model(width=9)
     before = values(wider)
-    with pytest.raises((CheckpointError, ValueError), match="8"):
+    with pytest.raises((CheckpointError, ValueError), match=r"8"):
         checkpoint.restore(state, model=wider)
     assert_equal(values(wider), before)
     assert not wider.morphogenetic_active
@@ -163,7 +163,7 @@ def test_a_wrong_model_is_refused_by_layer_and_weight_and_left_unchanged() -> No
     with pytest.raises(CheckpointError, match=r"0\.weight: \(9, 6\) there, \(8, 6\) here"):
         checkpoint.restore(plain, model=make_model())
     slots = wrap(model.original_model, seeds_per_layer=2)  # type: ignore[arg-type]
-    with pytest.raises(CheckpointError, match="with 4 seeds there, and Linear with 2 here"):
+    with pytest.raises(CheckpointError, match=r"with 4 seeds there, and Linear with 2 here"):
         checkpoint.restore(state, model=slots)
 
 
@@ -172,7 +172,7 @@ def test_another_optimizer_is_refused_and_the_model_left_unchanged() -> None:
     grow(model)
     state = checkpoint.capture(model=model, optimizer=torch.optim.Adam(model.parameters()))
     twin = make_model()
-    with pytest.raises(OptimizerError, match="is of Adam, this optimizer is SGD"):
+    with pytest.raises(OptimizerError, match=r"is of Adam, this optimizer is SGD"):
         checkpoint.restore(state, model=twin, optimizer=torch.optim.SGD(twin.parameters(), lr=0.1))
     assert not twin.morphogenetic_active
 
@@ -185,24 +185,24 @@ def test_what_cannot_be_loaded_again_is_refused_when_saving(tmp_path: Path) -> N
         checkpoint.save(tmp_path / "c.pt", model=model, extra={"n": [np.float64(1)]})
     model.install_kernel("0", 0, nn.Linear(6, 8), mode=KernelMode.REPLACING)
     with pytest.raises(
-        CheckpointError, match="seed 0 of layer '0' was installed without its graph"
+        CheckpointError, match=r"seed 0 of layer '0' was installed without its graph"
     ):
         checkpoint.save(tmp_path / "c.pt", model=model)
     assert not list(tmp_path.iterdir())
 
 
 def test_missing_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint"):
         checkpoint.load(tmp_path / "none.pt")
     path = tmp_path / "c.pt"
     checkpoint.save(path, model=make_model())
     data = path.read_bytes()
     for broken in (data[: len(data) // 2], b"", b"hello", data[:100] + b"\0" * 100):
         path.write_bytes(broken)
-        with pytest.raises(CheckpointError, match="damaged"):
+        with pytest.raises(CheckpointError, match=r"damaged"):
             checkpoint.load(path)
     torch.save(nn.Linear(2, 2).state_dict(), path)
-    with pytest.raises(CheckpointError, match="not a checkpoint of Esper"):
+    with pytest.raises(CheckpointError, match=r"not a checkpoint of Esper"):
         checkpoint.load(path)
 
 

@@ -86,7 +86,7 @@ def test_targets_may_be_types_and_names_and_a_filter_has_the_last_word() -> None
 def test_an_unsupported_type_lists_what_is_supported_and_document_000_falls_back() -> None:
     with pytest.raises(NotImplementedError, match=r"Transformer cannot host.*Conv2d.*Linear"):
         wrap(Tied(), target_layers=[nn.Transformer])
-    with pytest.raises(UnsupportedLayerError, match="register_host"):
+    with pytest.raises(UnsupportedLayerError, match=r"register_host"):
         wrap(Tied(), target_layers=["encoder"])
     assert wrap(Tied(), target_layers=[nn.Linear]).get_layer_names()
 
@@ -105,26 +105,26 @@ def test_an_unknown_name_names_the_nearest() -> None:
 
 
 def test_nothing_to_wrap_says_what_there_would_be() -> None:
-    with pytest.raises(LayerNotFoundError, match="no layer of Linear.*layers of Conv1d"):
+    with pytest.raises(LayerNotFoundError, match=r"no layer of Linear.*layers of Conv1d"):
         wrap(nn.Sequential(nn.Conv1d(1, 1, 1)))
-    with pytest.raises(LayerNotFoundError, match="that filter_fn lets through"):
+    with pytest.raises(LayerNotFoundError, match=r"that filter_fn lets through"):
         wrap(Tied(), filter_fn=lambda module, name: False)
 
 
 def test_settings_out_of_range_are_refused_and_the_model_is_handed_back() -> None:
     net = Tied()
     before = kinds(net)
-    with pytest.raises(ConfigError, match="num_seeds.*is 0"):
+    with pytest.raises(ConfigError, match=r"num_seeds.*is 0"):
         wrap(net, seeds_per_layer=0, inplace=True)
-    with pytest.raises(ConfigError, match="cache_size_mb is 0"):
+    with pytest.raises(ConfigError, match=r"cache_size_mb is 0"):
         wrap(net, cache_size_mb=0, inplace=True)
     lazy = nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(3))
     lazy_before = kinds(lazy)
-    with pytest.raises(UnsupportedLayerError, match="lazy"):
+    with pytest.raises(UnsupportedLayerError, match=r"lazy"):
         wrap(lazy, inplace=True)
     assert kinds(net) == before
     assert kinds(lazy) == lazy_before
-    with pytest.raises(ConfigError, match="MorphableModel already"):
+    with pytest.raises(ConfigError, match=r"MorphableModel already"):
         wrap(wrap(net))
 
 

@@ -143,7 +143,7 @@ async def test_an_unknown_layer_is_a_value_error_that_names_the_nearest(
             return self.encoder(x)
 
     model = wrap(Named(), example_input=x)
-    with pytest.raises(ValueError, match="no layer 'encodr'.*Did you mean 'encoder'"):
+    with pytest.raises(ValueError, match=r"no layer 'encodr'.*Did you mean 'encoder'"):
         await load(model, "encodr", 0, "a" * 64)
     with pytest.raises(LayerNotFoundError):
         model.get_layer_stats("nonexistent_layer")
@@ -172,9 +172,9 @@ async def test_bad_input_is_refused_by_name_and_changes_nothing(
 ) -> None:
     names = list(model.state_dict())
     kernel_id = store.put(kernel_file())
-    with pytest.raises(SeedIndexError, match="seed 4 of layer '0' does not exist"):
+    with pytest.raises(SeedIndexError, match=r"seed 4 of layer '0' does not exist"):
         await load(model, "0", 4, kernel_id)
-    with pytest.raises(KernelMismatchError, match="layer '2'"):
+    with pytest.raises(KernelMismatchError, match=r"layer '2'"):
         await load(model, "2", 0, kernel_id)
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(kernel_file()[:-7])
@@ -187,7 +187,7 @@ async def test_bad_input_is_refused_by_name_and_changes_nothing(
     with pytest.raises(IllegalTransitionError):
         await load(model, "0", 0, kernel_id)
     for alpha in (-0.1, 1.1, float("nan"), "much"):
-        with pytest.raises(AlphaError, match="seed 0 of layer '0'"):
+        with pytest.raises(AlphaError, match=r"seed 0 of layer '0'"):
             model.set_seed_alpha("0", 0, alpha)  # type: ignore[arg-type]
     with pytest.raises(IllegalTransitionError):
         model.set_seed_alpha("0", 1, 0.5)
@@ -261,7 +261,7 @@ def test_a_wrong_state_dict_is_refused_with_the_plain_names(model: MorphableMode
 def test_attributes_are_looked_up_on_the_wrapped_model(model: MorphableModel) -> None:
     model.wrapped_model.note = "mine"
     assert model.note == "mine"
-    with pytest.raises(AttributeError, match="nothing_like_this"):
+    with pytest.raises(AttributeError, match=r"nothing_like_this"):
         _ = model.nothing_like_this
 
 
@@ -312,7 +312,7 @@ def test_comparing_leaves_modes_statistics_and_randomness_alone(x: torch.Tensor)
 
 def test_comparing_needs_the_original(x: torch.Tensor) -> None:
     model = wrap(make_net(), preserve_original=False)
-    with pytest.raises(ConfigError, match="preserve_original=True"):
+    with pytest.raises(ConfigError, match=r"preserve_original=True"):
         model.compare_with_original(x)
 
 
@@ -380,7 +380,7 @@ def test_an_optimizer_that_cannot_follow_undoes_the_change(
     optimizer = torch.optim.LBFGS(model.parameters())
     model.attach_optimizer(optimizer)
     names, output = list(model.state_dict()), model.eval()(x)
-    with pytest.raises(OptimizerError, match="LBFGS"):
+    with pytest.raises(OptimizerError, match=r"LBFGS"):
         model.load_kernel_sync("0", 0, store.put(kernel_file()))
     assert list(model.state_dict()) == names
     assert model.layer("0").seed(0).phase is SeedPhase.DORMANT
@@ -388,9 +388,9 @@ def test_an_optimizer_that_cannot_follow_undoes_the_change(
 
 
 def test_attaching_refuses_what_is_no_optimizer_and_unknown_options(model: MorphableModel) -> None:
-    with pytest.raises(OptimizerError, match="Sequential is not"):
+    with pytest.raises(OptimizerError, match=r"Sequential is not"):
         model.attach_optimizer(make_net())  # type: ignore[arg-type]
-    with pytest.raises(OptimizerError, match="SGD has no option betas"):
+    with pytest.raises(OptimizerError, match=r"SGD has no option betas"):
         model.attach_optimizer(torch.optim.SGD(model.parameters(), lr=0.1), betas=(0.9, 0.9))
 
 

@@ -281,20 +281,20 @@ def test_options_reach_the_group_and_an_unknown_one_names_those_that_exist() -> 
 def test_parameters_that_are_in_already_or_missing_or_not_leaves_are_refused() -> None:
     named = make_parameters(1)
     optimizer = torch.optim.SGD(named.values(), lr=0.1)
-    with pytest.raises(OptimizerError, match="'p.0' is in the optimizer already"):
+    with pytest.raises(OptimizerError, match=r"'p.0' is in the optimizer already"):
         add_parameters(optimizer, named)
-    with pytest.raises(OptimizerError, match="no parameter to add"):
+    with pytest.raises(OptimizerError, match=r"no parameter to add"):
         add_parameters(optimizer, {})
-    with pytest.raises(OptimizerError, match="not a leaf"):
+    with pytest.raises(OptimizerError, match=r"not a leaf"):
         add_parameters(optimizer, {"x": named["p.0"] * 2})  # type: ignore[dict-item]
 
 
 def test_lbfgs_is_refused_with_a_remedy() -> None:
     named = make_parameters(2)
     optimizer = torch.optim.LBFGS(named.values())
-    with pytest.raises(OptimizerError, match="LBFGS keeps one flat state.*Use SGD, Adam"):
+    with pytest.raises(OptimizerError, match=r"LBFGS keeps one flat state.*Use SGD, Adam"):
         add_parameters(optimizer, make_parameters(1, "kernel"))
-    with pytest.raises(OptimizerError, match="LBFGS"):
+    with pytest.raises(OptimizerError, match=r"LBFGS"):
         remove_parameters(optimizer, [named["p.0"]])
     assert len(optimizer.param_groups) == 1
     assert len(optimizer.param_groups[0]["params"]) == 2
@@ -313,7 +313,7 @@ def test_an_optimizer_with_state_of_another_shape_is_refused_and_unchanged() -> 
     optimizer.remember()
     with pytest.raises(OptimizerError, match=r"state 'sketch' \(\(17,\)\) of Sketching"):
         remove_parameters(optimizer, [named["p.1"]])
-    with pytest.raises(OptimizerError, match="sketch"):
+    with pytest.raises(OptimizerError, match=r"sketch"):
         add_parameters(optimizer, make_parameters(1, "kernel"))
     assert len(optimizer.param_groups[0]["params"]) == 2
 
@@ -321,13 +321,13 @@ def test_an_optimizer_with_state_of_another_shape_is_refused_and_unchanged() -> 
 def test_muon_takes_matrices_only() -> None:
     matrix = {"m": nn.Parameter(torch.randn(3, 4))}
     optimizer = torch.optim.Muon(matrix.values())
-    with pytest.raises(OptimizerError, match="Muon takes matrices only"):
+    with pytest.raises(OptimizerError, match=r"Muon takes matrices only"):
         add_parameters(optimizer, {"bias": nn.Parameter(torch.zeros(3))})
     add_parameters(optimizer, {"k": nn.Parameter(torch.randn(2, 3))})
 
 
 def test_something_that_is_no_optimizer_is_refused() -> None:
-    with pytest.raises(OptimizerError, match="not a torch.optim.Optimizer"):
+    with pytest.raises(OptimizerError, match=r"not a torch.optim.Optimizer"):
         add_parameters(object(), make_parameters(1))  # type: ignore[arg-type]
 
 
@@ -339,7 +339,7 @@ def test_removing_what_is_not_there_does_nothing() -> None:
 def test_a_stranger_in_the_optimizer_is_named_when_saving() -> None:
     named = make_parameters(2)
     optimizer = torch.optim.SGD(named.values(), lr=0.1)
-    with pytest.raises(OptimizerError, match="parameter 1 of optimizer group 0"):
+    with pytest.raises(OptimizerError, match=r"parameter 1 of optimizer group 0"):
         state_by_name(optimizer, {"p.0": named["p.0"]})
 
 
@@ -349,13 +349,13 @@ def test_state_of_another_model_or_optimizer_is_refused_and_changes_nothing() ->
     train(optimizer, named, 1)
     saved = state_by_name(optimizer, named)
     before = snapshot(optimizer, named)
-    with pytest.raises(OptimizerError, match="is of Adam, this optimizer is SGD"):
+    with pytest.raises(OptimizerError, match=r"is of Adam, this optimizer is SGD"):
         load_state_by_name(torch.optim.SGD(named.values(), lr=0.1), named, saved)
     renamed = {"other": named["p.0"], "p.1": named["p.1"]}
     with pytest.raises(OptimizerError, match=r"missing here \['p.0'\], unknown there \['other'\]"):
         load_state_by_name(optimizer, renamed, saved)
     saved["state"]["p.1"]["exp_avg"] = torch.zeros(9)
-    with pytest.raises(OptimizerError, match="'exp_avg' of 'p.1' does not fit"):
+    with pytest.raises(OptimizerError, match=r"'exp_avg' of 'p.1' does not fit"):
         load_state_by_name(optimizer, named, saved)
     assert_same(before, snapshot(optimizer, named))
 
