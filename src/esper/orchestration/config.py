@@ -19,6 +19,9 @@ class GrowthLimits:
     """Parameters of the grown model."""
     max_flops: float | None = None
     """Forward FLOPs per sample of the grown model."""
+    max_latency_us: float | None = None
+    """Microseconds of the grown model's forward pass over 16 samples, in evaluation mode. It is
+    measured, so with this limit decisions depend on the machine."""
     max_compute: float | None = 5.0
     """Training FLOPs of the whole run, races and evaluation included, as a multiple of the static
     model's (of ``compute_floor``, if that is more). A blueprint that would overrun it does not
@@ -28,7 +31,7 @@ class GrowthLimits:
     below that size time goes into dispatch, not arithmetic, and a multiple says little."""
 
     def __post_init__(self) -> None:
-        for name in ("max_parameters", "max_flops", "max_compute"):
+        for name in ("max_parameters", "max_flops", "max_latency_us", "max_compute"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 message = f"limits.{name} is {value!r}; give a number above 0, or None for no limit"
@@ -63,19 +66,19 @@ class GrowthConfig:
     gap: float = 0.25
     """The model memorises when the train loss is below the growth loss by this share of it."""
 
-    scout_compute: float = 0.22
+    scout_compute: float = 0.2
     """Training FLOPs, as a multiple of the static model's, that races may use as long as no
     challenger has clearly beaten its control: the price of a search that finds nothing."""
     race_compute: float = 1.0
     """The same once one has."""
-    rung: float = 0.05
+    rung: float = 0.04
     """Longest span between two marks of a race."""
     rungs: int = 3
     """Marks of a race; the last one decides."""
-    extensions: int = 3
+    extensions: int = 4
     """Further marks for a leader that beats its control, not yet the host, and gains on it."""
     keep: float = 1 / 3
-    """Share of the entrants that survives a mark."""
+    """Share of the challengers that survives a mark; at least two of them until the last rung."""
     shadow_batch: float = 0.5
     """Share of each training batch that the shadow trains on (at least 16 samples)."""
     max_entrants: int = 10

@@ -45,6 +45,8 @@ from esper.orchestration.shadow import OwnRandomness
 
 _ADAM_LIKE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam)
 _DEFAULT_LR = 1e-3
+_LOOK_SAMPLES = 1000
+"""Held-out samples for the run's curve; evidence uses all."""
 
 
 class SeedOrchestrator:
@@ -183,7 +185,7 @@ class SeedOrchestrator:
 
     def _look(self) -> None:
         run = self.run
-        run.performance.look(run.step, run.measure())
+        run.performance.look(run.step, run.measure(_LOOK_SAMPLES))
         self._next_look = run.step + run.span(self.config.check_every)
 
     def _pace(self) -> float:

@@ -187,8 +187,7 @@ class Race:
         # control early on: the kernels that win in the end often start slowly.
         is_open = any(self.jury.has_prospect(e, is_first_mark=not self.rungs) for e in challengers)
         is_last = len(self.rungs) + 1 >= self.config.rungs
-        places = 1 if is_last else max(2, math.ceil(len(challengers) * self.config.keep))
-        survivors = challengers[:places] if is_open else []
+        survivors = challengers[: self._places(len(challengers))] if is_open else []
         self._keep(survivors)
         before = self._leaders_gain(survivors)
         standings = tuple(e.standing for e in ranked)
@@ -206,6 +205,12 @@ class Race:
             return self.jury.decide(survivors[0], host)
         self.extended += is_last
         return self._next_rung(survivors, host)
+
+    def _places(self, challengers: int) -> int:
+        """How many go on: one into the last rung."""
+        if len(self.rungs) + 2 >= self.config.rungs:
+            return 1
+        return max(2, math.ceil(challengers * self.config.keep))
 
     def _keep(self, survivors: Sequence[Entrant]) -> None:
         slots = {e.slot for e in survivors}

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+import torch
 
 from esper.blueprints.cost import cost
 from esper.blueprints.ir import GraphIR
@@ -15,6 +20,7 @@ from esper.contracts.growth import CandidateStanding
 from esper.contracts.growth import GrowthDecision
 from esper.contracts.operational import AdaptationDecision
 from esper.orchestration.counterfactual import batch_size
+from esper.orchestration.counterfactual import call_model
 from esper.orchestration.counterfactual import slice_batch
 from esper.orchestration.entrant import Entrant
 from esper.orchestration.entrant import enter
@@ -34,6 +40,7 @@ FIRST_RUNG = 0.8
 """Share of the scouting budget that the first rung, with everybody in it, may use."""
 SHORTEST = 0.7
 """Share of a full rung that the first one must have, as long as challengers can be left out."""
+_TIMINGS = 7
 FEWEST = 2
 """Challengers below which half of that has to do."""
 
@@ -186,12 +193,31 @@ class Racing:
         shadow = self._shadow()
         with randomness():
             entrants = [enter(p.candidate, p.standing, p.extra_flops, shadow) for p in proposals]
+        entrants = self._fast_enough(shadow, entrants)
         return self._race(index, run.step, shadow, entrants, first, randomness)
 
+    def _fast_enough(self, shadow: Shadow, entrants: list[Entrant]) -> list[Entrant]:
+        """The entrants within the latency limit; a challenger over it does not compete."""
+        limit = self._run.config.limits.max_latency_us
+        if limit is None:
+            return entrants
+        batch, clock = self._probe_batch(), self._run.clock
+        fast = []
+        for entrant in entrants:
+            kernel, mode = entrant.kernel.eval(), entrant.standing.mode
+            with torch.no_grad(), shadow.standing_in(entrant.slot, kernel, mode, {}) as model:
+                latency = _median_seconds(partial(call_model, model, batch), clock)
+            kernel.train()
+            if entrant.is_control or latency * 1e6 <= limit:
+                fast.append(entrant)
+        return fast
+
     def _shadow(self) -> Shadow:
+        return Shadow(self._run.model.wrapped_model, self._probe_batch())
+
+    def _probe_batch(self) -> Any:
         x, y = self._run.split.batches[0]
-        few = slice(min(PROBE_SAMPLES, batch_size(y)))
-        return Shadow(self._run.model.wrapped_model, slice_batch(x, few))
+        return slice_batch(x, slice(min(PROBE_SAMPLES, batch_size(y))))
 
     def _race(
         self,
@@ -272,6 +298,17 @@ class Racing:
         for name in ("scouting", "allowance", "host_flops"):
             setattr(self.race, name, state[name])
         self.race.load_state_dict(state["race"])
+
+
+def _median_seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Median time of a few calls, after one that is not counted."""
+    call()
+    times = []
+    for _ in range(_TIMINGS):
+        start = clock()
+        call()
+        times.append(clock() - start)
+    return statistics.median(times)
 
 
 def _revive(saved: dict[str, Any], shadow: Shadow) -> Entrant:

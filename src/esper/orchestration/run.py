@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +44,8 @@ class Run:
     randomness: OwnRandomness
     """Source of whatever else draws from torch's global generators on Esper's behalf."""
     sinks: Sequence[TelemetrySink] = ()
+    clock: Callable[[], float] = time.perf_counter
+    """Seconds; read only where a latency is limited."""
     step: int = 0
     last_race: int | None = None
     """Step at which the last race ended, or was found impossible."""
@@ -52,10 +56,10 @@ class Run:
         """Steps of a share of the run, at least one."""
         return max(1, round(share * self.total_steps))
 
-    def measure(self) -> HeldOut:
-        """The live model's held-out answers, paid for."""
-        self.ledger.charge_evaluation(self.split.size)
-        return self.split.measure(self.model.wrapped_model)
+    def measure(self, limit: int | None = None) -> HeldOut:
+        """The live model's held-out answers, paid for; of the first ``limit`` samples at least."""
+        self.ledger.charge_evaluation(self.split.samples(limit))
+        return self.split.measure(self.model.wrapped_model, limit=limit)
 
     def emit(self, event: BaseModel) -> None:
         """Tell everybody who listens."""
