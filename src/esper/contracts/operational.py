@@ -110,6 +110,8 @@ class GrowthObservation(Contract):
     """Loss on the growth split, which decisions may see and training does not."""
     growth_metric: float | None = None
     """The user's metric on the growth split."""
+    growth_samples: Count = 0
+    """Size of the growth split."""
     gap: float | None = None
     """`growth_loss - train_loss`."""
     improvement: float | None = None

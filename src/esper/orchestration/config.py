@@ -59,8 +59,11 @@ class GrowthConfig:
     """Span between looks at the growth split while nothing else happens."""
     observe_every: int = 200
     """Steps between health samples. A sample costs a small model about two steps' time."""
-    min_headroom: float = 0.05
-    """No race while the growth loss is below this share of the loss at the start."""
+    min_headroom: float = 0.08
+    """No race while the growth loss is, for all that is sure, below this share of the loss at the
+    start."""
+    min_evidence: int = 100
+    """No race with fewer held-out samples: their intervals could not tell a gain from luck."""
     plateau: float = 0.10
     """The curve is flat when the growth loss fell by less than this share since the last look."""
     gap: float = 0.25
@@ -121,7 +124,7 @@ class GrowthConfig:
             self._require(name, 0 <= getattr(self, name) <= 1, "a share of the run in [0, 1]")
         for name in ("keep", "shadow_batch"):
             self._require(name, 0 < getattr(self, name) <= 1, "a share in (0, 1]")
-        for name in ("observe_every", "rungs"):
+        for name in ("observe_every", "rungs", "min_evidence"):
             self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
         self._require("max_grafts", self.max_grafts >= 0, "0 or more")
         self._require("max_entrants", self.max_entrants >= 2, "at least 2: one and its control")

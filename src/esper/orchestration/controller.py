@@ -27,6 +27,8 @@ class HeuristicController:
             return None
         if o.headroom is None or o.headroom < config.min_headroom:
             return None
+        if o.growth_samples < config.min_evidence:
+            return None
         gap = o.gap / o.growth_loss if o.gap is not None and o.growth_loss else 0.0
         reasons = []
         if o.plateau:

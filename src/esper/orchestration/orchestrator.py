@@ -209,6 +209,7 @@ class SeedOrchestrator:
             train_loss=train,
             growth_loss=growth,
             growth_metric=point.growth_metric,
+            growth_samples=run.split.size,
             gap=None if train is None or growth is None else growth - train,
             improvement=fall,
             headroom=run.performance.headroom,

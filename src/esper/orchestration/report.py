@@ -105,5 +105,8 @@ def _nothing_grew(run: Run) -> str:
         return (
             "Nothing was grown: the model never lacked capacity by the measures in use "
             "(no plateau or gap while a worthwhile loss was left), so no race was held."
+            if run.split.size >= run.config.min_evidence
+            else f"Nothing was grown: {run.split.size} held-out samples are too few to prove a "
+            f"gain (least {run.config.min_evidence}), so no race was held."
         )
     return f"Nothing was grown. {decisions[-1].reason[0].upper()}{decisions[-1].reason[1:]}."

@@ -21,6 +21,7 @@ def observation(**changes: Any) -> GrowthObservation:
         "gap": 0.8,
         "improvement": 0.5,
         "headroom": 0.5,
+        "growth_samples": 400,
         "plateau": False,
         "open_slots": ("0",),
     }
@@ -49,6 +50,7 @@ def test_a_plateau_is_reason_enough() -> None:
         {"gap": 0.0},
         {"headroom": 0.01},
         {"headroom": None},
+        {"growth_samples": 40},
         {"step": 50},
         {"step": 900},
         {"open_slots": ()},
