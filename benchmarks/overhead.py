@@ -1,0 +1,176 @@
+"""What Esper costs while nothing grows: a dormant wrapped model, and an idle orchestrator.
+
+    python -m benchmarks.overhead
+    python -m benchmarks.overhead --rounds 40 --no-instructions
+
+Blocks of training steps (forward, loss, backward, AdamW) of two twins run in turn in one process;
+see `interleaved.py`. Bars, as shares of a step: dormant 1 %, eager and compiled; idle 2 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch import nn
+from torch.nn import functional as F
+
+from benchmarks.instructions import available
+from benchmarks.instructions import count
+from benchmarks.instructions import measured
+from benchmarks.interleaved import Comparison
+from benchmarks.interleaved import interleave
+from benchmarks.results import Result
+from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import Loop
+from benchmarks.workloads import Workload
+from benchmarks.workloads import twins
+from esper.core.model_wrapper import wrap
+from esper.core.morphable_model import MorphableModel
+from esper.orchestration.config import GrowthConfig
+from esper.orchestration.orchestrator import SeedOrchestrator
+
+TOTAL_STEPS = 4000
+PERIOD = 200
+"""Steps in which an idle run of that length does everything once: a health sample and a look."""
+GROWTH_SAMPLES = 400
+COUNTED_STEPS = 4
+NEVER = GrowthConfig(max_grafts=0)
+COLUMNS = ("what", "model", "plain µs", "with Esper µs", "added (95 % interval)", "instructions")
+
+
+def wrapped(model: nn.Module, x: Tensor) -> MorphableModel:
+    return wrap(model, example_input=x, inplace=True)
+
+
+def dormant(workload: Workload) -> tuple[Loop, Loop]:
+    """A plain model's loop, and its wrapped twin's."""
+    plain, twin = twins(workload)
+    batch = workload.batch()
+    return Loop(plain, batch), Loop(wrapped(twin, batch[0]), batch)
+
+
+def compiled(workload: Workload) -> tuple[Loop, Loop]:
+    """The same, both compiled whole; a graph break raises."""
+    torch.compiler.reset()
+    plain, twin = twins(workload)
+    batch = workload.batch()
+    model = wrapped(twin, batch[0])
+    runs = [torch.compile(m, fullgraph=True) for m in (plain, model)]
+    return Loop(plain, batch, runs[0]), Loop(model, batch, runs[1])
+
+
+def idle(
+    workload: Workload, *, looks: bool
+) -> tuple[Callable[[], object], Callable[[], object], int]:
+    """A dormant model's loop, the same with an orchestrator that never races, and its block."""
+    loops = [Loop(wrapped(m, workload.batch()[0]), workload.batch()) for m in twins(workload)]
+    model, (x, y) = loops[1].model, workload.batch()
+    assert isinstance(model, MorphableModel)
+    # Without looks: the one look of so long a run is at its start.
+    total = TOTAL_STEPS if looks else TOTAL_STEPS * 1000
+    orchestrator = SeedOrchestrator(
+        model,
+        loops[1].optimizer,
+        loss_fn=F.cross_entropy,
+        growth_data=[workload.batch(GROWTH_SAMPLES)],
+        total_steps=total,
+        config=NEVER,
+    )
+
+    def step() -> None:
+        orchestrator.step(x, y, loops[1].step())
+
+    return loops[0].step, step, PERIOD
+
+
+def count_dormant() -> None:
+    """In the child process of `count`: both twins of every model, after a block of nothing."""
+    torch.set_num_threads(1)
+    for workload in WORKLOADS:
+        loops = dormant(workload)
+        for loop in loops:
+            for _ in range(3):
+                loop.step()
+        measured(lambda: None)
+        for loop in loops:
+            measured(lambda loop=loop: [loop.step() for _ in range(COUNTED_STEPS)])
+
+
+def counted() -> list[str]:
+    """Instructions that dormancy adds to a step of each model, in words."""
+    if not available():
+        return ["no Valgrind" for _ in WORKLOADS]
+    counts = count("benchmarks.overhead:count_dormant", 3 * len(WORKLOADS))
+    found = []
+    for nothing, plain, twin in zip(*[iter(counts)] * 3, strict=True):
+        added, base = twin - plain, plain - nothing
+        found.append(f"{added / COUNTED_STEPS:+,.0f} ({added / base:+.2%})")
+    return found
+
+
+def row(what: str, workload: Workload, found: Comparison, instructions: str = "–") -> list[str]:
+    low, high = found.interval
+    share = f"{found.overhead:+.2%} ({low:+.2%} to {high:+.2%})"
+    times = [f"{found.base_us:,.0f}", f"{found.changed_us:,.0f}"]
+    print(what, workload.name, *times, share, instructions, flush=True)
+    return [what, workload.name, *times, share, instructions]
+
+
+def measure(rounds: int, instructions: list[str]) -> list[list[str]]:
+    """All rows of the table."""
+    rows = []
+    for workload, exact in zip(WORKLOADS, instructions, strict=True):
+        plain, twin = dormant(workload)
+        found = interleave(plain.step, twin.step, steps=workload.block, rounds=rounds)
+        rows.append(row("dormant, eager", workload, found, exact))
+    for workload in WORKLOADS:
+        plain, twin = compiled(workload)
+        found = interleave(plain.step, twin.step, steps=workload.block, rounds=rounds)
+        rows.append(row("dormant, compiled", workload, found))
+    torch.compiler.reset()
+    for looks, what in ((False, "idle, with health signals"), (True, "the same, with looks")):
+        for workload in WORKLOADS:
+            base, changed, steps = idle(workload, looks=looks)
+            few = max(3, rounds * workload.block // steps)
+            rows.append(row(what, workload, interleave(base, changed, steps=steps, rounds=few)))
+    return rows
+
+
+NOTES = (
+    (
+        "Processor time per training step (forward, loss, backward, AdamW), one thread; medians over "
+        "rounds in which both twins run a block each, in alternating order. Added: the median over "
+        "rounds of the ratio, with its 95 % interval. Bars: dormant 1 %, idle 2 % of a step. "
+        "Compiled means the whole model with `fullgraph=True`, which raises at a graph break."
+    ),
+    (
+        "Instructions: what a dormant step executes more than a plain one, counted by callgrind. It "
+        "decides where the interval is wider than the bar."
+    ),
+    (
+        f"Idle is measured against the dormant model: an orchestrator in which no race may start, a "
+        f"health sample of every layer each {NEVER.observe_every} steps. With looks: the evaluation of "
+        f"{GROWTH_SAMPLES} held-out samples {TOTAL_STEPS // PERIOD} times in {TOTAL_STEPS:,} steps is "
+        "added, which the cost account books as evaluation; its share is set by the growth split's "
+        "size, not by Esper's own work."
+    ),
+)
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--no-instructions", action="store_true", help="clock only: no Valgrind")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    exact = ["" for _ in WORKLOADS] if arguments.no_instructions else counted()
+    rows = measure(arguments.rounds, exact)
+    Result("overhead", "Overhead while nothing grows", COLUMNS, rows, NOTES).publish()
+
+
+if __name__ == "__main__":
+    main()
