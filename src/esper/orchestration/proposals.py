@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.library.catalog import Candidate
 from esper.contracts.enums import KernelMode
+from esper.contracts.errors import GeometryError
 from esper.contracts.growth import CandidateStanding
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.config import GrowthConfig
@@ -67,16 +68,10 @@ def propose(
     Returns:
         At most ``config.max_entrants`` proposals; empty when no challenger fits the limits.
     """
-    # A layer without parameters of its own has nothing that a fresh copy could learn.
-    slots = {s: g for s, g in slots.items() if registry.control(g).cost.parameters}
+    controls = _controls(slots, registry, stand, config)
     queues = [
-        _challengers(slot, geometry, strategy, registry, stand, config)
-        for slot, geometry in slots.items()
+        _challengers(slot, slots[slot], strategy, registry, stand, config) for slot in controls
     ]
-    controls = {
-        slot: _proposal(slot, geometry, registry.control(geometry), registry, stand, config)
-        for slot, geometry in slots.items()
-    }
     chosen: list[Proposal] = []
     for proposal in _in_turn(queues):
         present = {p.standing.layer_name for p in chosen} | {proposal.standing.layer_name}
@@ -85,6 +80,24 @@ def propose(
         chosen.append(proposal)
     raced = dict.fromkeys(p.standing.layer_name for p in chosen)
     return [*chosen, *(controls[slot] for slot in raced)]
+
+
+def _controls(
+    slots: Mapping[str, Geometry],
+    registry: BlueprintRegistry,
+    stand: Stand,
+    config: GrowthConfig,
+) -> dict[str, Proposal]:
+    """The control of each slot that has one, and that has something to learn."""
+    found = {}
+    for slot, geometry in slots.items():
+        try:
+            control = registry.control(geometry)
+        except GeometryError:  # nobody has said how to make a fresh copy of such a layer
+            continue
+        if control.cost.parameters:
+            found[slot] = _proposal(slot, geometry, control, registry, stand, config)
+    return found
 
 
 def _in_turn(queues: Sequence[list[Proposal]]) -> Iterator[Proposal]:

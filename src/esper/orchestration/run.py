@@ -90,7 +90,8 @@ class Run:
         return {
             name: layer
             for name, layer in self.model.kasmina_layers.items()
-            if layer.geometry is not None
+            if (geometry := layer.geometry) is not None
+            and geometry.host_attributes.get("self_attention", True)
             and not layer.host_dropped
             and self.free_seed(layer) is not None
         }
