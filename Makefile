@@ -52,7 +52,7 @@ fuzz: $(STAMP) ## feed 50,000 mutated files to the kernel loader
 	$(BIN)/python -m benchmarks.fuzz_artifact
 
 docs: $(STAMP) ## regenerate the generated parts of docs/
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 clean: ## remove the environment and all caches; runs/ stays
 	rm -rf .venv build dist .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,73 @@
+"""The settings reference: every field of every configuration class."""
+
+from __future__ import annotations
+
+from docs.generator.prose import cell
+from docs.generator.prose import inline
+from docs.generator.prose import table
+from docs.generator.source import Field
+from docs.generator.source import class_of
+from docs.generator.source import docstring
+from docs.generator.source import fields
+from docs.generator.source import link_to
+
+RUN = (
+    ("", "esper.services.tolaria.config", "TolariaConfig"),
+    ("optimizer.", "esper.services.tolaria.config", "OptimizerConfig"),
+    ("schedule.", "esper.services.tolaria.config", "ScheduleConfig"),
+    ("early_stop.", "esper.services.tolaria.config", "EarlyStopConfig"),
+    ("growth.", "esper.orchestration.config", "GrowthConfig"),
+    ("growth.limits.", "esper.orchestration.config", "GrowthLimits"),
+)
+"""Sections of a training run's settings: prefix of the key, module, class."""
+
+PLATFORM = (
+    ("", "esper.configs", "EsperConfig"),
+    ("database.", "esper.configs", "DatabaseConfig"),
+    ("redis.", "esper.configs", "RedisConfig"),
+    ("storage.", "esper.configs", "StorageConfig"),
+    ("components.NAME.", "esper.configs", "ComponentConfig"),
+    ("training.", "esper.configs", "TrainingConfig"),
+    ("logging.", "esper.configs", "LoggingConfig"),
+)
+"""Sections of a platform's configuration."""
+
+
+def page() -> str:
+    """The page."""
+    return "\n".join(
+        [
+            "# Settings\n",
+            (
+                "Every setting, with its default; [the guide](../guides/configuration.md) says how "
+                "they are given.\nA setting without a default must be given.\n"
+            ),
+            "## A training run\n",
+            (
+                "What `esper train --config FILE` reads and `--set KEY=VALUE` changes. In your own "
+                "loop, `esper.GrowthConfig` and\n`GrowthLimits` are the same classes as the sections "
+                "`growth` and `growth.limits`.\n"
+            ),
+            *(_section(*section) for section in RUN),
+            "## A platform\n",
+            "What `esper.EsperConfig.from_yaml(FILE)` reads.\n",
+            *(_section(*section) for section in PLATFORM),
+        ]
+    )
+
+
+def _section(prefix: str, module: str, name: str) -> str:
+    node = class_of(module, name)
+    rows = [_row(prefix, f) for f in fields(node)]
+    return (
+        f"### `{name}`\n\n{inline(docstring(node))}\n"
+        f"([source]({link_to(module, 2)}))\n\n"
+        + table(("setting", "type", "default", "meaning"), rows)
+        + "\n"
+    )
+
+
+def _row(prefix: str, setting: Field) -> tuple[str, str, str, str]:
+    default = "required" if setting.default is None else f"`{setting.default}`"
+    kind = setting.kind.replace("|", r"\|")
+    return (f"`{prefix}{setting.name}`", f"`{kind}`", default, cell(setting.text))
