@@ -69,7 +69,7 @@ class Setting:
     def growth_batches(self) -> list[tuple[Tensor, Tensor]]:
         """The growth split in batches."""
         x, y = self.bundle.train.tensors
-        return [(x[rows], y[rows]) for rows in self.growth[:2000].split(500)]
+        return [(x[rows], y[rows]) for rows in self.growth.split(500)]
 
     def step_flops(self, model: nn.Module) -> float:
         """Training FLOPs per sample."""

@@ -26,7 +26,7 @@ class GrowthLimits:
     """Training FLOPs of the whole run, races and evaluation included, as a multiple of the static
     model's (of ``compute_floor``, if that is more). A blueprint that would overrun it does not
     enter a race."""
-    compute_floor: float = 3e6
+    compute_floor: float = 6e6
     """Training FLOPs per sample that a model counts as at least, against every compute budget:
     below that size time goes into dispatch, not arithmetic, and a multiple says little."""
 
@@ -69,17 +69,18 @@ class GrowthConfig:
     gap: float = 0.25
     """The model memorises when the train loss is below the growth loss by this share of it."""
 
-    scout_compute: float = 0.17
+    scout_compute: float = 0.12
     """Training FLOPs, as a multiple of the static model's, that races may use as long as no
-    challenger has clearly beaten its control: the price of a search that finds nothing."""
+    challenger is on course: the price of a search that finds nothing."""
     race_compute: float = 1.0
-    """The same once one has."""
+    """The same once one is: clearly better than its control, by a lead that does not shrink. A
+    lead that shrinks says that the challenger learns faster, not that it is better."""
     rung: float = 0.04
     """Longest span between two marks of a race."""
     rungs: int = 3
     """Marks of a race; the last one decides."""
     extensions: int = 4
-    """Further marks for a leader that beats its control, not yet the host, and gains on it."""
+    """Further marks for a leader that is on course and has not beaten the host yet."""
     keep: float = 1 / 3
     """Share of the challengers that survives a mark; at least two of them until the last rung."""
     shadow_batch: float = 0.5
@@ -95,12 +96,13 @@ class GrowthConfig:
     confidence: float = 0.95
     """Two-sided confidence of the evidence's interval."""
     min_gain: float = 0.02
-    """Relative gain, after rent, that the lower end of the interval must exceed."""
+    """Relative gain, after rent, that a winner must bring; the lower end of its interval must be
+    above zero besides."""
     rent_flops: float = 0.005
     """Relative gain that each doubling of the model's forward FLOPs must pay for."""
     rent_parameters: float = 0.002
     """Relative gain that each doubling of the model's parameters must pay for."""
-    growth_samples: int = 2000
+    growth_samples: int = 4000
     """Growth-split samples kept in memory, at most."""
     calibrate: bool | None = None
     """Fit one temperature before comparing losses; ``None``: when targets are class indices."""

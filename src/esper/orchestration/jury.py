@@ -60,7 +60,7 @@ class Jury:
         return compare(without, with_kernel, seed=self.seed, confidence=self.config.confidence)
 
     def needed(self, entrant: Entrant) -> float:
-        """Relative gain that the entrant must clearly exceed."""
+        """Relative gain that the entrant must bring."""
         return entrant.standing.rent + self.config.min_gain
 
     def has_prospect(self, entrant: Entrant, *, is_first_mark: bool) -> bool:
@@ -85,6 +85,10 @@ class Jury:
         assert entrant.held_out is not None
         return entrant.held_out.loss
 
+    def pays(self, entrant: Entrant, evidence: Evidence) -> bool:
+        """Whether the entrant is clearly better than the host, and by at least its price."""
+        return evidence.ci_low > 0 and evidence.gain >= self.needed(entrant)
+
     def beats_control(self, entrant: Entrant) -> bool:
         """Whether the entrant is clearly better than its control, or the control diverged."""
         control = self.against_control(entrant)
@@ -107,8 +111,8 @@ class Jury:
             f"{name} lowers the held-out loss by {evidence.gain:.1%} "
             f"(at least {evidence.ci_low:.1%})"
         )
-        if evidence.ci_low <= needed:
-            reason = f"{lowers}, which is not clearly more than the {needed:.1%} it has to pay"
+        if not self.pays(best, evidence):
+            reason = f"{lowers}, and has to pay {needed:.1%} with a gain that is beyond doubt"
             return Outcome(None, best, evidence, control, host, reason)
         if control is not None and control.ci_low <= 0:
             reason = (

@@ -39,7 +39,12 @@ from esper.orchestration.shadow import Shadow
 logger = logging.getLogger(__name__)
 
 SMALLEST_BATCH = 16
-_COUNTERS = ("steps", "flops", "evaluated", "rows", "begins", "length", "extended", "failures")
+_COUNTERS = ("steps", "flops", "evaluated", "rows", "begins", "length", "failures")
+EARLY_SAMPLES = 1000
+"""Held-out samples at the marks before the last planned one, which only rank; a decision sees
+all."""
+STEADY = 0.9
+"""Share of its lead over the control that a leader on course keeps from mark to mark."""
 COLDEST = 0.05
 """Share of the peak learning rate that is left at a mark."""
 
@@ -53,8 +58,8 @@ class Race:
         first: steps of the first rung.
         full: steps of the others, if the allowance lasts.
         lr: peak learning rate of the candidates.
-        scouting: FLOPs that may be used while no challenger has clearly beaten its control.
-        allowance: FLOPs that may be used once one has.
+        scouting: FLOPs that may be used while the leader is not on course.
+        allowance: FLOPs that may be used once it is.
         host_flops: forward FLOPs per sample of the host.
         seed: of the bootstrap.
     """
@@ -84,7 +89,6 @@ class Race:
     """Race step at which the present rung began."""
     length: int = 0
     """Steps of the present rung."""
-    extended: int = 0
     failures: int = 0
     """Entrants that raised in the shadow."""
     rungs: list[RungRecord] = field(default_factory=list)
@@ -186,25 +190,26 @@ class Race:
         # A hopeless field ends the race, but one entrant is never dropped for being behind its
         # control early on: the kernels that win in the end often start slowly.
         is_open = any(self.jury.has_prospect(e, is_first_mark=not self.rungs) for e in challengers)
-        is_last = len(self.rungs) + 1 >= self.config.rungs
         survivors = challengers[: self._places(len(challengers))] if is_open else []
         self._keep(survivors)
-        before = self._leaders_gain(survivors)
-        standings = tuple(e.standing for e in ranked)
+        before = self._standing_before(survivors[0]) if survivors else None
         self.rungs.append(
             RungRecord(
                 step=step,
                 host_loss=finite(host.loss),
                 host_metric=host.metric,
-                standings=standings,
+                standings=tuple(e.standing for e in ranked),
             )
         )
         if not survivors:
             return self.jury.decline(challengers, host)
-        if is_last and not self._may_extend(survivors[0], before, host):
-            return self.jury.decide(survivors[0], host)
-        self.extended += is_last
-        return self._next_rung(survivors, host)
+        leader = survivors[0]
+        on_course = self._is_on_course(leader, before)
+        planned = len(self.rungs) < self.config.rungs
+        goes_on = planned or (on_course and self._may_extend(leader, host))
+        if goes_on and self._begin_rung(self.allowance if on_course else self.scouting):
+            return None
+        return self.jury.decide(leader, host)
 
     def _places(self, challengers: int) -> int:
         """How many go on: one into the last rung."""
@@ -218,48 +223,49 @@ class Race:
             stays = entrant in survivors or (entrant.is_control and entrant.slot in slots)
             entrant.standing = entrant.standing.model_copy(update={"survived": stays})
 
-    def _leaders_gain(self, survivors: Sequence[Entrant]) -> float:
-        """The leader's gain over the host at the mark before; minus infinity if there was none."""
-        if not survivors or not self.rungs:
-            return -math.inf
-        leader = survivors[0].standing
-        known = [
-            s.gain
-            for s in self.rungs[-1].standings
-            if (s.candidate, s.layer_name, s.mode)
-            == (leader.candidate, leader.layer_name, leader.mode)
-        ]
-        return -math.inf if not known or known[0] is None else known[0]
+    def _standing_before(self, entrant: Entrant) -> CandidateStanding | None:
+        """The entrant's standing at the mark before."""
+        who = (entrant.standing.candidate, entrant.slot, entrant.standing.mode)
+        standings = self.rungs[-1].standings if self.rungs else ()
+        found = (s for s in standings if (s.candidate, s.layer_name, s.mode) == who)
+        return next(found, None)
 
-    def _may_extend(self, leader: Entrant, before: float, host: HeldOut) -> bool:
-        """Whether a little more time is likely to settle what is still open."""
-        if self.extended >= self.config.extensions or leader.held_out is None:
+    def _is_on_course(self, leader: Entrant, before: CandidateStanding | None) -> bool:
+        """Whether the leader clearly beats its control, by a lead that does not shrink."""
+        if before is None or before.net_gain is None:
             return False
-        evidence = self.jury.compare(host, leader.held_out)
-        is_open = evidence.ci_low <= self.jury.needed(leader)
-        return is_open and evidence.gain > before and self.jury.beats_control(leader)
+        steady = leader.net_gain >= STEADY * before.net_gain
+        return steady and self.jury.beats_control(leader)
 
-    def _next_rung(self, survivors: Sequence[Entrant], host: HeldOut) -> Outcome | None:
-        """Begin the next rung, as long as the allowance goes; decide now if it is used up."""
-        proven = any(self.jury.beats_control(e) for e in survivors)
-        left = (self.allowance if proven else self.scouting) - self.flops
+    def _may_extend(self, leader: Entrant, host: HeldOut) -> bool:
+        """Whether more time may settle what is still open against the host."""
+        most = self.config.rungs + self.config.extensions
+        if len(self.rungs) >= most or leader.held_out is None:
+            return False
+        return not self.jury.pays(leader, self.jury.compare(host, leader.held_out))
+
+    def _begin_rung(self, allowance: float) -> bool:
+        """Begin the next rung, as long as the allowance goes; not if it is too short to say much."""
         cost = self.rows * sum(e.flops or 0.0 for e in self.running)
         planned = max(1, self.config.rungs - len(self.rungs))
-        steps = min(self.full, int(left / planned / cost))
+        steps = min(self.full, int((allowance - self.flops) / planned / cost))
         if steps < max(1, self.full // 4):
-            return self.jury.decide(survivors[0], host)
+            return False
         self.begins, self.length = self.steps, steps
-        return None
+        return True
 
     def _judge(self) -> HeldOut:
-        host = self.split.measure(self.shadow.model)
-        self.evaluated += self.split.size * self.host_flops
+        is_early = len(self.rungs) + 1 < self.config.rungs
+        limit = EARLY_SAMPLES if is_early else None
+        samples = self.split.samples(limit)
+        host = self.split.measure(self.shadow.model, limit=limit)
+        self.evaluated += samples * self.host_flops
         for entrant in self.running:
             entrant.kernel.eval()
             with self._in_place(entrant) as model:
-                entrant.held_out = self.split.measure(model)
+                entrant.held_out = self.split.measure(model, limit=limit)
             entrant.kernel.train()
-            self.evaluated += self.split.size * (self.host_flops + entrant.extra_flops)
+            self.evaluated += samples * (self.host_flops + entrant.extra_flops)
         for entrant in self.running:
             entrant.standing = entrant.standing.model_copy(update=self.jury.measured(entrant, host))
         return host

@@ -31,7 +31,7 @@ def alpha_at(progress: float, schedule: AlphaSchedule) -> float:
         return 0.5 * (1.0 - math.cos(math.pi * p))
     edge = 1.0 / (1.0 + math.exp(_STEEPNESS / 2))
     logistic = 1.0 / (1.0 + math.exp(-_STEEPNESS * (p - 0.5)))
-    return (logistic - edge) / (1.0 - 2.0 * edge)
+    return min(max((logistic - edge) / (1.0 - 2.0 * edge), 0.0), 1.0)
 
 
 def rewarm(progress: float, warmup: float) -> float:
