@@ -13,7 +13,7 @@ BENCHMARKS := $(filter-out growth fuzz_artifact,$(basename $(notdir $(shell grep
 NOW := $(shell date -u +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-growth fuzz docs clean
+.PHONY: help setup demo test test-kill check format bench bench-growth fuzz docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,10 @@ demo: $(STAMP) ## grow a small network on MNIST-1D and write a report to runs/
 	$(BIN)/esper train --quick-start mnist1d --output runs/demo-$(NOW)
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest -q --session-timeout=1200 --ignore=tests/structure tests
+	$(BIN)/python -m pytest -q -n auto --session-timeout=1200 --ignore=tests/structure tests
+
+test-kill: $(STAMP) ## kill a growing run 20 times with -9 and resume it (minutes)
+	ESPER_KILLS=20 $(BIN)/python -m pytest -q --timeout=1200 tests/e2e/test_resume.py -k killed
 
 check: $(STAMP) ## format, lint, types, import contracts, structure
 	$(BIN)/ruff format --check .
