@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 import typer.main
+import yaml
 from torch.utils.data import DataLoader
 from torch.utils.data import TensorDataset
+from typer.testing import CliRunner
 
 from docs import pages
 from esper.blueprints.library.catalog import SOURCES
@@ -22,6 +24,7 @@ from esper.blueprints.library.family import FAMILIES
 from esper.cli.app import app
 from esper.execution.conversion import convert
 from esper.execution.hosts.registry import HOSTS
+from esper.services.tolaria.config_file import config_from_mapping
 
 WITH_CODE = [path for path in pages.WRITTEN if pages.blocks(path, "python")]
 
@@ -105,3 +108,28 @@ def test_the_makes_that_the_readme_shows_exist() -> None:
     makefile = (pages.ROOT / "Makefile").read_text("utf-8")
     assert targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def _about_blueprints() -> list[str]:
+    lines = {line for _, line in _commands()}
+    return sorted(
+        line for line in lines if re.search(r"esper (blueprints|kernel build --fam)", line)
+    )
+
+
+@pytest.mark.parametrize("line", _about_blueprints())
+def test_a_command_about_blueprints_that_is_shown_succeeds(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(line.partition(" > ")[0])[1:]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+
+
+def test_the_settings_that_the_guide_shows_are_accepted() -> None:
+    guide = pages.ROOT / "docs" / "guides" / "configuration.md"
+    shown = [yaml.safe_load(block) for _, block in pages.blocks(guide, "yaml")]
+    assert shown
+    for settings in shown:
+        assert config_from_mapping({**settings, "output": "runs/shown"})

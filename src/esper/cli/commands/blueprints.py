@@ -24,7 +24,7 @@ LIST_EXAMPLES = examples(
 )
 SHOW_EXAMPLES = examples(
     "esper blueprints show low-rank --host linear --input 40 --output-shape 100",
-    "esper blueprints show low-rank --size s --host linear --input 40 --json > kernel.json",
+    "esper blueprints show low-rank --size small --host linear --input 40 --json > kernel.json",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

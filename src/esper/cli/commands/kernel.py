@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 BUILD_EXAMPLES = examples(
-    "esper kernel build --family low-rank --size s --host linear --input 40 --output-shape 100 "
+    "esper kernel build --family low-rank --size small --host linear --input 40 --output-shape 100 "
     "-o kernel.safetensors",
     "esper kernel build --ir kernel.json -o kernel.safetensors",
 )
