@@ -37,7 +37,7 @@ def build(
     context: typer.Context,
     family: Annotated[str | None, typer.Option(help="Blueprint family.")] = None,
     size: Annotated[
-        str | None, typer.Option(help="Size within the family; default: the smallest.")
+        str | None, typer.Option(help="Size within the family; default: its first.")
     ] = None,
     ir: Annotated[
         Path | None, typer.Option("--ir", metavar="FILE", help="Graph IR as JSON instead.")
