@@ -54,7 +54,9 @@ model = esper.wrap(net, target_layers=[CosineLayer])
 geometry = model.layer("0").geometry
 assert geometry is not None
 fitting = candidates(geometry)
-print(f"{len(fitting)} blueprints fit, the first {fitting[0].label}; control: {control(geometry).label}")
+print(
+    f"{len(fitting)} blueprints fit, the first {fitting[0].label}; control: {control(geometry).label}"
+)
 
 blueprint = candidate(geometry, "low-rank", "large", KernelMode.RESIDUAL)
 model.install_kernel("0", 0, build(blueprint.ir), mode=blueprint.mode, ir=blueprint.ir)
