@@ -69,7 +69,7 @@ class GrowthConfig:
     gap: float = 0.25
     """The model memorises when the train loss is below the growth loss by this share of it."""
 
-    scout_compute: float = 0.12
+    scout_compute: float = 0.10
     """Training FLOPs, as a multiple of the static model's, that races may use as long as no
     challenger is on course: the price of a search that finds nothing."""
     race_compute: float = 1.0

@@ -159,7 +159,8 @@ class SeedOrchestrator:
         self._racing.call_off()
         self._grafting.conclude()
         self._probe.disarm()
-        self._look()
+        if self.run.performance.curve[-1].step < self.run.step:  # else it has just been looked at
+            self._look()
         return self.report()
 
     def report(self) -> GrowthReport:

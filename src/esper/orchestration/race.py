@@ -232,10 +232,8 @@ class Race:
 
     def _is_on_course(self, leader: Entrant, before: CandidateStanding | None) -> bool:
         """Whether the leader clearly beats its control, by a lead that does not shrink."""
-        if before is None or before.net_gain is None:
-            return False
-        steady = leader.net_gain >= STEADY * before.net_gain
-        return steady and self.jury.beats_control(leader)
+        lead = -math.inf if before is None or before.net_gain is None else before.net_gain
+        return leader.net_gain >= STEADY * lead and self.jury.beats_control(leader)
 
     def _may_extend(self, leader: Entrant, host: HeldOut) -> bool:
         """Whether more time may settle what is still open against the host."""
