@@ -96,7 +96,7 @@ def restore(layer: KasminaLayer) -> nn.Module:
         )
     plain = plain_class(layer)
     del layer._esper
-    layer.__class__ = plain  # type: ignore[assignment]
+    layer.__class__ = plain  # type: ignore[assignment]  # the very change of class
     return layer
 
 

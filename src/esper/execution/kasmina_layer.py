@@ -67,11 +67,13 @@ class KasminaLayer(SeedSlots):
 
     def kernel_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         """Return the tensor that kernels see, out of the arguments of `forward`."""
-        return args[0] if args else next(iter(kwargs.values()))  # type: ignore[no-any-return]
+        found: Tensor = args[0] if args else next(iter(kwargs.values()))
+        return found
 
     def host_output(self, output: Any) -> Tensor:
         """Return the tensor that kernels blend into, out of what the host returned."""
-        return output  # type: ignore[no-any-return]
+        found: Tensor = output
+        return found
 
     def rejoin(self, output: Any, blended: Tensor) -> Any:
         """Return what `forward` is to return.

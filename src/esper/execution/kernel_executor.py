@@ -217,14 +217,10 @@ class KernelExecutor:
         on_cpu = x.device.type == "cpu"
         saved = self._buffer_copies(index, kernel) if check and on_cpu and kernel.training else None
         version = -1 if x.is_inference() else x._version  # documented by torch's own notes
-        call: GatedCall | None = None
         started = self._clock()
         try:
-            if check and not on_cpu:
-                call = GatedCall(kernel, x)
-                output = call.output
-            else:
-                output = kernel(x)
+            call = GatedCall(kernel, x) if check and not on_cpu else None
+            output = kernel(x) if call is None else call.output
         except _NOT_THE_KERNELS_FAULT:
             raise
         except Exception as error:  # noqa: BLE001  # the boundary: the kernel is not our code

@@ -95,7 +95,7 @@ class GatedCall:
         gated = [x, *trained.values()] if x.requires_grad else list(trained.values())
         if not gated:
             return x
-        self._token, *passed = _Gate.apply(*gated)  # type: ignore[no-untyped-call]  # torch's
+        self._token, *passed = _Gate.apply(*gated)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if x.requires_grad:
             x, *passed = passed
         replaced.update(zip(trained, passed, strict=True))
@@ -111,7 +111,7 @@ class GatedCall:
             buffer.copy_(torch.where(good, self._copies[name], buffer))
         if self._token is None:
             return torch.where(good, self.output, fallback), good
-        chosen: Tensor = _Select.apply(  # type: ignore[no-untyped-call]  # torch's
+        chosen: Tensor = _Select.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
             good, self._token, self.output, fallback
         )
         return chosen, good

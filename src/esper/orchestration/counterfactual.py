@@ -162,7 +162,7 @@ def _without_reduction(loss_fn: LossFn) -> LossFn | None:
         return None
     if "reduction" not in parameters or getattr(loss_fn, "keywords", None):
         return None  # a partial may fix weights or smoothing: ask it sample by sample
-    return lambda output, target: loss_fn(output, target, reduction="none")  # type: ignore[call-arg]
+    return lambda output, target: loss_fn(output, target, reduction="none")  # type: ignore[call-arg]  # asked above
 
 
 @dataclass(frozen=True)

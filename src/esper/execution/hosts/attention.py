@@ -51,7 +51,8 @@ class KasminaMultiheadAttention(KasminaLayer, nn.MultiheadAttention):
 
     @override
     def host_output(self, output: Any) -> Tensor:
-        return output[0]  # type: ignore[no-any-return]
+        found: Tensor = output[0]
+        return found
 
     @override
     def rejoin(self, output: Any, blended: Tensor) -> Any:

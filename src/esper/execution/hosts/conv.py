@@ -20,8 +20,10 @@ class KasminaConv1d(KasminaLayer, nn.Conv1d):
     @override
     def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
         if self._live:
-            return self._grown((input,), {})  # type: ignore[no-any-return]
-        return self._conv_forward(input, self.weight, self.bias)  # type: ignore[no-any-return]
+            grown: Tensor = self._grown((input,), {})
+            return grown
+        found: Tensor = self._conv_forward(input, self.weight, self.bias)
+        return found
 
     @override
     def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:
@@ -38,8 +40,10 @@ class KasminaConv2d(KasminaLayer, nn.Conv2d):
     @override
     def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
         if self._live:
-            return self._grown((input,), {})  # type: ignore[no-any-return]
-        return self._conv_forward(input, self.weight, self.bias)  # type: ignore[no-any-return]
+            grown: Tensor = self._grown((input,), {})
+            return grown
+        found: Tensor = self._conv_forward(input, self.weight, self.bias)
+        return found
 
     @override
     def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:

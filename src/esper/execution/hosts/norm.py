@@ -29,7 +29,8 @@ class KasminaLayerNorm(_SameShape, nn.LayerNorm):
     @override
     def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
         if self._live:
-            return self._grown((input,), {})  # type: ignore[no-any-return]
+            found: Tensor = self._grown((input,), {})
+            return found
         return nn.LayerNorm.forward(self, input)
 
 
@@ -40,7 +41,8 @@ class KasminaRMSNorm(_SameShape, nn.RMSNorm):
     @override
     def forward(self, x: Tensor) -> Tensor:
         if self._live:
-            return self._grown((x,), {})  # type: ignore[no-any-return]
+            found: Tensor = self._grown((x,), {})
+            return found
         return nn.RMSNorm.forward(self, x)
 
 
@@ -53,7 +55,8 @@ class KasminaGroupNorm(_SameShape, nn.GroupNorm):
     @override
     def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
         if self._live:
-            return self._grown((input,), {})  # type: ignore[no-any-return]
+            found: Tensor = self._grown((input,), {})
+            return found
         return nn.GroupNorm.forward(self, input)
 
 
@@ -66,7 +69,8 @@ class KasminaBatchNorm1d(_SameShape, nn.BatchNorm1d):
     @override
     def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
         if self._live:
-            return self._grown((input,), {})  # type: ignore[no-any-return]
+            found: Tensor = self._grown((input,), {})
+            return found
         return nn.BatchNorm1d.forward(self, input)
 
 
@@ -79,5 +83,6 @@ class KasminaBatchNorm2d(_SameShape, nn.BatchNorm2d):
     @override
     def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
         if self._live:
-            return self._grown((input,), {})  # type: ignore[no-any-return]
+            found: Tensor = self._grown((input,), {})
+            return found
         return nn.BatchNorm2d.forward(self, input)

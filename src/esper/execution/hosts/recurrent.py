@@ -39,11 +39,13 @@ class _Recurrent(KasminaLayer, nn.RNNBase):
                 f"layer '{self.name}' was called with a PackedSequence, which kernels cannot take; "
                 f"give it a padded tensor (pad_packed_sequence), or cull its kernels"
             )
-        return sequence  # type: ignore[no-any-return]
+        found: Tensor = sequence
+        return found
 
     @override
     def host_output(self, output: Any) -> Tensor:
-        return output[0]  # type: ignore[no-any-return]
+        found: Tensor = output[0]
+        return found
 
     @override
     def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:

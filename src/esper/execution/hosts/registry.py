@@ -104,7 +104,8 @@ def plain_class(layer: KasminaLayer) -> type[nn.Module]:
     """Return the class that the layer had before it was converted."""
     made = layer.__dict__.get("_plain") or getattr(type(layer), "_plain", None)
     if made is not None:
-        return made  # type: ignore[no-any-return]
+        found: type[nn.Module] = made
+        return found
     kind = type(layer)
     return next(plain for plain, host in HOSTS.items() if host is kind)
 
@@ -137,4 +138,4 @@ def _reduce(self: KasminaLayer, protocol: Any) -> Any:
         raise UnsupportedLayerError(
             f"{type(self).__name__} pickles itself in a way of its own; restore the layer first"
         )
-    return (_rebuild, (type(self)._plain,), *made[2:])  # type: ignore[attr-defined]
+    return (_rebuild, (type(self)._plain,), *made[2:])  # type: ignore[attr-defined]  # set when made
