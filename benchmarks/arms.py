@@ -206,8 +206,11 @@ def random_growth(setting: Setting, config: GrowthConfig) -> Score:
 
 
 def best_of_search(setting: Setting, config: GrowthConfig, multiple: float) -> Score:
-    """Random architectures from the same library, trained from the start, until the compute of the
-    grown run is used up; the best on the growth split is reported. The host counts as the first."""
+    """Random architectures from the same library, until the grown run's compute is used up.
+
+    Each is trained from the start; the best on the growth split is reported. The host counts as
+    the first.
+    """
     best = static(setting, what="host")
     spent, tried = best.multiple, 1
     torch.manual_seed(setting.seed + 30_000)

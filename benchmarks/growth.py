@@ -121,11 +121,13 @@ def publish(name: str, bundle: DataBundle, steps: int, found: dict[str, list[Sco
     ]
     seeds = max(len(scores) for scores in found.values())
     notes = [
-        f"{bundle.description} {steps:,} steps of batch {bundle.recipe.batch_size}, AdamW "
-        f"{bundle.recipe.learning_rate:g}, cosine; {seeds} seeds (host, splits, batches, kernels). "
-        "A tenth of the training data is the growth split; no arm learns from it, and the test "
-        "split is measured once, at the end of a run. Compute is training FLOPs (host, shadow and "
-        "evaluation) as a multiple of the static host's. Default configuration.",
+        (
+            f"{bundle.description} {steps:,} steps of batch {bundle.recipe.batch_size}, AdamW "
+            f"{bundle.recipe.learning_rate:g}, cosine; {seeds} seeds (host, splits, batches, kernels). "
+            "A tenth of the training data is the growth split; no arm learns from it, and the test "
+            "split is measured once, at the end of a run. Compute is training FLOPs (host, shadow and "
+            "evaluation) as a multiple of the static host's. Default configuration."
+        ),
     ]
     columns = ["arm", "test", "by seed", "compute", "parameters", "chosen"]
     Result(f"growth-{name}", f"Growth on {name}", columns, rows, notes).publish()
