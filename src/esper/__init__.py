@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from esper.execution.hosts.registry import register_host as register_host
     from esper.execution.kasmina_layer import KasminaLayer as KasminaLayer
     from esper.orchestration.config import GrowthConfig as GrowthConfig
+    from esper.orchestration.config import GrowthLimits as GrowthLimits
     from esper.orchestration.orchestrator import SeedOrchestrator as SeedOrchestrator
 
 __version__ = version.VERSION
@@ -34,6 +35,7 @@ _HOME = {
     "EsperConfig": "esper.configs",
     "EsperError": "esper.contracts.errors",
     "GrowthConfig": "esper.orchestration.config",
+    "GrowthLimits": "esper.orchestration.config",
     "KasminaLayer": "esper.execution.kasmina_layer",
     "MorphableModel": "esper.core.morphable_model",
     "SeedLifecycleState": "esper.contracts.lifecycle",
@@ -48,6 +50,7 @@ __all__ = [
     "EsperConfig",
     "EsperError",
     "GrowthConfig",
+    "GrowthLimits",
     "KasminaLayer",
     "MorphableModel",
     "SeedLifecycleState",

@@ -26,6 +26,10 @@ class Outcome:
     reason: str
 
 
+LIKELY = 0.8
+"""Two-sided confidence with which a race goes on."""
+
+
 @dataclass(frozen=True)
 class Jury:
     """Judges entrants by their held-out answers.
@@ -55,22 +59,25 @@ class Jury:
             "net_gain": over - entrant.standing.rent,
         }
 
-    def compare(self, without: HeldOut, with_kernel: HeldOut) -> Evidence:
+    def compare(
+        self, without: HeldOut, with_kernel: HeldOut, *, confidence: float | None = None
+    ) -> Evidence:
         """Paired evidence of one set of answers against another."""
-        return compare(without, with_kernel, seed=self.seed, confidence=self.config.confidence)
+        level = self.config.confidence if confidence is None else confidence
+        return compare(without, with_kernel, seed=self.seed, confidence=level)
 
     def needed(self, entrant: Entrant) -> float:
         """Relative gain that the entrant must bring."""
         return entrant.standing.rent + self.config.min_gain
 
     def has_prospect(self, entrant: Entrant, *, is_first_mark: bool) -> bool:
-        """Whether the entrant may beat its control: at the first mark still, later clearly."""
+        """Whether the entrant may still, or after the first mark is likely to, beat its control."""
         if not math.isfinite(entrant.net_gain):
             return False
+        if not is_first_mark:
+            return self.likely_beats_control(entrant)
         control = self.against_control(entrant)
-        if control is None:
-            return True
-        return (control.ci_high if is_first_mark else control.ci_low) > 0
+        return control is None or control.ci_high > 0
 
     def _control(self, entrant: Entrant) -> HeldOut | None:
         """The slot's control; ``None`` where it diverged."""
@@ -89,18 +96,23 @@ class Jury:
         """Whether the entrant is clearly better than the host, and by at least its price."""
         return evidence.ci_low > 0 and evidence.gain >= self.needed(entrant)
 
-    def beats_control(self, entrant: Entrant) -> bool:
-        """Whether the entrant is clearly better than its control, or the control diverged."""
-        control = self.against_control(entrant)
+    def likely_beats_control(self, entrant: Entrant) -> bool:
+        """Whether the entrant is likely better than its control, or the control diverged.
+
+        Enough to go on with a race; a decision asks for the full confidence.
+        """
+        control = self.against_control(entrant, confidence=LIKELY)
         return control is None or control.ci_low > 0
 
-    def against_control(self, entrant: Entrant) -> Evidence | None:
+    def against_control(
+        self, entrant: Entrant, *, confidence: float | None = None
+    ) -> Evidence | None:
         """The entrant against its slot's control; ``None`` where the control diverged."""
         control = self._control(entrant)
         if control is None:
             return None
         assert entrant.held_out is not None
-        return self.compare(control, entrant.held_out)
+        return self.compare(control, entrant.held_out, confidence=confidence)
 
     def decide(self, best: Entrant, host: HeldOut) -> Outcome:
         """Whether the leader wins: clearly better than the host by its price, and than its control."""
@@ -120,7 +132,9 @@ class Jury:
                 f"({control.gain:.1%}, at least {control.ci_low:.1%})"
             )
             return Outcome(None, best, evidence, control, host, reason)
-        beats = "" if control is None else f" and beats a fresh copy of it by {control.gain:.1%}"
+        beats = (
+            "" if control is None else f" and beats a fresh copy of the layer by {control.gain:.1%}"
+        )
         return Outcome(best, best, evidence, control, host, f"{lowers}{beats}")
 
     def decline(self, challengers: Sequence[Entrant], host: HeldOut) -> Outcome:

@@ -6,6 +6,7 @@ Everything here is arithmetic on costs that are known before anything is built.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -55,6 +56,8 @@ def propose(
     registry: BlueprintRegistry,
     stand: Stand,
     config: GrowthConfig,
+    *,
+    families: Collection[str] = (),
 ) -> list[Proposal]:
     """The entrants of a race: challengers in turn from every slot, and a control for each.
 
@@ -64,6 +67,7 @@ def propose(
         registry: the library and this run's experience with it.
         stand: the model's costs now.
         config: limits, rents and the number of entrants.
+        families: only these may challenge; all of them if empty.
 
     Returns:
         At most ``config.max_entrants`` proposals; empty when no challenger fits the limits.
@@ -72,6 +76,8 @@ def propose(
     queues = [
         _challengers(slot, slots[slot], strategy, registry, stand, config) for slot in controls
     ]
+    if families:
+        queues = [[p for p in queue if p.standing.family in families] for queue in queues]
     chosen: list[Proposal] = []
     for proposal in _in_turn(queues):
         present = {p.standing.layer_name for p in chosen} | {proposal.standing.layer_name}

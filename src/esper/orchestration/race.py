@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 SMALLEST_BATCH = 16
 _COUNTERS = ("steps", "flops", "evaluated", "rows", "begins", "length", "failures")
-EARLY_SAMPLES = 1000
+EARLY_SAMPLES = 1500
 """Held-out samples at the marks before the last planned one, which only rank; a decision sees
 all."""
 STEADY = 0.9
@@ -231,9 +231,9 @@ class Race:
         return next(found, None)
 
     def _is_on_course(self, leader: Entrant, before: CandidateStanding | None) -> bool:
-        """Whether the leader clearly beats its control, by a lead that does not shrink."""
+        """Whether the leader likely beats its control, by a lead that does not shrink."""
         lead = -math.inf if before is None or before.net_gain is None else before.net_gain
-        return leader.net_gain >= STEADY * lead and self.jury.beats_control(leader)
+        return leader.net_gain >= STEADY * lead and self.jury.likely_beats_control(leader)
 
     def _may_extend(self, leader: Entrant, host: HeldOut) -> bool:
         """Whether more time may settle what is still open against the host."""

@@ -61,10 +61,14 @@ class Racing:
             if layer.geometry is not None and (not decision.layers or name in decision.layers)
         }
         strategy = STRATEGIES.lookup(decision.strategy)()
-        proposals = propose(slots, strategy, run.blueprints, self._stand(), run.config)
-        if decision.families:
-            allowed = {*decision.families, CONTROL}
-            proposals = [p for p in proposals if p.standing.family in allowed]
+        proposals = propose(
+            slots,
+            strategy,
+            run.blueprints,
+            self._stand(),
+            run.config,
+            families=decision.families,
+        )
         first, proposals = self._affordable(proposals)
         run.last_race = run.step
         if not first:
