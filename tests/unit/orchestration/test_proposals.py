@@ -91,6 +91,18 @@ def test_only_named_families_compete(slots: dict[str, Geometry]) -> None:
     assert {p.standing.layer_name for p in found} == {"0"}
 
 
+def test_families_that_a_controller_names_get_the_places_of_the_field(
+    slots: dict[str, Geometry],
+) -> None:
+    everybody = [p.standing.family for p in proposals(slots, max_entrants=99)]
+    last = [family for family in everybody if family != "control"][-1]
+    assert last not in {p.standing.family for p in proposals(slots, max_entrants=4)}
+    config = GrowthConfig(max_entrants=4)
+    strategy = STRATEGIES.lookup(AdaptationStrategyName.REPLACE)()
+    found = propose(slots, strategy, BlueprintRegistry(), STAND, config, families=(last,))
+    assert {p.standing.family for p in found} == {last, "control"}
+
+
 @pytest.mark.parametrize(
     ("strategy", "modes"),
     [
