@@ -184,7 +184,8 @@ class Race:
             The outcome after the last rung, or sooner when no challenger has a prospect.
         """
         self.shadow.refresh(live)
-        host = self._judge()
+        is_early = len(self.rungs) + 1 < self.config.rungs
+        host = self._judge(EARLY_SAMPLES if is_early else None)
         ranked = sorted(self.running, key=lambda e: -e.net_gain)
         challengers = [e for e in ranked if not e.is_control]
         # A hopeless field ends the race, but one entrant is never dropped for being behind its
@@ -209,6 +210,9 @@ class Race:
         goes_on = planned or (on_course and self._may_extend(leader, host))
         if goes_on and self._begin_rung(self.allowance if on_course else self.scouting):
             return None
+        if is_early:
+            self._keep([leader])
+            host = self._judge(None)
         return self.jury.decide(leader, host)
 
     def _places(self, challengers: int) -> int:
@@ -244,7 +248,7 @@ class Race:
 
     def _begin_rung(self, allowance: float) -> bool:
         """Begin the next rung, as long as the allowance goes; not if it is too short to say much."""
-        cost = self.rows * sum(e.flops or 0.0 for e in self.running)
+        cost = max(1.0, self.rows * sum(e.flops or 0.0 for e in self.running))
         planned = max(1, self.config.rungs - len(self.rungs))
         steps = min(self.full, int((allowance - self.flops) / planned / cost))
         if steps < max(1, self.full // 4):
@@ -252,21 +256,26 @@ class Race:
         self.begins, self.length = self.steps, steps
         return True
 
-    def _judge(self) -> HeldOut:
-        is_early = len(self.rungs) + 1 < self.config.rungs
-        limit = EARLY_SAMPLES if is_early else None
+    def _judge(self, limit: int | None) -> HeldOut:
+        """Measure the host and everybody in the race on the growth split, up to ``limit``."""
         samples = self.split.samples(limit)
         host = self.split.measure(self.shadow.model, limit=limit)
         self.evaluated += samples * self.host_flops
         for entrant in self.running:
-            entrant.kernel.eval()
-            with self._in_place(entrant) as model:
-                entrant.held_out = self.split.measure(model, limit=limit)
-            entrant.kernel.train()
+            try:
+                self._measure(entrant, limit)
+            except Exception as error:  # noqa: BLE001  # a candidate must not stop training
+                self._drop(entrant, error)
             self.evaluated += samples * (self.host_flops + entrant.extra_flops)
         for entrant in self.running:
             entrant.standing = entrant.standing.model_copy(update=self.jury.measured(entrant, host))
         return host
+
+    def _measure(self, entrant: Entrant, limit: int | None) -> None:
+        entrant.kernel.eval()
+        with self._in_place(entrant) as model:
+            entrant.held_out = self.split.measure(model, limit=limit)
+        entrant.kernel.train()
 
     def record(self, end: int) -> RaceRecord:
         """The race as plain data."""

@@ -171,7 +171,7 @@ class Racing:
         while challengers:
             slots = dict.fromkeys(p.standing.layer_name for p in challengers)
             field = [*challengers, *(controls[s] for s in slots)]
-            steps = min(full, int(budget / sum(self._shadow_flops(p) for p in field)))
+            steps = min(full, int(budget / max(1.0, sum(map(self._shadow_flops, field)))))
             enough = SHORTEST if len(challengers) > FEWEST else SHORTEST / 2
             if steps >= enough * full:
                 return steps, field
