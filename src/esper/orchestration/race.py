@@ -44,7 +44,7 @@ EARLY_SAMPLES = 1500
 """Held-out samples at the marks before the last planned one, which only rank; a decision sees
 all."""
 STEADY = 0.9
-"""Share of its lead over the control that a leader on course keeps from mark to mark."""
+"""Share of its lead over the control that an entrant on course keeps from mark to mark."""
 COLDEST = 0.05
 """Share of the peak learning rate that is left at a mark."""
 
@@ -58,8 +58,8 @@ class Race:
         first: steps of the first rung.
         full: steps of the others, if the allowance lasts.
         lr: peak learning rate of the candidates.
-        scouting: FLOPs that may be used while the leader is not on course.
-        allowance: FLOPs that may be used once it is.
+        scouting: FLOPs that may be used while no challenger is on course.
+        allowance: FLOPs that may be used while one is.
         host_flops: forward FLOPs per sample of the host.
         seed: of the bootstrap.
     """
@@ -191,9 +191,11 @@ class Race:
         # A hopeless field ends the race, but one entrant is never dropped for being behind its
         # control early on: the kernels that win in the end often start slowly.
         is_open = any(self.jury.has_prospect(e, is_first_mark=not self.rungs) for e in challengers)
-        survivors = challengers[: self._places(len(challengers))] if is_open else []
+        on_course = [e for e in challengers if self._is_on_course(e)]
+        others = [e for e in challengers if e not in on_course]
+        places = self._places(len(challengers))
+        survivors = [*on_course, *others][:places] if is_open else []
         self._keep(survivors)
-        before = self._standing_before(survivors[0]) if survivors else None
         self.rungs.append(
             RungRecord(
                 step=step,
@@ -205,7 +207,6 @@ class Race:
         if not survivors:
             return self.jury.decline(challengers, host)
         leader = survivors[0]
-        on_course = self._is_on_course(leader, before)
         planned = len(self.rungs) < self.config.rungs
         goes_on = planned or (on_course and self._may_extend(leader, host))
         if goes_on and self._begin_rung(self.allowance if on_course else self.scouting):
@@ -234,10 +235,13 @@ class Race:
         found = (s for s in standings if (s.candidate, s.layer_name, s.mode) == who)
         return next(found, None)
 
-    def _is_on_course(self, leader: Entrant, before: CandidateStanding | None) -> bool:
-        """Whether the leader likely beats its control, by a lead that does not shrink."""
+    def _is_on_course(self, entrant: Entrant) -> bool:
+        """Whether the entrant likely beats its control, by a lead that does not shrink."""
+        if not math.isfinite(entrant.net_gain):
+            return False
+        before = self._standing_before(entrant)
         lead = -math.inf if before is None or before.net_gain is None else before.net_gain
-        return leader.net_gain >= STEADY * lead and self.jury.likely_beats_control(leader)
+        return entrant.net_gain >= STEADY * lead and self.jury.likely_beats_control(entrant)
 
     def _may_extend(self, leader: Entrant, host: HeldOut) -> bool:
         """Whether more time may settle what is still open against the host."""
