@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from esper.contracts.enums import AdaptationAction
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import OptimizerError
 from esper.contracts.events import HealthMeasured
@@ -194,8 +195,16 @@ class SeedOrchestrator:
 
     def _consult(self) -> None:
         decision = self.controller.decide(self.observe())
-        if decision is not None:
-            self._racing.open(decision)
+        if decision is None:
+            return
+        if decision.action is not AdaptationAction.GROW or decision.window_steps is not None:
+            message = (
+                f"the controller decided on {decision.action.value!r} with window_steps="
+                f"{decision.window_steps}; an orchestrator only opens races, whose length the "
+                "configuration sets: return action GROW without window_steps"
+            )
+            raise ConfigError(message)
+        self._racing.open(decision)
 
     def observe(self) -> GrowthObservation:
         """What the controller sees now."""

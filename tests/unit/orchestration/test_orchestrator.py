@@ -12,8 +12,11 @@ from pydantic import BaseModel
 from torch import Tensor
 from torch import nn
 
+from esper.contracts.enums import AdaptationAction
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import OptimizerError
+from esper.contracts.operational import AdaptationDecision
+from esper.contracts.operational import GrowthObservation
 from esper.core.checkpoint import load
 from esper.core.checkpoint import restore
 from esper.core.checkpoint import save
@@ -198,3 +201,19 @@ def test_a_plain_model_and_a_run_of_no_steps_are_refused(bundle: DataBundle) -> 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(ConfigError, match="total_steps is 0"):
         SeedOrchestrator(model, optimizer, loss_fn=F.cross_entropy, growth_data=[], total_steps=0)
+
+
+class Culling:
+    """A controller that asks for what an orchestrator does not do on request."""
+
+    def decide(self, observation: GrowthObservation) -> AdaptationDecision:
+        return AdaptationDecision(
+            step=observation.step, action=AdaptationAction.CULL, reason="for the test"
+        )
+
+
+def test_a_decision_that_cannot_be_carried_out_is_refused(bundle: DataBundle) -> None:
+    session = Session(bundle)
+    session.grow.controller = Culling()
+    with pytest.raises(ConfigError, match=r"'cull'.*only opens races"):
+        session.train(0, 60)
