@@ -19,6 +19,7 @@ RECORDS = (
     ("What is measured and decided", "esper.contracts.operational"),
     ("What a run leaves behind", "esper.contracts.growth"),
     ("What is kept", "esper.contracts.assets"),
+    ("What library, forge and trainers tell each other", "esper.contracts.library"),
 )
 BASES = {"Event", "SeedEventBase", "Command", "Contract"}
 

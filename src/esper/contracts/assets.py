@@ -16,7 +16,6 @@ from esper.contracts.base import Shape
 from esper.contracts.base import utc_now
 from esper.contracts.enums import BlueprintState
 from esper.contracts.enums import KernelMode
-from esper.contracts.enums import KernelStatus
 from esper.contracts.enums import SeedState
 
 
@@ -69,6 +68,8 @@ class Blueprint(Contract):
     """Exact number of trainable scalars."""
     flops: Count
     """Exact floating-point operations of one sample's forward pass (2 per multiply-add)."""
+    host: str = ""
+    """Host type that it was made for (`linear`, `conv2d`, ...); empty for any."""
     state: BlueprintState = BlueprintState.PROPOSED
     """Where it stands on its way to a usable kernel."""
     created_at: datetime = Field(default_factory=utc_now)
@@ -104,18 +105,3 @@ class KernelMetadata(Contract):
     """Who or what built the kernel; free text."""
     notes: str = ""
     """Anything a person should know; free text."""
-
-
-class KernelRecord(Contract):
-    """A stored kernel and what is known about it."""
-
-    metadata: KernelMetadata
-    """The manifest, with `kernel_id` filled in."""
-    blueprint_id: str | None = None
-    """The blueprint it was built from, if that is stored."""
-    status: KernelStatus = KernelStatus.CANDIDATE
-    """Whether it may be used."""
-    size_bytes: Count
-    """Size of the file."""
-    stored_at: datetime = Field(default_factory=utc_now)
-    """When it was stored, UTC."""

@@ -30,10 +30,17 @@ class BlueprintState(StrEnum):
     """Where a blueprint stands on its way to a kernel that may be used."""
 
     PROPOSED = "proposed"
+    """Described, not yet offered to the forge."""
     UNVALIDATED = "unvalidated"
+    """Waits for a worker to build and prove it."""
     COMPILING = "compiling"
+    """A worker holds its lease."""
     VALIDATED = "validated"
+    """Built and proven: at least one kernel of it is stored."""
     INVALID = "invalid"
+    """A check failed; the reason is in its record."""
+    ARCHIVED = "archived"
+    """Kept, no longer offered. No move leads out."""
 
 
 class KernelStatus(StrEnum):
@@ -140,6 +147,21 @@ class TopicNames(StrEnum):
     EVENTS_COMPILATION = "events.compilation"
     INNOVATION_BLUEPRINT_REQUESTS = "innovation.blueprint_requests"
     INNOVATION_FIELD_REPORTS = "innovation.field_reports"
+
+
+class Role(StrEnum):
+    """What the bearer of a token may do in the library; every role may read."""
+
+    READER = "reader"
+    """Reads."""
+    TRAINER = "trainer"
+    """Submits blueprints and kernels, and reports what became of them."""
+    COMPILER = "compiler"
+    """Leases blueprints, and uploads kernels with their reports."""
+    PROMOTER = "promoter"
+    """Moves states, signs, and sets aliases."""
+    ADMIN = "admin"
+    """Everything, tokens and the audit log included."""
 
 
 class ComponentName(StrEnum):

@@ -24,7 +24,14 @@
     ├── TrainingError
     │   ├── RunFolderError                       the output folder belongs to another run
     │   └── DivergenceError                      the loss is not finite and could not be rolled back
-    └── RegistryError (LookupError)              unknown or duplicate key in a registry
+    ├── RegistryError (LookupError)              unknown or duplicate key in a registry
+    └── LibraryError                             the library of blueprints and kernels refused
+        ├── LibraryNotFoundError (LookupError)   it has nothing under that name
+        ├── RevisionConflictError                somebody else changed the record first
+        ├── LeaseLostError                       the lease expired and may be another worker's
+        ├── AccessDeniedError                    no valid token, or one without the right
+        ├── SubmissionError (ValueError)         what was submitted fails a check
+        └── LibraryUnavailableError              it cannot be reached, or cannot serve now
 
 Where a built-in class stands in parentheses the error is also an instance of it, so that code
 which knows nothing of Esper can catch it. A message says what failed, with which value, and
@@ -124,3 +131,31 @@ class DivergenceError(TrainingError):
 
 class RegistryError(EsperError, LookupError):
     """A registry has no such key, or has it already."""
+
+
+class LibraryError(EsperError):
+    """The library of blueprints and kernels refused a request."""
+
+
+class LibraryNotFoundError(LibraryError, LookupError):
+    """The library has nothing under that name."""
+
+
+class RevisionConflictError(LibraryError):
+    """The record is not at the expected revision: somebody else changed it first."""
+
+
+class LeaseLostError(LibraryError):
+    """The lease expired or was never held; another worker may have it."""
+
+
+class AccessDeniedError(LibraryError):
+    """The request had no valid token, or one whose roles do not allow it."""
+
+
+class SubmissionError(LibraryError, ValueError):
+    """What was submitted fails a check; sending it again does not help."""
+
+
+class LibraryUnavailableError(LibraryError):
+    """The library cannot be reached or cannot serve now; trying later may help."""

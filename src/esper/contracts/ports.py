@@ -13,6 +13,13 @@ from typing import runtime_checkable
 
 from pydantic import BaseModel
 
+from esper.contracts.library import BlueprintRecord
+from esper.contracts.library import KernelOutcome
+from esper.contracts.library import KernelQuery
+from esper.contracts.library import KernelRecord
+from esper.contracts.library import KernelRegistration
+from esper.contracts.library import Lease
+from esper.contracts.library import ValidationReport
 from esper.contracts.messages import OonaMessage
 from esper.contracts.operational import AdaptationDecision
 from esper.contracts.operational import GrowthObservation
@@ -71,6 +78,70 @@ class KernelSource(Protocol):
 
     async def afetch(self, kernel_id: str) -> bytes:
         """Do what `fetch` does without blocking the event loop."""
+
+
+@runtime_checkable
+class BlueprintQueue(Protocol):
+    """Where a forge gets its work and leaves its results.
+
+    Raises:
+        LibraryError: From every method; see `errors.py`. LeaseLostError says that the work is no
+            longer this worker's, LibraryUnavailableError that trying later may help.
+    """
+
+    def lease(self, worker: str, *, seconds: float) -> Lease | None:
+        """Take the blueprint that has waited longest; None if none waits."""
+
+    def renew(self, lease: Lease, *, seconds: float) -> Lease:
+        """Keep the lease for so many seconds from now."""
+
+    def complete(
+        self, lease: Lease, data: bytes, registration: KernelRegistration, report: ValidationReport
+    ) -> KernelRecord:
+        """Store a proven kernel and its report, and end the lease: all of it or nothing."""
+
+    def fail(
+        self, lease: Lease, *, reason: str, report: ValidationReport | None, retry: bool
+    ) -> BlueprintRecord:
+        """End the lease without a kernel; `retry` gives the blueprint back to the queue."""
+
+
+@runtime_checkable
+class KernelLibrary(KernelSource, Protocol):
+    """The library as a trainer sees it: kernels to enter into races, and reports of what they did.
+
+    Raises:
+        LibraryError: From every method; see `errors.py`.
+    """
+
+    def search(self, query: KernelQuery, *, limit: int) -> Sequence[KernelRecord]:
+        """Return the kernels that fit, those with the largest proven gain first."""
+
+    def deposit(self, data: bytes, registration: KernelRegistration) -> KernelRecord:
+        """Store a kernel file; storing the same again changes nothing."""
+
+    def report(self, outcome: KernelOutcome) -> None:
+        """Say what a kernel did in a run; saying it again changes nothing."""
+
+
+@runtime_checkable
+class KernelTier(Protocol):
+    """A place between memory and the source that may hold a kernel's bytes, and may lose them.
+
+    Its troubles are its own: it logs and counts them, and answers as if it held nothing.
+    """
+
+    name: str
+    """What its statistics are filed under, for example `redis`."""
+
+    def get(self, kernel_id: str) -> bytes | None:
+        """Return the bytes, unchecked, or None."""
+
+    def put(self, kernel_id: str, data: bytes) -> None:
+        """Keep the bytes, if it can."""
+
+    def discard(self, kernel_id: str) -> None:
+        """Forget the bytes, which were found to be damaged."""
 
 
 @runtime_checkable

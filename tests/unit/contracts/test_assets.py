@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from esper.contracts.assets import Blueprint
 from esper.contracts.assets import KernelMetadata
-from esper.contracts.assets import KernelRecord
 from esper.contracts.assets import Seed
 from esper.contracts.enums import BlueprintState
 from esper.contracts.enums import KernelMode
@@ -51,7 +50,6 @@ def test_every_asset_survives_json() -> None:
     assets: list[BaseModel] = [
         Seed(layer_id=1, position=2, kernel_id=DIGEST),
         metadata,
-        KernelRecord(metadata=metadata, size_bytes=100),
         Blueprint(
             name="bottleneck/small",
             family="bottleneck",

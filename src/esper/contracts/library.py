@@ -1,0 +1,354 @@
+"""What the library (Urza), the forge (Tezzeret) and trainers tell each other.
+
+Records are what the library answers, with a `revision` that each change raises by one; submissions
+are what it is sent. All are frozen pydantic models; none of this imports torch.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from typing import Generic
+from typing import TypeVar
+
+from pydantic import Field
+from pydantic import JsonValue
+from pydantic import StringConstraints
+
+from esper.contracts.assets import Blueprint
+from esper.contracts.assets import KernelMetadata
+from esper.contracts.base import Contract
+from esper.contracts.base import Count
+from esper.contracts.base import KernelId
+from esper.contracts.base import NonNegative
+from esper.contracts.enums import KernelMode
+from esper.contracts.enums import KernelStatus
+from esper.contracts.enums import Role
+from esper.contracts.operational import FieldReport
+
+Item = TypeVar("Item")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""A short name that is safe in a URL."""
+
+AliasName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}@[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"),
+]
+"""`subject@stage`, for example `edge-conv@production`."""
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+"""Identity of a record, safe in a URL."""
+
+Text = Annotated[str, StringConstraints(max_length=4000)]
+"""Free text for people."""
+
+Tags = dict[Name, Annotated[str, StringConstraints(max_length=200)]]
+"""Free labels by name: hardware, toolchain, task."""
+
+
+class Page(Contract, Generic[Item]):
+    """A part of a longer list."""
+
+    items: tuple[Item, ...]
+    """The records, in the list's order."""
+    next_cursor: str | None = None
+    """Where the next page begins; None on the last."""
+
+
+# What the forge finds out -------------------------------------------------------------------------
+
+
+class Toolchain(Contract):
+    """What a kernel was built and measured with."""
+
+    esper: str
+    """Version of this package."""
+    torch: str
+    """Version of torch."""
+    python: str
+    """Version of Python."""
+    machine: str
+    """Processor architecture, for example `x86_64`."""
+    device: str = "cpu"
+    """Device of the measurements: `cpu`, or the accelerator's name."""
+
+
+class Target(Contract):
+    """Where and how a kernel's latency is measured."""
+
+    device: str = "cpu"
+    """Device as torch spells it."""
+    dtype: str = "float32"
+    """Element type, as torch spells it without the `torch.` prefix."""
+    batch_size: Annotated[int, Field(ge=1)]
+    """Samples in one call."""
+    compiled: bool = False
+    """Whether it runs under `torch.compile`."""
+
+
+class Latency(Contract):
+    """How long a kernel's forward pass takes on one target."""
+
+    target: Target
+    """Where it was measured."""
+    median_us: NonNegative
+    """Median of the repeated calls, microseconds."""
+    worst_us: NonNegative
+    """Longest of the repeated calls, microseconds."""
+    calls: Annotated[int, Field(ge=1)]
+    """Calls that were timed."""
+
+
+class CheckResult(Contract):
+    """One check of a proof."""
+
+    name: Name
+    """Which check."""
+    passed: bool
+    """Whether the kernel met it."""
+    detail: Text = ""
+    """What was found; what was expected where it failed."""
+
+
+class ValidationReport(Contract):
+    """The proof of one kernel: every check that ran, and what was measured."""
+
+    passed: bool
+    """Whether all checks passed."""
+    reason: Text = ""
+    """The first check that failed, in words; empty if none did."""
+    checks: tuple[CheckResult, ...] = ()
+    """The checks in the order in which they ran."""
+    parameters: Count = 0
+    """Trainable scalars, counted on the built module."""
+    flops: Count = 0
+    """Measured floating-point operations of one sample's forward pass."""
+    peak_bytes: Count = 0
+    """Most memory that one training step at the largest batch took, bytes."""
+    latencies: tuple[Latency, ...] = ()
+    """Forward latency for each target."""
+    toolchain: Toolchain
+    """What it was built and measured with."""
+    seconds: NonNegative = 0.0
+    """How long building and proving took."""
+
+
+class Lease(Contract):
+    """A worker's right to build one blueprint until a moment; renewed by heartbeats."""
+
+    blueprint: Blueprint
+    """What to build."""
+    worker: Name
+    """Who holds it."""
+    token: Annotated[int, Field(ge=1)]
+    """Fencing token: each lease of a blueprint has a larger one; only the newest is obeyed."""
+    attempt: Annotated[int, Field(ge=1)]
+    """Which try this is."""
+    expires_at: datetime
+    """When it ends if nobody renews it, UTC."""
+
+
+# What the library keeps ---------------------------------------------------------------------------
+
+
+class BlueprintRecord(Contract):
+    """A blueprint as the library has it."""
+
+    blueprint: Blueprint
+    """The blueprint; its `state` is where it stands now."""
+    revision: Annotated[int, Field(ge=1)]
+    """Raised by one with every change."""
+    attempts: Count = 0
+    """Tries at building it so far."""
+    reason: Text = ""
+    """Why it is INVALID; empty otherwise."""
+    report: ValidationReport | None = None
+    """Proof of the last try, if one got that far."""
+    kernels: tuple[KernelId, ...] = ()
+    """Kernels that were built from it."""
+    updated_at: datetime
+    """Time of the last change, UTC."""
+
+
+class Signature(Contract):
+    """Somebody's signature over a kernel's id (Ed25519 over its 32 raw bytes)."""
+
+    key_id: Name
+    """Name of the key: the first 16 hexadecimal digits of the public key's SHA-256."""
+    value: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+    """The 64 bytes of the signature in hexadecimal."""
+
+
+class KernelRegistration(Contract):
+    """Makes an uploaded blob known as a kernel."""
+
+    kernel_id: KernelId
+    """The blob's digest."""
+    blueprint_id: Identifier | None = None
+    """The blueprint it was built from, if the library has that."""
+    host: Annotated[str, StringConstraints(max_length=64)] = ""
+    """Host type it was made for or grown on; empty for any."""
+    tags: Tags = Field(default_factory=dict)
+    """Labels: hardware, toolchain, task."""
+    signatures: tuple[Signature, ...] = ()
+    """Signatures over its id."""
+
+
+class KernelRecord(Contract):
+    """A stored kernel and what is known about it."""
+
+    metadata: KernelMetadata
+    """The manifest, with `kernel_id` filled in."""
+    blueprint_id: str | None = None
+    """The blueprint it was built from, if that is stored."""
+    host: str = ""
+    """Host type it was made for or grown on; empty for any."""
+    tags: Tags = Field(default_factory=dict)
+    """Labels: hardware, toolchain, task."""
+    status: KernelStatus = KernelStatus.CANDIDATE
+    """Whether it may be used."""
+    revision: Annotated[int, Field(ge=1)] = 1
+    """Raised by one with every change."""
+    size_bytes: Count
+    """Size of the file."""
+    report: ValidationReport | None = None
+    """Its proof, if it has one."""
+    signatures: tuple[Signature, ...] = ()
+    """Signatures over its id."""
+    proven_gain: float | None = None
+    """Mean gain over the field reports in which it was fossilised; None before the first."""
+    field_reports: Count = 0
+    """How many reports there are."""
+    latency_us: float | None = None
+    """Lowest median latency among the measured targets; None if none was measured."""
+    stored_at: datetime
+    """When it was stored, UTC."""
+
+
+class KernelQuery(Contract):
+    """A search among kernels; what is None does not restrict it."""
+
+    host: str | None = None
+    """Made for this host type, or for any."""
+    mode: KernelMode | None = None
+    """How it joins its host."""
+    input_shape: str | None = None
+    """Exact shape of a sample at the input, as `3,32,32`; `*` for an axis of any size."""
+    output_shape: str | None = None
+    """The same at the output."""
+    status: KernelStatus | None = None
+    """Where it stands."""
+    blueprint: str | None = None
+    """Name of its blueprint."""
+    max_parameters: Count | None = None
+    """Most trainable scalars."""
+    max_latency_us: NonNegative | None = None
+    """Longest median latency; kernels that were not measured are left out."""
+    max_bytes: Count | None = None
+    """Largest file."""
+    tags: Tags = Field(default_factory=dict)
+    """Labels that it must carry."""
+
+
+class Alias(Contract):
+    """A name that points at a kernel, and can be made to point at another."""
+
+    name: AliasName
+    """The name."""
+    kernel_id: KernelId
+    """Where it points."""
+    revision: Annotated[int, Field(ge=1)]
+    """Raised by one with every change."""
+    updated_at: datetime
+    """Time of the last change, UTC."""
+
+
+class KernelOutcome(Contract):
+    """What a kernel did in a run: a field report with the run that it comes from."""
+
+    report_id: Identifier
+    """Identity; sending the same report again changes nothing."""
+    run_id: Identifier
+    """The run."""
+    kernel_id: KernelId
+    """The kernel."""
+    before: float | None = None
+    """Growth loss before the kernel took part."""
+    after: float | None = None
+    """Growth loss after."""
+    report: FieldReport
+    """How the adaptation went, with the gain's interval."""
+
+
+class Lineage(Contract):
+    """Where a kernel comes from and what became of it."""
+
+    kernel: KernelRecord
+    """The kernel."""
+    blueprint: BlueprintRecord | None = None
+    """What it was built from, if that is stored."""
+    siblings: tuple[KernelId, ...] = ()
+    """Other kernels of the same blueprint."""
+    aliases: tuple[Alias, ...] = ()
+    """Names that point at it."""
+    outcomes: tuple[KernelOutcome, ...] = ()
+    """Its field reports, oldest first."""
+
+
+class AuditEntry(Contract):
+    """One change, in a log that can only grow; each entry seals the one before."""
+
+    sequence: Annotated[int, Field(ge=1)]
+    """Position in the log, without gaps."""
+    at: datetime
+    """When, UTC."""
+    actor: str
+    """Whose token, or `local` for the command line on the library's own machine."""
+    action: str
+    """What was done, for example `kernel.validate`."""
+    subject: str
+    """To what."""
+    detail: dict[str, JsonValue] = Field(default_factory=dict)
+    """With which values."""
+    previous: str
+    """Digest of the entry before; 64 zeros for the first."""
+    digest: str
+    """SHA-256 over the canonical JSON of everything above."""
+
+
+class TokenRequest(Contract):
+    """Asks for a token."""
+
+    name: Name
+    """For whom or what."""
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+    """What it may do."""
+    days: Annotated[float, Field(gt=0, le=3650)] = 90.0
+    """Days until it expires."""
+
+
+class TokenRecord(Contract):
+    """A token as the library knows it: never the secret itself."""
+
+    token_id: Identifier
+    """Identity; part of the token."""
+    name: Name
+    """For whom or what."""
+    roles: tuple[Role, ...]
+    """What it may do."""
+    created_at: datetime
+    """When it was made, UTC."""
+    expires_at: datetime
+    """When it ends, UTC."""
+    revoked: bool = False
+    """Whether it was taken back."""
+
+
+class IssuedToken(Contract):
+    """A new token with its secret, which is shown this once."""
+
+    record: TokenRecord
+    """What the library keeps."""
+    secret: str = Field(repr=False)
+    """The whole token, as `Authorization: Bearer` takes it."""

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from esper.contracts.asset_lifecycle import BLUEPRINT_TRANSITIONS
+from esper.contracts.asset_lifecycle import KERNEL_TRANSITIONS
+from esper.contracts.asset_lifecycle import BlueprintEvent
+from esper.contracts.asset_lifecycle import KernelEvent
+from esper.contracts.asset_lifecycle import advance_blueprint
+from esper.contracts.asset_lifecycle import advance_kernel
+from esper.contracts.enums import BlueprintState
+from esper.contracts.enums import KernelStatus
+from esper.contracts.errors import IllegalTransitionError
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(BlueprintState, BlueprintEvent)))
+def test_a_blueprint_moves_along_the_table_only(
+    state: BlueprintState, event: BlueprintEvent
+) -> None:
+    if (state, event) in BLUEPRINT_TRANSITIONS:
+        assert advance_blueprint(state, event) is BLUEPRINT_TRANSITIONS[state, event]
+    else:
+        with pytest.raises(IllegalTransitionError, match=f"{state.value} cannot {event.value}"):
+            advance_blueprint(state, event)
+
+
+@pytest.mark.parametrize(("status", "event"), list(product(KernelStatus, KernelEvent)))
+def test_a_kernel_moves_along_the_table_only(status: KernelStatus, event: KernelEvent) -> None:
+    if (status, event) in KERNEL_TRANSITIONS:
+        assert advance_kernel(status, event) is KERNEL_TRANSITIONS[status, event]
+    else:
+        with pytest.raises(IllegalTransitionError, match=f"{status.value} cannot {event.value}"):
+            advance_kernel(status, event)
+
+
+def test_every_state_but_the_first_can_be_reached_and_only_the_archive_is_final() -> None:
+    assert set(BLUEPRINT_TRANSITIONS.values()) == set(BlueprintState) - {BlueprintState.PROPOSED}
+    left = {state for state, _ in BLUEPRINT_TRANSITIONS}
+    assert set(BlueprintState) - left == {BlueprintState.ARCHIVED}
+
+
+def test_only_a_worker_with_a_lease_can_validate_a_blueprint() -> None:
+    validating = [s for s, e in BLUEPRINT_TRANSITIONS if e is BlueprintEvent.VALIDATE]
+    assert validating == [BlueprintState.COMPILING]
+
+
+def test_a_rejected_kernel_stays_rejected() -> None:
+    assert KernelStatus.REJECTED not in {status for status, _ in KERNEL_TRANSITIONS}
+
+
+def test_an_illegal_move_says_what_is_possible() -> None:
+    with pytest.raises(IllegalTransitionError, match="possible: archive, reopen"):
+        advance_blueprint(BlueprintState.INVALID, BlueprintEvent.VALIDATE)
