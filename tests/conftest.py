@@ -15,6 +15,9 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings
 
+# Fixtures for real PostgreSQL, S3 and Valkey servers; none starts before a test asks for it.
+pytest_plugins = ["support.servers"]
+
 # Examples are the same in every run of CI: a red build is then a change's doing. No deadlines: a
 # busy machine is not a failure.
 settings.register_profile(
