@@ -352,3 +352,19 @@ class IssuedToken(Contract):
     """What the library keeps."""
     secret: str = Field(repr=False)
     """The whole token, as `Authorization: Bearer` takes it."""
+
+
+class AuditVerification(Contract):
+    """The audit log was checked from its first entry to its last."""
+
+    entries: Count
+    """How many entries there are; each seals the one before."""
+
+
+class GarbageReport(Contract):
+    """What a collection of unreferenced blobs removed, or would remove."""
+
+    blobs: Count
+    """How many blobs."""
+    bytes: Count
+    """Their sizes together."""
