@@ -1,0 +1,4 @@
+"""Urza, the library: keeps blueprints and kernels, hands out work, and says what became of it.
+
+Start reading at `library.py`.
+"""

@@ -1,0 +1,190 @@
+"""What a library needs to know to run; secrets come from the environment or from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from typing import Final
+from typing import Literal
+from typing import get_args
+from typing import get_type_hints
+from urllib.parse import urlsplit
+
+from esper.contracts.errors import ConfigError
+from esper.utils.nearest import did_you_mean
+
+PREFIX: Final = "ESPER_URZA_"
+
+# The client's own variables share the prefix.
+_FOREIGN: Final = frozenset({"URL", "TOKEN"})
+
+
+def _require(name: str, value: object, ok: bool, expected: str) -> None:
+    if not ok:
+        raise ConfigError(f"urza.{name} is {value!r}; expected {expected}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrzaConfig:
+    """Where the library keeps things, where it answers, and whom it trusts.
+
+    Raises:
+        ConfigError: A value is out of range, or two do not go together.
+    """
+
+    database_url: str = field(repr=False)
+    """`sqlite:///<absolute path>`, or `postgresql://user:password@host:port/name?sslmode=...`."""
+    blobs: str
+    """Where kernel files lie: `file:///<absolute folder>` or `s3://bucket/prefix`."""
+    s3_endpoint: str | None = None
+    """URL of the S3 server; None for the provider's own."""
+    s3_region: str = "us-east-1"
+    """Region of the bucket."""
+    s3_access_key: str = field(default="", repr=False)
+    """Key that identifies the S3 account."""
+    s3_secret_key: str = field(default="", repr=False)
+    """Secret that proves it."""
+    host: str = "127.0.0.1"
+    """Address to answer on. Others than loopback need `auth="token"`."""
+    port: int = 8420
+    """Port to answer on; 0 takes a free one."""
+    auth: Literal["none", "token"] = "none"
+    """`token`: every request needs one. `none`: reads are anonymous, writes still need a token;
+    only for loopback."""
+    oidc_issuer: str | None = None
+    """Issuer whose JWTs are accepted beside the library's own tokens; None accepts none."""
+    oidc_audience: str = "esper-urza"
+    """Audience that such a JWT must name."""
+    oidc_jwks: str | None = None
+    """URL or path of the issuer's key set."""
+    oidc_roles_claim: str = "roles"
+    """Claim that lists the bearer's roles."""
+    max_body_bytes: int = 2**28
+    """Largest body of a request, and so the largest kernel file."""
+    rate_per_second: float = 500.0
+    """Requests a second that one token or address may make on average; 0 for no limit."""
+    rate_burst: int = 2000
+    """Requests that it may make at once."""
+    drain_seconds: float = 20.0
+    """How long requests in flight may take to finish after SIGTERM."""
+    lease_seconds: float = 60.0
+    """How long a worker holds a blueprint without a sign of life, unless it asks for another
+    time; at most an hour."""
+    max_attempts: int = 3
+    """Tries at building a blueprint before it is set aside as INVALID."""
+    gc_grace_seconds: float = 86400.0
+    """How long a blob may lie unreferenced before a garbage collection removes it."""
+    idempotency_seconds: float = 86400.0
+    """How long an answer is kept for the repetition of its request."""
+    require_signatures: bool = False
+    """Whether a kernel is only taken with a signature of a trusted key."""
+    trusted_keys: str | None = None
+    """Folder of the trusted public keys (PEM)."""
+
+    def __post_init__(self) -> None:
+        _check_places(self)
+        _require("auth", self.auth, self.auth in {"none", "token"}, "'none' or 'token'")
+        _require("port", self.port, 0 <= self.port <= 65535, "0 to 65535")
+        _require("max_body_bytes", self.max_body_bytes, self.max_body_bytes >= 1, "1 or more")
+        _require("max_attempts", self.max_attempts, self.max_attempts >= 1, "1 or more")
+        _require("rate_burst", self.rate_burst, self.rate_burst >= 1, "1 or more")
+        _require("lease_seconds", self.lease_seconds, 0 < self.lease_seconds <= 3600, "(0, 3600]")
+        for name in ("rate_per_second", "drain_seconds", "gc_grace_seconds", "idempotency_seconds"):
+            _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        _require(
+            "trusted_keys",
+            self.trusted_keys,
+            self.trusted_keys is not None or not self.require_signatures,
+            "a folder of public keys, because require_signatures is on",
+        )
+        _require(
+            "oidc_jwks",
+            self.oidc_jwks,
+            (self.oidc_jwks is None) == (self.oidc_issuer is None),
+            "to be set if and only if oidc_issuer is",
+        )
+
+    @staticmethod
+    def default(folder: Path) -> UrzaConfig:
+        """Return the embedded library in `folder`: SQLite and local files."""
+        return UrzaConfig(**_embedded(folder))
+
+    @staticmethod
+    def from_environment(environ: Mapping[str, str], folder: Path) -> UrzaConfig:
+        """Read `ESPER_URZA_<SETTING>`, or the file that `ESPER_URZA_<SETTING>_FILE` names.
+
+        Args:
+            environ: The variables.
+            folder: Where an embedded library lies if no other place is set.
+
+        Raises:
+            ConfigError: An unknown setting, a wrong value, or a file that cannot be read. Values
+                are not repeated in the message: they may be secrets.
+        """
+        known = {entry.name: entry for entry in fields(UrzaConfig)}
+        hints = get_type_hints(UrzaConfig)
+        settings: dict[str, Any] = _embedded(folder)
+        for variable in sorted(environ):
+            name = variable.removeprefix(PREFIX)
+            base = name.removesuffix("_FILE")
+            if name == variable or base in _FOREIGN:
+                continue
+            key = base.lower()
+            if key not in known:
+                hint = did_you_mean(key, known)
+                raise ConfigError(f"{variable}: the library has no setting {key!r}. {hint}")
+            text = environ[variable] if base == name else _file_text(variable, environ[variable])
+            settings[key] = _parsed(variable, text, hints[key])
+        return UrzaConfig(**settings)
+
+
+def _embedded(folder: Path) -> dict[str, Any]:
+    root = folder.absolute()
+    return {"database_url": f"sqlite:///{root / 'urza.db'}", "blobs": f"file://{root / 'blobs'}"}
+
+
+def _check_places(config: UrzaConfig) -> None:
+    database = urlsplit(config.database_url)
+    if database.scheme not in {"sqlite", "postgresql"}:
+        # Not the URL itself: it may hold a password.
+        raise ConfigError(
+            f"urza.database_url begins with {database.scheme!r}; expected sqlite:/// or postgresql://"
+        )
+    if database.scheme == "sqlite":
+        absolute = config.database_url.startswith("sqlite:////") and len(database.path) > 2
+        _require("database_url", config.database_url, absolute, "sqlite:/// and an absolute path")
+    blobs = urlsplit(config.blobs)
+    _require(
+        "blobs",
+        config.blobs,
+        (blobs.scheme == "file" and not blobs.netloc and len(blobs.path) > 1)
+        or (blobs.scheme == "s3" and bool(blobs.netloc)),
+        "file:///folder or s3://bucket/prefix",
+    )
+
+
+def _file_text(variable: str, name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"{variable} names {name!r}, which cannot be read: {problem}") from None
+
+
+def _parsed(variable: str, text: str, hint: Any) -> Any:
+    kinds = get_args(hint) or (hint,)
+    if bool in kinds:
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        if text.lower() not in words:
+            raise ConfigError(f"{variable} must be true or false")
+        return words[text.lower()]
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                raise ConfigError(f"{variable} must be a number") from None
+    return text
