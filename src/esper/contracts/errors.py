@@ -13,6 +13,7 @@
     │   └── GeometryError                        shapes do not fit the place they are meant for
     ├── KernelError
     │   ├── ArtifactError (ValueError)           the bytes of a kernel failed a check
+    │   │   └── UntrustedKernelError             nobody who is trusted signed the kernel
     │   ├── KernelNotFoundError (LookupError)    no kernel under that id
     │   ├── KernelMismatchError (ValueError)     the kernel does not fit this layer
     │   └── KernelExecutionError (RuntimeError)  the kernel raised, or gave a wrong or non-finite value
@@ -83,6 +84,10 @@ class KernelError(EsperError):
 
 class ArtifactError(KernelError, ValueError):
     """The bytes of a kernel file failed a check. The refusal is final: there is no fall-back."""
+
+
+class UntrustedKernelError(ArtifactError):
+    """The trust policy refuses the kernel: it is not signed, or not by a key that is trusted."""
 
 
 class KernelNotFoundError(KernelError, LookupError):

@@ -19,6 +19,7 @@ from esper.contracts.library import KernelQuery
 from esper.contracts.library import KernelRecord
 from esper.contracts.library import KernelRegistration
 from esper.contracts.library import Lease
+from esper.contracts.library import Signature
 from esper.contracts.library import ValidationReport
 from esper.contracts.messages import OonaMessage
 from esper.contracts.operational import AdaptationDecision
@@ -81,6 +82,18 @@ class KernelSource(Protocol):
 
 
 @runtime_checkable
+class SignedSource(KernelSource, Protocol):
+    """A source that also knows who signed its kernels."""
+
+    def signatures(self, kernel_id: str) -> Sequence[Signature]:
+        """Return the signatures over a kernel's id, unchecked; empty if nobody signed it.
+
+        Raises:
+            KernelNotFoundError: The source has no such kernel.
+        """
+
+
+@runtime_checkable
 class BlueprintQueue(Protocol):
     """Where a forge gets its work and leaves its results.
 
@@ -133,6 +146,10 @@ class KernelTier(Protocol):
 
     name: str
     """What its statistics are filed under, for example `redis`."""
+
+    @property
+    def errors(self) -> int:
+        """How often it could not do what it was asked."""
 
     def get(self, kernel_id: str) -> bytes | None:
         """Return the bytes, unchecked, or None."""

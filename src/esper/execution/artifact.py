@@ -45,6 +45,7 @@ from esper.execution.artifact_header import Header
 from esper.execution.artifact_header import HeaderError
 from esper.execution.artifact_header import TensorEntry
 from esper.execution.artifact_header import read_header
+from esper.execution.kernel_check import is_finite
 from esper.utils import strict_json
 
 ENTRY: Final = "esper.kernel"
@@ -58,6 +59,8 @@ FLOAT_DTYPES: Final = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+
+_ID_DIGITS: Final = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +127,11 @@ class KernelArtifact:
 def kernel_id_of(data: bytes) -> str:
     """Return the id of a kernel file: the SHA-256 of its bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def is_kernel_id(text: str) -> bool:
+    """Return whether `text` has the form of a kernel's id: 64 of 0-9 a-f, and nothing else."""
+    return len(text) == 64 and set(text) <= _ID_DIGITS
 
 
 def pack(
@@ -345,7 +353,7 @@ def _check_values(weights: dict[str, Tensor], entries: dict[str, TensorEntry]) -
         if tensor.dtype != entry.dtype or tuple(tensor.shape) != entry.shape:
             raise _RefusalError(f"safetensors reads tensor {name!r} otherwise than its header says")
         if tensor.is_floating_point():
-            if not bool(torch.isfinite(tensor).all()):
+            if not is_finite(tensor):
                 raise _RefusalError(f"tensor {name!r} holds a NaN or an infinity")
         elif bool((tensor < 0).any()):
             # The only integers in a kernel are counts (of batches seen by a norm).

@@ -1,13 +1,18 @@
-"""KernelCache: checked kernels kept in memory, on the device that they are needed on."""
+"""KernelCache: checked kernels kept in memory, on the device that they are needed on.
+
+What is not in memory comes from the tiers and the source below it; see `kernel_tiers.py`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from typing import Final
 
 import torch
@@ -15,10 +20,21 @@ import torch
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import KernelError
 from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.library import Signature
+from esper.contracts.ports import Clock
 from esper.contracts.ports import KernelSource
+from esper.contracts.ports import KernelTier
+from esper.execution.absences import Absences
 from esper.execution.artifact import ArtifactLimits
 from esper.execution.artifact import KernelArtifact
+from esper.execution.artifact import is_kernel_id
 from esper.execution.artifact import unpack
+from esper.execution.kernel_tiers import KernelTiers
+from esper.execution.kernel_tiers import TierStatistics
+from esper.utils.clock import SystemClock
+
+if TYPE_CHECKING:
+    from esper.execution.trust import TrustPolicy
 
 ENTRY_BYTES: Final = 4096
 """What an entry counts beside its weights (graph, manifest), so that none is free."""
@@ -33,8 +49,10 @@ class CacheStatistics:
     hits: int = 0
     misses: int = 0
     """Loads that found nothing in memory; those that joined a load under way are among them."""
+    negative_hits: int = 0
+    """Loads that were refused from memory: the kernel was not to be found a moment ago."""
     loads: int = 0
-    """Fetches from the source that succeeded."""
+    """Kernels that came from a tier or the source, good and trusted."""
     failures: int = 0
     """Loads that ended in an error; nothing of them was kept."""
     evictions: int = 0
@@ -43,6 +61,8 @@ class CacheStatistics:
     bytes: int = 0
     """Bytes held now, at most `max_bytes`."""
     max_bytes: int = 0
+    tiers: tuple[TierStatistics, ...] = ()
+    """Each tier below memory in the order in which they are asked; the source comes last."""
 
     @property
     def hit_rate(self) -> float:
@@ -54,14 +74,19 @@ class CacheStatistics:
 class KernelCache:
     """Least-recently-used cache of `KernelArtifact`, bounded in bytes.
 
-    However many threads and tasks ask for one kernel at once, it is fetched once. Fetching and
-    checking never run on an event loop's thread. Artifacts are shared: do not write to their
-    weights (`KernelArtifact.build` copies them).
+    However many threads and tasks ask for one kernel at once, on whatever devices, it is fetched
+    once. Fetching and checking never run on an event loop's thread. Artifacts are shared: do not
+    write to their weights (`KernelArtifact.build` copies them).
 
     Args:
-        source: Where kernels come from; None if only `add` fills the cache.
+        source: Where kernels come from; None if only tiers and `add` fill the cache.
         max_bytes: Bound on the weights held, plus `ENTRY_BYTES` for each kernel.
         limits: What a kernel may be at most; see `artifact.py`.
+        tiers: Places between memory and the source, the nearest first.
+        trust: Whose kernels are taken, from wherever they come; None takes everybody's.
+        negative_seconds: How long a kernel that the source does not have is not asked for again;
+            0 asks each time, which is right where asking costs nothing.
+        clock: Tells the time; default: the machine's.
     """
 
     def __init__(
@@ -70,30 +95,45 @@ class KernelCache:
         max_bytes: int = 128 * 2**20,
         *,
         limits: ArtifactLimits | None = None,
+        tiers: Sequence[KernelTier] = (),
+        trust: TrustPolicy | None = None,
+        negative_seconds: float = 0.0,
+        clock: Clock | None = None,
     ) -> None:
         if max_bytes < ENTRY_BYTES:
             raise ConfigError(f"max_bytes is {max_bytes}; it must be at least {ENTRY_BYTES}")
-        self.source = source
+        clock = SystemClock() if clock is None else clock
         self.limits = limits
+        self._below = KernelTiers(source, tiers, limits=limits, trust=trust, clock=clock)
+        self._absences = Absences(negative_seconds, clock)
         self._lock = threading.Lock()
         self._entries: OrderedDict[Key, KernelArtifact] = OrderedDict()
         self._flights: dict[Key, Future[KernelArtifact]] = {}
+        self._fetches: dict[str, Future[KernelArtifact]] = {}
         self._stats = CacheStatistics(max_bytes=max_bytes)
         self._hits = 0  # beside the rest, because a hit must not build a new object
 
     @property
     def stats(self) -> CacheStatistics:
         """A snapshot of the statistics."""
+        tiers = self._below.statistics
         with self._lock:
-            return replace(self._stats, hits=self._hits, entries=len(self._entries))
+            return replace(self._stats, hits=self._hits, entries=len(self._entries), tiers=tiers)
+
+    @property
+    def trust(self) -> TrustPolicy | None:
+        """Whose kernels are taken; None takes everybody's."""
+        return self._below.trust
 
     def load_sync(self, kernel_id: str, device: torch.device | str = "cpu") -> KernelArtifact:
-        """Return a kernel, from memory or else from the source; blocks while it is fetched.
+        """Return a kernel, from memory or from the nearest tier that has it; blocks meanwhile.
 
         Raises:
             KernelNotFoundError: The source has no such kernel, or there is no source.
             ArtifactError: The bytes fail a check.
+            UntrustedKernelError: The trust policy refuses it.
             KernelError: The kernel is larger than the whole cache.
+            LibraryError: The source is a library, and that cannot serve.
         """
         key = (kernel_id, _placed(device))
         found, flight, is_ours = self._join(key)
@@ -116,27 +156,36 @@ class KernelCache:
             asyncio.get_running_loop().run_in_executor(None, self._fly, key, flight)
         return await asyncio.shield(asyncio.wrap_future(flight))
 
-    def add(self, data: bytes, *, origin: str = "kernel bytes") -> KernelArtifact:
+    def add(
+        self, data: bytes, *, signatures: Sequence[Signature] = (), origin: str = "kernel bytes"
+    ) -> KernelArtifact:
         """Check a kernel file, keep it (on the CPU) and return it.
 
         Raises:
             ArtifactError: The bytes fail a check.
+            UntrustedKernelError: The trust policy does not take it with these signatures.
             KernelError: The kernel is larger than the whole cache.
         """
         artifact = unpack(data, limits=self.limits, origin=origin)
+        self._below.check_trust(artifact.kernel_id, signatures)
         with self._lock:
+            self._absences.forget(artifact.kernel_id)
             self._keep((artifact.kernel_id, artifact.device), artifact)
         return artifact
 
     def discard(self, kernel_id: str) -> None:
-        """Drop a kernel from every device; nothing happens if it is not held."""
+        """Drop a kernel from every device and every tier, and that it was absent."""
         with self._lock:
+            self._absences.forget(kernel_id)
             for key in [key for key in self._entries if key[0] == kernel_id]:
                 self._drop(key)
+        if is_kernel_id(kernel_id):
+            self._below.discard(kernel_id)
 
     def clear(self) -> None:
-        """Drop all kernels; the counts go on."""
+        """Drop all kernels from memory, and what was absent; tiers and counts stay."""
         with self._lock:
+            self._absences.clear()
             for key in list(self._entries):
                 self._drop(key)
 
@@ -155,6 +204,7 @@ class KernelCache:
             flight = self._flights.get(key)
             if flight is not None:
                 return None, flight, False
+            self._refuse_absent(key[0])
             flight = self._flights[key] = Future()
             return None, flight, True
 
@@ -165,32 +215,59 @@ class KernelCache:
             with self._lock:
                 self._keep(key, artifact)
                 self._count(loads=int(fetched))
-                del self._flights[key]
+                self._land(key, fetched=fetched)
         except BaseException as error:  # noqa: BLE001  # handed on to all who wait, by the future
             with self._lock:
                 self._count(failures=1)
-                del self._flights[key]
+                self._land(key, fetched=True)
             flight.set_exception(error)
         else:
             flight.set_result(artifact)
 
+    def _land(self, key: Key, *, fetched: bool) -> None:
+        del self._flights[key]
+        if fetched:  # not sooner, or another device would find the kernel neither here nor there
+            self._fetches.pop(key[0], None)
+
+    def _refuse_absent(self, kernel_id: str) -> None:
+        # What is no id goes no further: in a tier or a source it would be a key, a path or a URL.
+        if not is_kernel_id(kernel_id):
+            raise KernelNotFoundError(
+                f"{kernel_id!r:.80} is no kernel id (64 of 0-9 a-f); give a whole id"
+            )
+        age = self._absences.age(kernel_id)
+        if age is not None:
+            self._count(negative_hits=1)
+            raise KernelNotFoundError(
+                f"kernel {kernel_id} was not to be found {age:.1f} s ago; it is looked for again "
+                f"{self._absences.seconds} s after that, or at once after discard()"
+            )
+
     def _obtain(self, key: Key) -> tuple[KernelArtifact, bool]:
+        """Return a kernel on its device, and whether this call fetched it."""
         kernel_id, device = key
         with self._lock:
             twin = next((a for (held, _), a in self._entries.items() if held == kernel_id), None)
+            if twin is None and (under_way := self._fetches.get(kernel_id)) is None:
+                fetch = self._fetches[kernel_id] = Future()
         if twin is not None:
             return twin.to(device), False
-        if self.source is None:
-            raise KernelNotFoundError(
-                f"kernel {kernel_id} is not in the cache, and the cache has no source; "
-                "give KernelCache a source, or add() the file's bytes"
-            )
-        data = self.source.fetch(kernel_id)
-        artifact = unpack(
-            data, expected_id=kernel_id, limits=self.limits, origin=f"kernel {kernel_id}"
-        )
-        self._check_fits(artifact)
-        return artifact.to(device), True
+        if under_way is not None:  # for another device
+            return under_way.result().to(device), False
+        return self._fetch(kernel_id, fetch).to(device), True
+
+    def _fetch(self, kernel_id: str, fetch: Future[KernelArtifact]) -> KernelArtifact:
+        try:
+            artifact = self._below.obtain(kernel_id)
+            self._check_fits(artifact)
+        except BaseException as error:
+            if isinstance(error, KernelNotFoundError):
+                with self._lock:
+                    self._absences.note(kernel_id)
+            fetch.set_exception(error)
+            raise
+        fetch.set_result(artifact)
+        return artifact
 
     def _check_fits(self, artifact: KernelArtifact) -> int:
         size = artifact.nbytes + ENTRY_BYTES

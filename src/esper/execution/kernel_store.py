@@ -12,8 +12,12 @@ import platformdirs
 
 from esper.contracts.errors import ArtifactError
 from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.library import Signature
+from esper.execution.artifact import is_kernel_id
 from esper.execution.artifact import kernel_id_of
 from esper.execution.artifact import read_kernel_file
+from esper.execution.signature_file import add_signature
+from esper.execution.signature_file import read_signatures
 from esper.utils.object_store import ObjectStore
 
 SUFFIX: Final = ".safetensors"
@@ -29,7 +33,7 @@ def default_root(environ: Mapping[str, str] | None = None) -> Path:
 
 
 class LocalKernelStore:
-    """Kernels by id in a folder. Implements the ports `ArtifactStore` and `KernelSource`.
+    """Kernels by id in a folder. Implements the ports `ArtifactStore` and `SignedSource`.
 
     Bytes are verified whenever they are read. Writers in several processes do not disturb each
     other: equal ids mean equal bytes.
@@ -61,12 +65,12 @@ class LocalKernelStore:
 
     def exists(self, artifact_id: str) -> bool:
         """Return whether a kernel is stored under `artifact_id`."""
-        return _is_id(artifact_id) and self._objects.size(_key(artifact_id)) is not None
+        return is_kernel_id(artifact_id) and self._objects.size(_key(artifact_id)) is not None
 
     def list(self) -> list[str]:
         """Return the ids of all stored kernels, sorted."""
         names = (key.rsplit("/", 1)[-1].removesuffix(SUFFIX) for key in self._objects.list_keys())
-        return sorted(filter(_is_id, names))
+        return sorted(filter(is_kernel_id, names))
 
     def fetch(self, kernel_id: str) -> bytes:
         """Return the bytes of a kernel file; `get` under the name of the other port."""
@@ -76,6 +80,24 @@ class LocalKernelStore:
         """Do what `fetch` does without blocking the event loop."""
         found = await self._objects.aget(self._known_form(kernel_id))
         return self._verified(kernel_id, found)
+
+    def signatures(self, kernel_id: str) -> tuple[Signature, ...]:
+        """Return the signatures that stand beside a kernel, unchecked.
+
+        Raises:
+            KernelNotFoundError: No such kernel.
+            ArtifactError: The signature file is not what it should be.
+        """
+        return read_signatures(self._stored_file(kernel_id))
+
+    def sign(self, kernel_id: str, signature: Signature) -> None:
+        """Put a signature beside a kernel; one that is there already changes nothing.
+
+        Raises:
+            KernelNotFoundError: No such kernel.
+            ArtifactError: The signature file is not what it should be.
+        """
+        add_signature(self._stored_file(kernel_id), signature)
 
     def resolve(self, reference: str | Path) -> str:
         """Return the id that a person means by an id, its beginning, or a path.
@@ -90,7 +112,10 @@ class LocalKernelStore:
         """
         path = Path(reference)
         if path.is_file():
-            return self.put(_checked_bytes(path))
+            kernel_id = self.put(_checked_bytes(path))
+            for signature in read_signatures(path):
+                self.sign(kernel_id, signature)
+            return kernel_id
         text = str(reference)
         if not _PREFIX.fullmatch(text):
             raise KernelNotFoundError(
@@ -106,8 +131,19 @@ class LocalKernelStore:
             )
         return fitting[0]
 
+    def _stored_file(self, kernel_id: str) -> Path:
+        path = self.root / self._known_form(kernel_id)
+        if not path.is_file():
+            raise self._absent(kernel_id)
+        return path
+
+    def _absent(self, kernel_id: str) -> KernelNotFoundError:
+        return KernelNotFoundError(
+            f"no kernel {kernel_id} in {self.root}; store its file there first"
+        )
+
     def _known_form(self, kernel_id: str) -> str:
-        if not _is_id(kernel_id):
+        if not is_kernel_id(kernel_id):
             raise KernelNotFoundError(
                 f"{kernel_id!r} is no kernel id (64 of 0-9 a-f); resolve() takes short forms"
             )
@@ -115,9 +151,7 @@ class LocalKernelStore:
 
     def _verified(self, kernel_id: str, data: bytes | None) -> bytes:
         if data is None:
-            raise KernelNotFoundError(
-                f"no kernel {kernel_id} in {self.root}; store its file there first"
-            )
+            raise self._absent(kernel_id)
         if kernel_id_of(data) != kernel_id:
             raise ArtifactError(
                 f"the kernel {kernel_id} in {self.root} is damaged: its bytes have another "
@@ -133,10 +167,6 @@ def _checked_bytes(path: Path) -> bytes:
     if kernel_id_of(data) != kernel_id:
         raise ArtifactError(f"{path} changed while it was read; try again")
     return data
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 64 and _PREFIX.fullmatch(text) is not None
 
 
 def _key(kernel_id: str) -> str:

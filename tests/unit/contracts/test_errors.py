@@ -32,6 +32,7 @@ def test_every_error_hangs_on_the_one_tree(error: type[Exception]) -> None:
         (errors.GeometryError, ValueError),
         (errors.GeometryError, errors.BlueprintError),
         (errors.ArtifactError, ValueError),
+        (errors.UntrustedKernelError, errors.ArtifactError),
         (errors.KernelNotFoundError, LookupError),
         (errors.KernelMismatchError, errors.KernelError),
         (errors.KernelExecutionError, RuntimeError),
