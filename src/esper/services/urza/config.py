@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -29,6 +28,34 @@ def _require(name: str, value: object, ok: bool, expected: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class S3Access:
+    """How to reach an S3-compatible object store."""
+
+    endpoint: str | None = None
+    """URL of the server; None for the provider's own."""
+    region: str = "us-east-1"
+    """Region of the bucket."""
+    access_key: str = field(default="", repr=False)
+    """Key that identifies the account; empty leaves it to the provider's own environment."""
+    secret_key: str = field(default="", repr=False)
+    """Secret that proves it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OidcConfig:
+    """An OpenID Connect issuer whose tokens the library accepts."""
+
+    issuer: str
+    """Issuer that a token must name, exactly."""
+    jwks: str
+    """URL or path of the issuer's key set."""
+    audience: str = "esper-urza"
+    """Audience that a token must name."""
+    roles_claim: str = "roles"
+    """Claim that lists the bearer's roles."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class UrzaConfig:
     """Where the library keeps things, where it answers, and whom it trusts.
 
@@ -40,14 +67,8 @@ class UrzaConfig:
     """`sqlite:///<absolute path>`, or `postgresql://user:password@host:port/name?sslmode=...`."""
     blobs: str
     """Where kernel files lie: `file:///<absolute folder>` or `s3://bucket/prefix`."""
-    s3_endpoint: str | None = None
-    """URL of the S3 server; None for the provider's own."""
-    s3_region: str = "us-east-1"
-    """Region of the bucket."""
-    s3_access_key: str = field(default="", repr=False)
-    """Key that identifies the S3 account."""
-    s3_secret_key: str = field(default="", repr=False)
-    """Secret that proves it."""
+    s3: S3Access | None = None
+    """How to reach the bucket; needed where `blobs` is one."""
     host: str = "127.0.0.1"
     """Address to answer on. Others than loopback need `auth="token"`."""
     port: int = 8420
@@ -55,14 +76,8 @@ class UrzaConfig:
     auth: Literal["none", "token"] = "none"
     """`token`: every request needs one. `none`: reads are anonymous, writes still need a token;
     only for loopback."""
-    oidc_issuer: str | None = None
+    oidc: OidcConfig | None = None
     """Issuer whose JWTs are accepted beside the library's own tokens; None accepts none."""
-    oidc_audience: str = "esper-urza"
-    """Audience that such a JWT must name."""
-    oidc_jwks: str | None = None
-    """URL or path of the issuer's key set."""
-    oidc_roles_claim: str = "roles"
-    """Claim that lists the bearer's roles."""
     max_body_bytes: int = 2**28
     """Largest body of a request, and so the largest kernel file."""
     rate_per_second: float = 500.0
@@ -101,12 +116,6 @@ class UrzaConfig:
             self.trusted_keys is not None or not self.require_signatures,
             "a folder of public keys, because require_signatures is on",
         )
-        _require(
-            "oidc_jwks",
-            self.oidc_jwks,
-            (self.oidc_jwks is None) == (self.oidc_issuer is None),
-            "to be set if and only if oidc_issuer is",
-        )
 
     @staticmethod
     def default(folder: Path) -> UrzaConfig:
@@ -125,21 +134,47 @@ class UrzaConfig:
             ConfigError: An unknown setting, a wrong value, or a file that cannot be read. Values
                 are not repeated in the message: they may be secrets.
         """
-        known = {entry.name: entry for entry in fields(UrzaConfig)}
-        hints = get_type_hints(UrzaConfig)
         settings: dict[str, Any] = _embedded(folder)
+        nested: dict[str, dict[str, Any]] = {"s3": {}, "oidc": {}}
         for variable in sorted(environ):
             name = variable.removeprefix(PREFIX)
             base = name.removesuffix("_FILE")
             if name == variable or base in _FOREIGN:
                 continue
-            key = base.lower()
-            if key not in known:
-                hint = did_you_mean(key, known)
-                raise ConfigError(f"{variable}: the library has no setting {key!r}. {hint}")
+            setting = base.lower()
+            if setting not in _KINDS:
+                hint = did_you_mean(setting, _KINDS)
+                raise ConfigError(f"{variable}: the library has no setting {setting!r}. {hint}")
             text = environ[variable] if base == name else _file_text(variable, environ[variable])
-            settings[key] = _parsed(variable, text, hints[key])
-        return UrzaConfig(**settings)
+            group, _, field_name = setting.partition("_")
+            place = nested.get(group, settings)
+            place[setting if place is settings else field_name] = _parsed(
+                variable, text, _KINDS[setting]
+            )
+        return UrzaConfig(**settings, s3=_s3(nested["s3"]), oidc=_oidc(nested["oidc"]))
+
+
+def _kinds() -> dict[str, Any]:
+    """Return the type of every setting by its name in the environment."""
+    hints = get_type_hints(UrzaConfig)
+    groups: dict[str, Any] = {"s3": S3Access, "oidc": OidcConfig}
+    flat = {name: hint for name, hint in hints.items() if name not in groups}
+    for group, owner in groups.items():
+        flat |= {f"{group}_{name}": hint for name, hint in get_type_hints(owner).items()}
+    return flat
+
+
+_KINDS: Final = _kinds()
+
+
+def _s3(settings: dict[str, Any]) -> S3Access | None:
+    return S3Access(**settings) if settings else None
+
+
+def _oidc(settings: dict[str, Any]) -> OidcConfig | None:
+    if settings and not {"issuer", "jwks"} <= set(settings):
+        raise ConfigError(f"{PREFIX}OIDC_ISSUER and {PREFIX}OIDC_JWKS must be set together")
+    return OidcConfig(**settings) if settings else None
 
 
 def _embedded(folder: Path) -> dict[str, Any]:
