@@ -1,0 +1,373 @@
+"""AsyncUrzaClient: a library over HTTP, for code that awaits."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final
+from typing import Self
+from typing import TypeVar
+from uuid import uuid4
+
+import httpx
+
+from esper.contracts.asset_lifecycle import BlueprintEvent
+from esper.contracts.asset_lifecycle import KernelEvent
+from esper.contracts.assets import Blueprint
+from esper.contracts.enums import BlueprintState
+from esper.contracts.errors import LibraryNotFoundError
+from esper.contracts.library import Alias
+from esper.contracts.library import AuditEntry
+from esper.contracts.library import BlueprintRecord
+from esper.contracts.library import GarbageReport
+from esper.contracts.library import IssuedToken
+from esper.contracts.library import KernelOutcome
+from esper.contracts.library import KernelQuery
+from esper.contracts.library import KernelRecord
+from esper.contracts.library import KernelRegistration
+from esper.contracts.library import Lease
+from esper.contracts.library import Lineage
+from esper.contracts.library import Page
+from esper.contracts.library import Signature
+from esper.contracts.library import TokenRecord
+from esper.contracts.library import TokenRequest
+from esper.contracts.library import ValidationReport
+from esper.services.urza.client import calls
+from esper.services.urza.client import core
+from esper.services.urza.client import wire
+from esper.services.urza.client.config import ClientConfig
+
+Result = TypeVar("Result")
+
+PAGE: Final = 100
+"""Records in one answer, where nobody says otherwise."""
+
+
+class AsyncUrzaClient:
+    """A library at a URL, for code that runs in an event loop. Methods are those of `UrzaClient`.
+
+    Calls that may safely be repeated are, with growing random pauses, while the library is away or
+    busy: reads, uploads, and what carries an idempotency key. Setting an alias and issuing a token
+    are tried once.
+
+    Args:
+        url: Where the library is, for example `http://127.0.0.1:8420`.
+        token: What the library issued; None for what may be read without one.
+        timeout: Longest wait for a connection, and between two pieces of an answer, seconds.
+        retries: Further tries.
+        config: All of it, in place of the others.
+        draw: Returns random numbers in [0, 1) for the pauses.
+        sleep: Pauses for so many seconds.
+
+    Raises:
+        ConfigError: The address is no URL, or the token would travel in the clear.
+        LibraryError: From every method; see `errors.py`. LibraryUnavailableError says that trying
+            later may help.
+    """
+
+    def __init__(
+        self,
+        url: str = "",
+        token: str | None = None,
+        *,
+        timeout: float = 30.0,
+        retries: int = 3,
+        config: ClientConfig | None = None,
+        draw: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.config = config or ClientConfig(
+            url=url, token=token, timeout_seconds=timeout, retries=retries
+        )
+        self._draw = draw
+        self._sleep = sleep
+        # A proxy that serves the outside has no way back to this machine.
+        self._http = httpx.AsyncClient(
+            timeout=self.config.timeout_seconds, trust_env=not self.config.is_loopback
+        )
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # The port BlueprintQueue ----------------------------------------------------------------------
+
+    async def lease(self, worker: str, *, seconds: float) -> Lease | None:
+        """Take the blueprint that has waited longest; None if none waits."""
+        return await self._send(calls.lease(worker, seconds=seconds))
+
+    async def renew(self, lease: Lease, *, seconds: float) -> Lease:
+        """Keep the lease for so many seconds from now."""
+        return await self._send(calls.renew(lease, seconds=seconds))
+
+    async def complete(
+        self, lease: Lease, data: bytes, registration: KernelRegistration, report: ValidationReport
+    ) -> KernelRecord:
+        """Store a proven kernel and its report, and end the lease: all of it or nothing."""
+        wire.check_digest(data, registration)
+        # A blob that no kernel refers to is nothing: what is left if we end here is collected.
+        await self._send(calls.put_blob(data))
+        return await self._send(calls.complete(lease, registration, report))
+
+    async def fail(
+        self, lease: Lease, *, reason: str, report: ValidationReport | None, retry: bool
+    ) -> BlueprintRecord:
+        """End the lease without a kernel; `retry` gives the blueprint back to the queue."""
+        return await self._send(calls.fail(lease, reason=reason, report=report, retry=retry))
+
+    # The port KernelLibrary -----------------------------------------------------------------------
+
+    async def fetch(self, kernel_id: str) -> bytes:
+        """Return a kernel file's bytes, of which no more is known than that their digest is right.
+
+        Raises:
+            KernelNotFoundError: The library has no such kernel.
+            ArtifactError: What came has another digest.
+        """
+        try:
+            return await self._send(calls.fetch(kernel_id))
+        except LibraryNotFoundError as error:
+            raise calls.no_such_kernel(kernel_id, error) from error
+
+    async def afetch(self, kernel_id: str) -> bytes:
+        """Do what `fetch` does, under the name of the port `KernelSource`."""
+        return await self.fetch(kernel_id)
+
+    async def search(self, query: KernelQuery, *, limit: int) -> Sequence[KernelRecord]:
+        """Return the kernels that fit, those with the largest proven gain first."""
+        found: list[KernelRecord] = []
+        cursor = None
+        while len(found) < limit:
+            page = await self.kernels(query, cursor=cursor, limit=min(PAGE, limit - len(found)))
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return found[:limit]
+
+    async def deposit(self, data: bytes, registration: KernelRegistration) -> KernelRecord:
+        """Store a kernel file; storing the same again changes nothing."""
+        wire.check_digest(data, registration)
+        await self._send(calls.put_blob(data))
+        return await self._send(calls.register(registration))
+
+    async def report(self, outcome: KernelOutcome) -> None:
+        """Say what a kernel did in a run; saying it again changes nothing."""
+        await self._send(calls.report(outcome))
+
+    async def signatures(self, kernel_id: str) -> tuple[Signature, ...]:
+        """Return the signatures over a kernel's id that the library has; unchecked.
+
+        Raises:
+            KernelNotFoundError: The library has no such kernel.
+        """
+        try:
+            record = await self.kernel(kernel_id)
+        except LibraryNotFoundError as error:
+            raise calls.no_such_kernel(kernel_id, error) from error
+        return record.signatures
+
+    # Blueprints -----------------------------------------------------------------------------------
+
+    async def submit(self, blueprint: Blueprint) -> BlueprintRecord:
+        """Store a blueprint; submitting the same again changes nothing."""
+        return await self._send(calls.submit_blueprint(blueprint))
+
+    async def blueprint(self, blueprint_id: str) -> BlueprintRecord:
+        """Return one blueprint."""
+        return await self._send(calls.blueprint(blueprint_id))
+
+    async def blueprints(
+        self,
+        *,
+        host: str | None = None,
+        state: BlueprintState | None = None,
+        family: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE,
+    ) -> Page[BlueprintRecord]:
+        """Return a page of the blueprints that fit."""
+        return await self._send(
+            calls.blueprints(host=host, state=state, family=family, cursor=cursor, limit=limit)
+        )
+
+    async def waiting(self, *, limit: int = PAGE) -> Page[BlueprintRecord]:
+        """Return the blueprints that wait for a worker, the oldest first."""
+        return await self._send(calls.waiting(limit=limit))
+
+    async def move_blueprint(
+        self, blueprint_id: str, event: BlueprintEvent, *, revision: int, reason: str = ""
+    ) -> BlueprintRecord:
+        """Move a blueprint that is at `revision` along its table (`asset_lifecycle.py`)."""
+        return await self._send(
+            calls.move_blueprint(blueprint_id, event, revision=revision, reason=reason)
+        )
+
+    # Blobs ----------------------------------------------------------------------------------------
+
+    async def put_blob(self, data: bytes) -> bool:
+        """Store bytes under their SHA-256; return whether they are new."""
+        return await self._send(calls.put_blob(data))
+
+    async def blob_size(self, digest: str) -> int | None:
+        """Return a blob's size in bytes; None if there is none."""
+        try:
+            return await self._send(calls.blob_size(digest))
+        except LibraryNotFoundError:
+            return None
+
+    # Kernels --------------------------------------------------------------------------------------
+
+    async def register(self, registration: KernelRegistration) -> KernelRecord:
+        """Make a stored blob known as a kernel."""
+        return await self._send(calls.register(registration))
+
+    async def kernel(self, kernel_id: str) -> KernelRecord:
+        """Return one kernel's record."""
+        return await self._send(calls.kernel(kernel_id))
+
+    async def kernels(
+        self,
+        query: KernelQuery | None = None,
+        *,
+        sort: str = "gain",
+        cursor: str | None = None,
+        limit: int = PAGE,
+    ) -> Page[KernelRecord]:
+        """Return a page of the kernels that fit; `sort`: gain, newest, latency or parameters."""
+        query = query or KernelQuery()
+        return await self._send(calls.kernels(query, sort=sort, cursor=cursor, limit=limit))
+
+    async def move_kernel(
+        self, kernel_id: str, event: KernelEvent, *, revision: int, reason: str = ""
+    ) -> KernelRecord:
+        """Move a kernel that is at `revision` along its table (`asset_lifecycle.py`)."""
+        return await self._send(
+            calls.move_kernel(kernel_id, event, revision=revision, reason=reason)
+        )
+
+    async def sign(self, kernel_id: str, signature: Signature) -> KernelRecord:
+        """Add a signature to a kernel's record."""
+        return await self._send(calls.sign_kernel(kernel_id, signature))
+
+    async def lineage(self, kernel_id: str) -> Lineage:
+        """Return where a kernel comes from and what became of it."""
+        return await self._send(calls.lineage(kernel_id))
+
+    async def outcomes(
+        self, kernel_id: str, *, cursor: str | None = None, limit: int = PAGE
+    ) -> Page[KernelOutcome]:
+        """Return a page of a kernel's field reports, oldest first."""
+        return await self._send(calls.outcomes(kernel_id, cursor=cursor, limit=limit))
+
+    # Aliases --------------------------------------------------------------------------------------
+
+    async def alias(self, name: str) -> Alias:
+        """Return one alias."""
+        return await self._send(calls.alias(name))
+
+    async def aliases(self, *, cursor: str | None = None, limit: int = PAGE) -> Page[Alias]:
+        """Return a page of the aliases, by name."""
+        return await self._send(calls.aliases(cursor=cursor, limit=limit))
+
+    async def set_alias(self, name: str, kernel_id: str, *, revision: int | None = None) -> Alias:
+        """Point an alias at a kernel.
+
+        Args:
+            name: `subject@stage`.
+            kernel_id: Where it is to point.
+            revision: Where the alias must stand now; None: there must be none yet.
+        """
+        return await self._send(calls.set_alias(name, kernel_id, revision=revision))
+
+    async def delete_alias(self, name: str, *, revision: int) -> None:
+        """Remove an alias that is at `revision`."""
+        await self._send(calls.delete_alias(name, revision=revision))
+
+    # Keeping the library --------------------------------------------------------------------------
+
+    async def audit(self, *, cursor: str | None = None, limit: int = PAGE) -> Page[AuditEntry]:
+        """Return a page of the audit log, oldest first."""
+        return await self._send(calls.audit(cursor=cursor, limit=limit))
+
+    async def verify_audit(self) -> int:
+        """Have the whole audit log checked; return how many entries it has."""
+        return (await self._send(calls.verify_audit())).entries
+
+    async def collect_garbage(
+        self, *, grace_seconds: float, dry_run: bool = False
+    ) -> GarbageReport:
+        """Remove blobs that no kernel refers to and that are older than the grace period."""
+        return await self._send(calls.collect_garbage(grace_seconds=grace_seconds, dry_run=dry_run))
+
+    async def issue_token(self, wanted: TokenRequest) -> IssuedToken:
+        """Make a token; its secret is in the answer and nowhere else."""
+        return await self._send(calls.issue_token(wanted))
+
+    async def tokens(self, *, cursor: str | None = None, limit: int = PAGE) -> Page[TokenRecord]:
+        """Return a page of the tokens, without their secrets."""
+        return await self._send(calls.tokens(cursor=cursor, limit=limit))
+
+    async def revoke_token(self, token_id: str) -> None:
+        """Take a token back."""
+        await self._send(calls.revoke_token(token_id))
+
+    # How a call is carried out --------------------------------------------------------------------
+
+    async def _send(self, call: core.Call[Result]) -> Result:
+        request = core.request_of(call, self.config, uuid4().hex)
+        tries = 0
+        while True:
+            tries += 1
+            answer, failure = None, None
+            try:
+                answer = await self._exchange(request)
+            except httpx.RequestError as error:
+                failure = error
+            pause = core.delay_before_retry(
+                call, self.config, tries=tries, answer=answer, draw=self._draw
+            )
+            if answer is not None and (answer.status < 300 or pause is None):
+                return core.result_of(call, answer, request)
+            if pause is None:
+                assert failure is not None  # there is an answer or a failure
+                raise core.unreachable(self.config, failure, tries) from failure
+            await self._sleep(pause)
+
+    async def _exchange(self, request: core.Request) -> core.Answer:
+        built = self._http.build_request(
+            request.method,
+            request.url,
+            params=list(request.params),
+            headers=dict(request.headers),
+            content=request.content,
+        )
+        response = await self._http.send(built, stream=True)
+        try:
+            content = bytearray()
+            async for piece in response.aiter_bytes():
+                content += piece
+                if len(content) > self.config.max_bytes:
+                    raise core.too_large(self.config, request)
+        finally:
+            await response.aclose()
+        return core.Answer(
+            status=response.status_code,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            content=bytes(content),
+        )

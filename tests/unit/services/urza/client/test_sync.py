@@ -1,0 +1,184 @@
+"""The loop around the core, against a real server that answers as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from esper.contracts import errors
+from esper.contracts.library import GarbageReport
+from esper.contracts.library import Page
+from esper.contracts.ports import BlueprintQueue
+from esper.contracts.ports import KernelLibrary
+from esper.contracts.ports import SignedSource
+from esper.services.urza.client.config import ClientConfig
+from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.wire import digest_of
+from support.scripted_http import Reply
+from support.scripted_http import ScriptedServer
+from support.scripted_http import scripted_server
+
+BUSY = Reply(503, headers={"retry-after": "1"})
+REPORT = GarbageReport(blobs=1, bytes=2)
+DONE = Reply(200, REPORT.model_dump_json().encode(), {"content-type": "application/json"})
+NO_PAGE = Reply(200, Page(items=()).model_dump_json().encode())
+DATA = b"kernel bytes"
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with scripted_server() as server:
+        yield server
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def client(server: ScriptedServer, pauses: list[float]) -> Iterator[UrzaClient]:
+    with UrzaClient(server.url, "esper_t_secret", draw=lambda: 0.0, sleep=pauses.append) as client:
+        yield client
+
+
+def test_a_client_is_what_forge_and_trainer_ask_for(client: UrzaClient) -> None:
+    assert isinstance(client, BlueprintQueue)
+    assert isinstance(client, KernelLibrary)
+    assert isinstance(client, SignedSource)
+
+
+def test_a_keyed_call_is_repeated_with_the_same_key(
+    client: UrzaClient, server: ScriptedServer, pauses: list[float]
+) -> None:
+    server.replies += [BUSY, Reply(hang_up=True), DONE]
+    assert client.collect_garbage(grace_seconds=1) == REPORT
+    assert len({request.headers["idempotency-key"] for request in server.received}) == 1
+    assert len({request.body for request in server.received}) == 1
+    assert pauses == [1.0, 0.0]
+
+
+def test_another_call_has_another_key(client: UrzaClient, server: ScriptedServer) -> None:
+    server.replies += [DONE, DONE]
+    client.collect_garbage(grace_seconds=1)
+    client.collect_garbage(grace_seconds=1)
+    assert len({request.headers["idempotency-key"] for request in server.received}) == 2
+
+
+def test_a_change_that_cannot_be_repeated_safely_is_sent_once(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    server.replies += [Reply(hang_up=True)]
+    with pytest.raises(errors.LibraryUnavailableError, match="tried once"):
+        client.set_alias("a@production", "0" * 64)
+    assert len(server.received) == 1
+    assert server.received[0].headers["if-none-match"] == "*"
+
+
+def test_a_library_that_stays_busy_is_given_up_on(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    server.replies += [BUSY] * 4
+    with pytest.raises(errors.LibraryUnavailableError):
+        client.aliases()
+    assert len(server.received) == 4
+
+
+def test_a_library_that_is_not_there_is_named_with_the_remedy() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        client = UrzaClient(url, retries=1, sleep=lambda _: None)
+        with pytest.raises(errors.LibraryUnavailableError) as failure, client:
+            client.aliases()
+    assert url in str(failure.value)
+    assert "esper urza serve" in str(failure.value)
+    assert "tried 2 times" in str(failure.value)
+
+
+def test_an_address_that_no_name_server_knows_is_unavailable() -> None:
+    client = UrzaClient("http://urza.invalid", retries=0)
+    with pytest.raises(errors.LibraryUnavailableError), client:
+        client.aliases()
+
+
+def test_a_redirect_is_not_followed_with_the_token(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    server.replies += [Reply(307, headers={"location": f"{server.url}/elsewhere"})]
+    with pytest.raises(errors.LibraryError):
+        client.aliases()
+    assert len(server.received) == 1
+
+
+def test_a_proxy_for_the_outside_is_not_asked_for_this_machine(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    server.replies += [NO_PAGE]
+    with UrzaClient(server.url) as client:
+        assert client.aliases().items == ()
+
+
+def test_bytes_that_were_exchanged_on_the_way_are_refused(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    server.replies += [Reply(200, DATA), Reply(200, DATA)]
+    assert client.fetch(digest_of(DATA)) == DATA
+    with pytest.raises(errors.ArtifactError, match="SHA-256"):
+        client.fetch(digest_of(b"other"))
+
+
+def test_bytes_can_be_fetched_beside_a_running_event_loop(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    server.replies += [Reply(200, DATA)]
+    assert asyncio.run(client.afetch(digest_of(DATA))) == DATA
+
+
+def test_a_kernel_that_is_not_there_is_the_port_s_own_error(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    server.replies += [Reply(404), Reply(404), Reply(404)]
+    with pytest.raises(errors.KernelNotFoundError):
+        client.fetch("0" * 64)
+    with pytest.raises(errors.KernelNotFoundError):
+        client.signatures("0" * 64)
+    assert client.blob_size("0" * 64) is None
+
+
+def test_an_answer_that_is_cut_short_is_asked_for_again(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    server.replies += [Reply(200, DATA[:-1], {"content-length": str(len(DATA))}), Reply(200, DATA)]
+    with UrzaClient(server.url, timeout=0.3, sleep=lambda _: None) as impatient:
+        assert impatient.fetch(digest_of(DATA)) == DATA
+
+
+def test_an_answer_beyond_the_limit_is_not_read_to_its_end(server: ScriptedServer) -> None:
+    server.replies += [Reply(200, b"x" * 5000)]
+    config = ClientConfig(url=server.url, max_bytes=1000)
+    with UrzaClient(config=config) as client, pytest.raises(errors.LibraryError, match="max_bytes"):
+        client.fetch("0" * 64)
+
+
+def test_no_lease_is_none(client: UrzaClient, server: ScriptedServer) -> None:
+    server.replies += [Reply(204)]
+    assert client.lease("w1", seconds=30) is None
+
+
+def test_a_token_is_asked_for_once_and_without_a_key(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    from esper.contracts.enums import Role
+    from esper.contracts.library import TokenRequest
+
+    server.replies += [BUSY]
+    with pytest.raises(errors.LibraryUnavailableError):
+        client.issue_token(TokenRequest(name="ci", roles=(Role.READER,)))
+    assert "idempotency-key" not in server.received[0].headers
+    assert len(server.received) == 1
