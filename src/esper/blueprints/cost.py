@@ -49,6 +49,11 @@ def cost(ir: GraphIR, input_shape: tuple[int, ...] | None = None) -> Cost:
     Raises:
         BlueprintError: The graph does not accept the shape, or an axis is open and no shape given.
     """
+    return Cost(parameters=count_parameters(ir), flops=flops(ir, input_shape))
+
+
+def flops(ir: GraphIR, input_shape: tuple[int, ...] | None = None) -> int:
+    """Return the forward floating-point operations of one sample; as `cost`, which counts more."""
     if input_shape is not None:
         ir = ir.with_input_shape(input_shape)
     for name, spec in ir.inputs.items():
@@ -57,11 +62,10 @@ def cost(ir: GraphIR, input_shape: tuple[int, ...] | None = None) -> Cost:
                 f"The input {name!r} {spec} has an open axis, so its cost depends on the length: "
                 "call cost(ir, input_shape=...) with every axis known."
             )
-    flops = sum(
+    return sum(
         ir.op(node).flops(ir.input_specs(node), ir.specs[node.name], node.attrs)
         for node in ir.nodes
     )
-    return Cost(parameters=count_parameters(ir), flops=flops)
 
 
 def _cpu_attention(

@@ -30,9 +30,10 @@ from torch import Tensor
 from torch import nn
 
 from esper.blueprints.build import build
+from esper.blueprints.build import count_parameters
 from esper.blueprints.build import state_tensors
 from esper.blueprints.cost import Cost
-from esper.blueprints.cost import cost
+from esper.blueprints.cost import flops
 from esper.blueprints.ir import GraphIR
 from esper.blueprints.ir import Limits
 from esper.contracts.assets import KernelMetadata
@@ -239,10 +240,14 @@ def reference_cost(ir: GraphIR) -> Cost:
     Raises:
         BlueprintError: The graph does not accept that length.
     """
+    return Cost(parameters=count_parameters(ir), flops=_reference_flops(ir))
+
+
+def _reference_flops(ir: GraphIR) -> int:
     shape = ir.input_spec.shape
     if None not in shape:
-        return cost(ir)
-    return cost(ir, tuple(REFERENCE_LENGTH if size is None else size for size in shape))
+        return flops(ir)
+    return flops(ir, tuple(REFERENCE_LENGTH if size is None else size for size in shape))
 
 
 class _RefusalError(ValueError):
@@ -257,8 +262,10 @@ def _unpack(data: bytes, expected_id: str | None, limits: ArtifactLimits) -> Ker
         raise _RefusalError(f"its SHA-256 is {kernel_id}, not {expected_id}")
     header = read_header(data, max_bytes=limits.header_bytes)
     manifest, ir = _read_document(header, limits)
-    _check_tensors({n: (e.dtype, e.shape) for n, e in header.tensors.items()}, ir, manifest.dtype)
-    _check_price(manifest, ir, limits)
+    parameters = _check_tensors(
+        {n: (e.dtype, e.shape) for n, e in header.tensors.items()}, ir, manifest.dtype
+    )
+    _check_price(manifest, ir, limits, parameters)
     weights: dict[str, Tensor] = load_safetensors(data)
     _check_values(weights, header.tensors)
     metadata = manifest.model_copy(update={"kernel_id": kernel_id})
@@ -305,8 +312,8 @@ def _read_manifest(fields: Any) -> KernelMetadata:
 
 def _check_tensors(
     found: dict[str, tuple[torch.dtype, tuple[int, ...]]], ir: GraphIR, dtype: str
-) -> None:
-    """Names, shapes and dtypes are those that the graph implies."""
+) -> int:
+    """Names, shapes and dtypes are those that the graph implies. Returns the parameters' number."""
     implied = state_tensors(ir)
     if missing := sorted(set(implied) - set(found)):
         raise _RefusalError(f"it lacks the tensor {missing[0]!r} ({len(missing)} missing in all)")
@@ -323,11 +330,14 @@ def _check_tensors(
             )
         if has_dtype != wanted:
             raise _RefusalError(f"tensor {name!r} has {has_dtype}, its graph implies {wanted}")
+    return sum(t.numel() for t in implied.values() if isinstance(t, nn.Parameter))
 
 
-def _check_price(manifest: KernelMetadata, ir: GraphIR, limits: ArtifactLimits) -> None:
+def _check_price(
+    manifest: KernelMetadata, ir: GraphIR, limits: ArtifactLimits, parameters: int
+) -> None:
     """Cost is within the limits, and the manifest tells the truth about the graph."""
-    price = reference_cost(ir)
+    price = Cost(parameters=parameters, flops=_reference_flops(ir))
     if price.parameters > limits.graph.parameters:
         raise _RefusalError(
             f"it has {price.parameters} parameters, limit {limits.graph.parameters}"

@@ -1,0 +1,158 @@
+"""RedisTier: kernel files in Redis or Valkey, between a process's memory and the library.
+
+A cache, not a store: the server may lose what it likes, and may be gone. Whatever goes wrong is
+logged, counted and answered as if there were nothing, within a bounded time; a server that keeps
+failing is left alone for a while. What comes back is not believed here: the caller checks it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+from typing import Self
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from esper.contracts.errors import ConfigError
+from esper.contracts.ports import Clock
+from esper.execution.circuit_breaker import CircuitBreaker
+from esper.execution.config import RedisTierConfig
+from esper.utils.clock import SystemClock
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+_READ_BYTES: Final = 2**21
+"""How much is taken from the socket at once. redis-py's 32 KiB make a megabyte take twice as long."""
+
+
+class RedisTier:
+    """Keeps kernel files in Redis or Valkey. Implements the port `KernelTier`; never raises.
+
+    Args:
+        url: Of the server, as `RedisConfig.url` gives it.
+        config: Timeouts, sizes, lifetimes.
+        clock: Tells the breaker the time; default: the machine's.
+
+    Raises:
+        ConfigError: The URL is none (only from the constructor; the server is not contacted).
+    """
+
+    name = "redis"
+
+    def __init__(
+        self, url: str, config: RedisTierConfig | None = None, *, clock: Clock | None = None
+    ) -> None:
+        self._config = config or RedisTierConfig()
+        self._breaker = CircuitBreaker(
+            self._config.breaker, SystemClock() if clock is None else clock
+        )
+        self._lock = threading.Lock()
+        self._errors = 0
+        try:
+            place = urlsplit(url)
+            self._place = f"{place.hostname}:{place.port}"
+            self._redis = Redis.from_url(
+                url,
+                socket_timeout=self._config.timeout_seconds,
+                socket_connect_timeout=self._config.timeout_seconds,
+                # Without these redis-py tries ten times, with pauses, on every lost connection.
+                retry=Retry(NoBackoff(), 0),
+                retry_on_timeout=False,
+                # Nothing is asked of the server when a connection opens: a silent one would be
+                # waited for once more with each question.
+                driver_info=None,
+                protocol=2,
+                socket_read_size=_READ_BYTES,
+            )
+        except ValueError as error:
+            # Without the URL itself: it may hold a password.
+            raise ConfigError(
+                "the Redis server's URL is not valid; give redis://[:password@]host:port/number"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def errors(self) -> int:
+        """How often the server could not be reached, did not answer in time, or refused."""
+        return self._errors
+
+    def get(self, kernel_id: str) -> bytes | None:
+        """Return the bytes, unchecked; None if there are none or the server has troubles."""
+        most = self._config.max_bytes
+        # A range rather than all: whoever can write there must not fill our memory.
+        data = self._ask("read", lambda: self._redis.getrange(self._key(kernel_id), 0, most))
+        if not data:
+            return None
+        if len(data) > most:
+            self._note_refusal(f"kernel {kernel_id} is larger there than {most} bytes")
+            return None
+        return data if isinstance(data, bytes) else data.encode()
+
+    def put(self, kernel_id: str, data: bytes) -> None:
+        """Keep the bytes for the configured time, unless they are too many."""
+        if len(data) <= self._config.max_bytes:
+            self._ask(
+                "write",
+                lambda: self._redis.set(
+                    self._key(kernel_id), data, ex=self._config.lifetime_seconds
+                ),
+            )
+
+    def discard(self, kernel_id: str) -> None:
+        """Forget the bytes."""
+        self._ask("remove", lambda: self._redis.delete(self._key(kernel_id)))
+
+    def close(self) -> None:
+        """Close the connections; the next request opens a new one."""
+        self._redis.close()
+
+    def _key(self, kernel_id: str) -> str:
+        return f"{self._config.prefix}{kernel_id}"
+
+    def _ask(self, what: str, question: Callable[[], Answer]) -> Answer | None:
+        with self._lock:
+            if not self._breaker.allows():
+                return None
+        try:
+            answer = question()
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            with self._lock:
+                self._errors += 1
+                self._breaker.fail()
+                left_alone = not self._breaker.allows()
+            logger.warning(
+                "Redis at %s could not %s a kernel (%s)%s; going on without it",
+                self._place,
+                what,
+                error,
+                ", and is left alone for a while" if left_alone else "",
+            )
+            return None
+        except RedisError as error:
+            # It answers, but refuses: full, read-only, or the key is something else's.
+            self._note_refusal(f"it would not {what} a kernel ({error})")
+            answer = None
+        with self._lock:
+            self._breaker.succeed()
+        return answer
+
+    def _note_refusal(self, why: str) -> None:
+        with self._lock:
+            self._errors += 1
+        logger.warning("Redis at %s: %s; going on without it", self._place, why)
