@@ -1,15 +1,18 @@
 """Bootstrap: the only place where concrete services meet.
 
 The command line asks here for a whole run; what it is made of (trainer, kernel store, report) is
-chosen in this file. Everything is embedded so far: local files, one process.
+chosen in this file: embedded, with local files and in one process, or with a library (Urza) that
+is reached over HTTP.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
 
 from esper.contracts.ports import TelemetrySink
@@ -26,6 +29,12 @@ from esper.services.tolaria.run_folder import saved_config
 from esper.services.tolaria.session import Session
 from esper.services.tolaria.session import begin
 from esper.services.tolaria.trainer import TolariaTrainer
+from esper.services.urza.client.config import ClientConfig
+from esper.utils import extras
+
+if TYPE_CHECKING:
+    # At run time it needs httpx, which an installation without a library does not have.
+    from esper.services.urza.client.sync import UrzaClient
 
 OnRecord = Callable[[Mapping[str, Any]], None]
 """Takes each record of a run's log as it is written."""
@@ -83,3 +92,19 @@ def reopen(folder: Path) -> Session:
 def kernel_store() -> LocalKernelStore:
     """Where kernels are kept on this machine."""
     return LocalKernelStore()
+
+
+def library(url: str | None = None, token: str | None = None) -> UrzaClient:
+    """A library that is reached over HTTP: the ports `BlueprintQueue` and `KernelLibrary`.
+
+    Args:
+        url: Where it is; default `ESPER_URZA_URL`.
+        token: What it issued; default `ESPER_URZA_TOKEN`, or what the file holds that
+            `ESPER_URZA_TOKEN_FILE` names.
+
+    Raises:
+        ConfigError: No address is given, or the client's packages are not installed.
+    """
+    config = ClientConfig.from_environment(os.environ, url=url, token=token)
+    client: UrzaClient = extras.load("esper.services.urza.client.sync").UrzaClient(config=config)
+    return client

@@ -10,8 +10,11 @@ from esper.contracts.errors import CheckpointError
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import DataError
 from esper.contracts.errors import EsperError
+from esper.contracts.errors import IllegalTransitionError
 from esper.contracts.errors import KernelError
 from esper.contracts.errors import LayerNotFoundError
+from esper.contracts.errors import LibraryError
+from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.errors import RegistryError
 from esper.contracts.errors import RunFolderError
 from esper.contracts.errors import UnsupportedLayerError
@@ -26,6 +29,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     DATA = 3
     FILE = 4
+    REFUSED = 5
+    UNAVAILABLE = 6
     BUG = 70
     INTERRUPTED = 130
     TERMINATED = 143
@@ -37,6 +42,8 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.USAGE: "wrong usage or configuration",
     ExitCode.DATA: "a data set is not available, or not the one expected",
     ExitCode.FILE: "a file or folder is not what it should be (kernel, checkpoint, run)",
+    ExitCode.REFUSED: "the library refused (not found, no right, changed meanwhile, not valid)",
+    ExitCode.UNAVAILABLE: "the library cannot be reached or cannot serve now: try again later",
     ExitCode.BUG: "an error inside Esper: please report it",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C); a checkpoint was left",
     ExitCode.TERMINATED: "terminated (SIGTERM); a checkpoint was left",
@@ -54,6 +61,9 @@ _CODES.add(KernelError, ExitCode.FILE)
 _CODES.add(ArtifactError, ExitCode.FILE)
 _CODES.add(CheckpointError, ExitCode.FILE)
 _CODES.add(RunFolderError, ExitCode.FILE)
+_CODES.add(LibraryError, ExitCode.REFUSED)
+_CODES.add(LibraryUnavailableError, ExitCode.UNAVAILABLE)
+_CODES.add(IllegalTransitionError, ExitCode.REFUSED)
 
 
 def exit_code_of(error: EsperError) -> ExitCode:

@@ -8,7 +8,6 @@ becomes one line and an exit status.
 
 from __future__ import annotations
 
-import importlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from esper.cli.console import print_error
 from esper.cli.exit_codes import ExitCode
 from esper.cli.exit_codes import exit_code_of
 from esper.contracts.errors import EsperError
+from esper.utils import extras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def carry_out(context: typer.Context, work: str, request: object, *, verbose: bo
 def _guarded(work: str, request: object, *, verbose: bool) -> int:
     console = diagnostics()
     try:
-        run: Callable[[object], int] = importlib.import_module(f"esper.cli.work.{work}").run
+        run: Callable[[object], int] = extras.load(f"esper.cli.work.{work}").run
         return run(request)
     except EsperError as error:
         if verbose:

@@ -34,6 +34,11 @@ def test_every_error_has_a_documented_status_that_is_not_success(
         (errors.ArtifactError("x"), ExitCode.FILE),
         (errors.RunFolderError("x"), ExitCode.FILE),
         (errors.DivergenceError("x"), ExitCode.FAILED),
+        (errors.UntrustedKernelError("x"), ExitCode.FILE),
+        (errors.AccessDeniedError("x"), ExitCode.REFUSED),
+        (errors.RevisionConflictError("x"), ExitCode.REFUSED),
+        (errors.IllegalTransitionError("x"), ExitCode.REFUSED),
+        (errors.LibraryUnavailableError("x"), ExitCode.UNAVAILABLE),
     ],
 )
 def test_the_status_says_what_kind_of_thing_went_wrong(

@@ -19,7 +19,7 @@ from esper.utils.nearest import did_you_mean
 PREFIX: Final = "ESPER_URZA_"
 
 # The client's own variables share the prefix.
-_FOREIGN: Final = frozenset({"URL", "TOKEN"})
+_FOREIGN: Final = frozenset({"URL", "TOKEN", "ALLOW_PLAIN_HTTP"})
 
 
 def _require(name: str, value: object, ok: bool, expected: str) -> None:

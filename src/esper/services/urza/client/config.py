@@ -74,8 +74,10 @@ class ClientConfig:
             return False
 
     @staticmethod
-    def from_environment(environ: Mapping[str, str], *, url: str | None = None) -> ClientConfig:
-        """Return the configuration that the environment describes; `url` comes before its URL.
+    def from_environment(
+        environ: Mapping[str, str], *, url: str | None = None, token: str | None = None
+    ) -> ClientConfig:
+        """Return the configuration that the environment describes; what is given comes first.
 
         Raises:
             ConfigError: No URL is given, the token's file cannot be read, or a value is wrong.
@@ -85,7 +87,7 @@ class ClientConfig:
             raise ConfigError(f"no library is named: give --urza URL, or set {URL}")
         return ClientConfig(
             url=url,
-            token=_token(environ),
+            token=token or _token(environ),
             allow_plain_http=environ.get(PLAIN_HTTP, "") not in {"", "0", "false", "no"},
         )
 

@@ -1,0 +1,48 @@
+"""Optional extras: what is installed only where it is needed, and how its lack is reported."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from types import ModuleType
+from typing import Final
+
+from esper.contracts.errors import ConfigError
+
+EXTRA_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "aiosqlite": "urza",
+        "alembic": "urza",
+        "asyncpg": "urza",
+        "cryptography": "library",
+        "fastapi": "urza",
+        "httpx": "library",
+        "jwt": "urza",
+        "prometheus_client": "urza",
+        "psutil": "tezzeret",
+        "redis": "library",
+        "sqlalchemy": "urza",
+        "starlette": "urza",
+        "uvicorn": "urza",
+    }
+)
+"""Package as it is imported -> the smallest extra that brings it."""
+
+
+def load(module: str) -> ModuleType:
+    """Import a module of ours that may need an extra.
+
+    Raises:
+        ConfigError: A package that it needs is not installed; names the extra that brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in EXTRA_OF:
+            raise
+        raise ConfigError(
+            f"this needs the package {missing!r}, which is not installed; install it with "
+            f"pip install 'esper-morphogenetic[{EXTRA_OF[missing]}]'"
+        ) from error
