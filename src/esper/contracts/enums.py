@@ -110,6 +110,8 @@ class AdaptationOutcome(StrEnum):
     FOSSILIZED = "fossilized"
     CULLED = "culled"
     NO_WINNER = "no_winner"
+    OUTRACED = "outraced"
+    """Another kernel won the race."""
     ROLLED_BACK = "rolled_back"
     FAILED = "failed"
 

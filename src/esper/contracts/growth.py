@@ -11,6 +11,7 @@ from pydantic import Field
 
 from esper.contracts.base import Contract
 from esper.contracts.base import Count
+from esper.contracts.base import KernelId
 from esper.contracts.base import NonNegative
 from esper.contracts.enums import KernelMode
 
@@ -46,7 +47,7 @@ class CandidateStanding(Contract):
     """How one candidate of a race stands. Losses are per sample, on the growth split."""
 
     candidate: str
-    """`family/size`; with layer and mode it is unique within the race."""
+    """`family/size`; with layer, mode and kernel it is unique within the race."""
     layer_name: str
     """Qualified name of the layer it competes for."""
     family: str
@@ -76,6 +77,20 @@ class CandidateStanding(Contract):
     Against the host, whatever takes longest to learn would lose."""
     survived: bool = True
     """Whether it goes on to the next rung, or has won."""
+    kernel_id: KernelId | None = None
+    """The kernel file that it began with, weights and all; None for a fresh blueprint."""
+
+    @property
+    def title(self) -> str:
+        """Who it is, for people; a proven kernel is told apart from a fresh one of its kind."""
+        if self.kernel_id is None:
+            return self.candidate
+        return f"proven {self.candidate} {self.kernel_id[:8]}"
+
+    @property
+    def identity(self) -> tuple[str, str, KernelMode, str | None]:
+        """What tells it apart from everybody else in its race."""
+        return self.candidate, self.layer_name, self.mode, self.kernel_id
 
 
 class RungRecord(Contract):

@@ -11,6 +11,9 @@ from esper.blueprints.library.catalog import candidates
 from esper.blueprints.library.catalog import control
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import RaceRecord
+from esper.execution.artifact import KernelArtifact
+from esper.orchestration.proven import family_and_size
+from esper.orchestration.proven import fitting
 
 
 class BlueprintRegistry:
@@ -18,10 +21,14 @@ class BlueprintRegistry:
 
     Args:
         families: only these families are offered; ``None`` offers all.
+        kernels: proven kernels, those to try first in front.
     """
 
-    def __init__(self, families: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, families: Sequence[str] | None = None, kernels: Sequence[KernelArtifact] = ()
+    ) -> None:
         self._families = None if families is None else tuple(families)
+        self._kernels = tuple(kernels)
         self._entries: dict[str, int] = {}
         self._wins: dict[str, int] = {}
         self._best: dict[str, float] = {}
@@ -29,6 +36,13 @@ class BlueprintRegistry:
     def offers(self, geometry: Geometry, modes: Sequence[KernelMode]) -> list[Candidate]:
         """Blueprints that fit a layer."""
         return candidates(geometry, families=self._families, modes=modes)
+
+    def proven(self, geometry: Geometry, modes: Sequence[KernelMode]) -> list[KernelArtifact]:
+        """Proven kernels that fit a layer."""
+        found = fitting(self._kernels, geometry, modes)
+        if self._families is None:
+            return found
+        return [k for k in found if family_and_size(k)[0] in self._families]
 
     def control(self, geometry: Geometry) -> Candidate:
         """The fresh copy of the layer that every race measures itself against."""

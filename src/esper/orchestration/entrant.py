@@ -12,6 +12,7 @@ from esper.blueprints.build import build
 from esper.blueprints.library.catalog import CONTROL
 from esper.blueprints.library.catalog import Candidate
 from esper.contracts.growth import CandidateStanding
+from esper.execution.artifact import KernelArtifact
 from esper.orchestration.counterfactual import HeldOut
 from esper.orchestration.shadow import Shadow
 
@@ -56,11 +57,19 @@ class Entrant:
 
 
 def enter(
-    candidate: Candidate, standing: CandidateStanding, extra_flops: float, shadow: Shadow
+    candidate: Candidate,
+    standing: CandidateStanding,
+    extra_flops: float,
+    shadow: Shadow,
+    proven: KernelArtifact | None = None,
 ) -> Entrant:
-    """Build a candidate's kernel, its private rest and their optimizer (AdamW)."""
+    """Build a candidate's kernel, its private rest and their optimizer (AdamW).
+
+    A proven kernel begins with its trained weights; any other draws them.
+    """
     rest = shadow.rest(standing.layer_name)
-    kernel = build(candidate.ir).to(next(shadow.model.parameters()).device)
+    kernel: nn.Module = build(candidate.ir) if proven is None else proven.build()
+    kernel = kernel.to(next(shadow.model.parameters()).device)
     groups = [{"params": list(kernel.parameters())}, {"params": list(rest.values())}]
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]])
     return Entrant(candidate, standing, extra_flops, kernel, rest, optimizer)

@@ -64,6 +64,7 @@ class Grafting:
             kernel,
             mode=standing.mode,
             ir=entrant.candidate.ir,
+            kernel_id=standing.kernel_id,
             label=standing.candidate,
         )
         first = next(kernel.parameters(), None)
@@ -121,7 +122,9 @@ class Grafting:
             "blueprint": graft.standing.candidate,
             "mode": graft.standing.mode,
         }
-        self._run.emit(SeedGerminated(**where, parameters=parameters))
+        self._run.emit(
+            SeedGerminated(**where, kernel_id=graft.standing.kernel_id, parameters=parameters)
+        )
         self._run.emit(
             GraftStarted(
                 **where,
@@ -261,6 +264,7 @@ class Grafting:
             layer_name=graft.slot,
             seed_idx=graft.seed_idx,
             blueprint=graft.standing.candidate,
+            kernel_id=graft.standing.kernel_id,
             outcome=outcome,
             rent=graft.standing.rent,
             parameters_added=parameters_added,
@@ -277,7 +281,7 @@ class Grafting:
                 candidate=standing,
                 evidence=evidence,
                 rent=standing.rent,
-                reason=f"{standing.candidate} in {standing.layer_name}: {reason}",
+                reason=f"{standing.title} in {standing.layer_name}: {reason}",
             )
         )
 

@@ -118,7 +118,7 @@ class Jury:
         """Whether the leader wins: clearly better than the host by its price, and than its control."""
         assert best.held_out is not None
         evidence, control = self.compare(host, best.held_out), self.against_control(best)
-        needed, name = self.needed(best), f"{best.standing.candidate} in {best.slot}"
+        needed, name = self.needed(best), f"{best.standing.title} in {best.slot}"
         lowers = (
             f"{name} lowers the held-out loss by {evidence.gain:.1%} "
             f"(at least {evidence.ci_low:.1%})"
@@ -142,7 +142,7 @@ class Jury:
         best = challengers[0] if challengers else None
         if best is None or best.held_out is None:
             return Outcome(None, None, None, None, host, "no challenger was left in the race")
-        name = f"{best.standing.candidate} in {best.slot}"
+        name = f"{best.standing.title} in {best.slot}"
         if not math.isfinite(best.net_gain):
             reason = f"{name}, the best challenger, diverged in the shadow"
             return Outcome(None, best, None, None, host, reason)

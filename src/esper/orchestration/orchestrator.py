@@ -24,6 +24,7 @@ from esper.contracts.operational import HealthSignal
 from esper.contracts.ports import Controller
 from esper.contracts.ports import TelemetrySink
 from esper.core.morphable_model import MorphableModel
+from esper.execution.artifact import KernelArtifact
 from esper.execution.health import HealthProbe
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.config import GrowthConfig
@@ -65,6 +66,8 @@ class SeedOrchestrator:
             was made for; the loop goes on calling its ``step``.
         config: see `GrowthConfig`.
         controller: decides when to open a race; `HeuristicController` by default.
+        kernels: proven kernels of other runs, those to try first in front. Where they fit, they
+            enter races with their trained weights, beside fresh blueprints.
         sinks: receive every event.
         seed: of everything random here. Same seed, same decisions.
 
@@ -85,6 +88,7 @@ class SeedOrchestrator:
         scheduler: Any = None,
         config: GrowthConfig | None = None,
         controller: Controller | None = None,
+        kernels: Sequence[KernelArtifact] = (),
         sinks: Sequence[TelemetrySink] = (),
         seed: int = 0,
     ) -> None:
@@ -111,7 +115,7 @@ class SeedOrchestrator:
             split=split,
             ledger=_open_ledger(model, split, loss_fn, randomness),
             performance=PerformanceTracker(),
-            blueprints=BlueprintRegistry(self.config.families),
+            blueprints=BlueprintRegistry(self.config.families, kernels),
             journal=Journal(
                 parameters=sum(p.numel() for p in model.parameters()),
                 layers=layer_records(model),

@@ -17,8 +17,10 @@ from esper.blueprints.library.catalog import Candidate
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import GeometryError
 from esper.contracts.growth import CandidateStanding
+from esper.execution.artifact import KernelArtifact
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.config import GrowthConfig
+from esper.orchestration.proven import as_candidate
 from esper.orchestration.strategies import AdaptationStrategy
 
 
@@ -48,6 +50,8 @@ class Proposal:
     extra_parameters: int
     extra_flops: float
     """Forward, per sample."""
+    kernel: KernelArtifact | None = None
+    """The proven kernel that it is, weights and all; None for a fresh blueprint."""
 
 
 def propose(
@@ -61,10 +65,12 @@ def propose(
 ) -> list[Proposal]:
     """The entrants of a race: challengers in turn from every slot, and a control for each.
 
+    Of a slot's challengers proven kernels come first; the strategy chooses among the others.
+
     Args:
         slots: open slots, those to try first in front.
         strategy: which blueprints may compete.
-        registry: the library and this run's experience with it.
+        registry: the blueprints, this run's experience with them, and proven kernels.
         stand: the model's costs now.
         config: limits, rents and the number of entrants.
         families: only these may challenge; all of them if empty.
@@ -122,7 +128,12 @@ def _challengers(
     config: GrowthConfig,
 ) -> list[Proposal]:
     offers = strategy.choose(slot, registry.offers(geometry, strategy.modes), registry)
-    proposals = [_proposal(slot, geometry, c, registry, stand, config) for c in offers]
+    proven = [
+        _proposal(slot, geometry, as_candidate(k, geometry), registry, stand, config, kernel=k)
+        for k in registry.proven(geometry, strategy.modes)
+    ]
+    fresh = [_proposal(slot, geometry, c, registry, stand, config) for c in offers]
+    proposals = [*proven, *fresh]
     return [p for p in proposals if p.standing.parameters and _fits(p, stand, config)]
 
 
@@ -133,6 +144,8 @@ def _proposal(
     registry: BlueprintRegistry,
     stand: Stand,
     config: GrowthConfig,
+    *,
+    kernel: KernelArtifact | None = None,
 ) -> Proposal:
     parameters, flops = candidate.cost.parameters, float(candidate.cost.flops)
     if candidate.mode is KernelMode.REPLACING:
@@ -143,7 +156,7 @@ def _proposal(
         parameters, stand.parameters
     )
     standing = CandidateStanding(
-        candidate=f"{candidate.family}/{candidate.size}",
+        candidate=candidate.label if kernel is None else kernel.metadata.blueprint,
         layer_name=slot,
         family=candidate.family,
         size=candidate.size,
@@ -151,8 +164,9 @@ def _proposal(
         parameters=candidate.cost.parameters,
         flops=candidate.cost.flops,
         rent=rent,
+        kernel_id=None if kernel is None else kernel.kernel_id,
     )
-    return Proposal(candidate, standing, parameters, flops)
+    return Proposal(candidate, standing, parameters, flops, kernel)
 
 
 def _doublings(extra: float, base: float) -> float:

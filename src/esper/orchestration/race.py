@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dataclasses import field
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -55,8 +57,10 @@ class Race:
 
     Args:
         entrants: challengers and one control for each slot among them.
-        first: steps of the first rung.
-        full: steps of the others, if the allowance lasts.
+        first: steps that are trained in the first rung.
+        full: host steps from mark to mark; as many are trained in between, if the allowance lasts.
+            Where it does not, the entrants rest until the mark: marks come when the host's step
+            says so, and whoever sends batches to a race elsewhere knows them in advance.
         lr: peak learning rate of the candidates.
         scouting: FLOPs that may be used while no challenger is on course.
         allowance: FLOPs that may be used while one is.
@@ -80,6 +84,7 @@ class Race:
     randomness: OwnRandomness
     seed: int
     steps: int = 0
+    """Host steps since the start."""
     flops: float = 0.0
     evaluated: float = 0.0
     """FLOPs spent at marks."""
@@ -88,7 +93,7 @@ class Race:
     begins: int = 0
     """Race step at which the present rung began."""
     length: int = 0
-    """Steps of the present rung."""
+    """Steps that are trained in the present rung, from its beginning."""
     failures: int = 0
     """Entrants that raised in the shadow."""
     rungs: list[RungRecord] = field(default_factory=list)
@@ -101,7 +106,7 @@ class Race:
     @property
     def is_due(self) -> bool:
         """Whether the present rung is over."""
-        return self.steps >= self.begins + self.length
+        return self.steps >= self.begins + self.full
 
     @property
     def running(self) -> list[Entrant]:
@@ -111,17 +116,19 @@ class Race:
     def train(self, x: Any, y: Any, pace: float) -> None:
         """One step of every running entrant on the first part of the host's batch.
 
+        None once the steps that the rung can afford are trained.
+
         Args:
             x: the host's batch.
             y: its targets.
             pace: the host's present learning rate as a share of its peak; what lies behind the
                 kernels, trained already, moves at this pace.
         """
-        n = batch_size(y)
-        rows = min(n, max(SMALLEST_BATCH, round(self.config.shadow_batch * n)))
-        self.rows = rows
-        x, y = slice_batch(x, slice(rows)), slice_batch(y, slice(rows))
         self.steps += 1
+        if self.steps > self.begins + self.length:
+            return
+        x, y, rows = self.share(x, y)
+        self.rows = rows
         lr = self.lr * self._warmth()
         with self.randomness(), torch.enable_grad():
             for entrant in self.running:
@@ -133,11 +140,17 @@ class Race:
                     assert entrant.flops is not None
                     self.flops += rows * entrant.flops
 
+    def share(self, x: Any, y: Any) -> tuple[Any, Any, int]:
+        """The part of the host's batch that entrants train on, and its number of samples."""
+        n = batch_size(y)
+        rows = min(n, max(SMALLEST_BATCH, round(self.config.shadow_batch * n)))
+        return slice_batch(x, slice(rows)), slice_batch(y, slice(rows)), rows
+
     def _drop(self, entrant: Entrant, error: Exception) -> None:
         """Take an entrant that failed out of the race; its fellow entrants go on."""
         logger.warning(
             "%s in %s failed in the shadow at step %d and is out of the race: %s: %s",
-            entrant.standing.candidate,
+            entrant.standing.title,
             entrant.slot,
             self.steps,
             type(error).__name__,
@@ -177,8 +190,12 @@ class Race:
             entrant.slot, entrant.kernel, entrant.standing.mode, entrant.rest
         )
 
-    def mark(self, step: int, live: nn.Module) -> Outcome | None:
+    def mark(self, step: int, live: Mapping[str, Tensor]) -> Outcome | None:
         """End a rung: bring the shadow up to date, judge everybody, drop the weakest.
+
+        Args:
+            step: of the host.
+            live: the live model's parameters and buffers by name (`shadow.tensors`).
 
         Returns:
             The outcome after the last rung, or sooner when no challenger has a prospect.
@@ -230,10 +247,8 @@ class Race:
 
     def _standing_before(self, entrant: Entrant) -> CandidateStanding | None:
         """The entrant's standing at the mark before."""
-        who = (entrant.standing.candidate, entrant.slot, entrant.standing.mode)
         standings = self.rungs[-1].standings if self.rungs else ()
-        found = (s for s in standings if (s.candidate, s.layer_name, s.mode) == who)
-        return next(found, None)
+        return next((s for s in standings if s.identity == entrant.standing.identity), None)
 
     def _is_on_course(self, entrant: Entrant) -> bool:
         """Whether the entrant likely beats its control, by a lead that does not shrink."""

@@ -34,6 +34,7 @@ from esper.orchestration.race import Race
 from esper.orchestration.run import Run
 from esper.orchestration.shadow import OwnRandomness
 from esper.orchestration.shadow import Shadow
+from esper.orchestration.shadow import tensors
 from esper.orchestration.strategies import STRATEGIES
 
 FIRST_RUNG = 0.8
@@ -95,7 +96,7 @@ class Racing:
         if not race.is_due:
             return None
         before = race.evaluated
-        outcome = race.mark(run.step, run.model.wrapped_model)
+        outcome = race.mark(run.step, tensors(run.model.wrapped_model))
         run.ledger.evaluation += race.evaluated - before
         rung = race.rungs[-1]
         run.emit(
@@ -196,7 +197,9 @@ class Racing:
         randomness = OwnRandomness(run.seed * 1_000 + index + 1, run.device)
         shadow = self._shadow()
         with randomness():
-            entrants = [enter(p.candidate, p.standing, p.extra_flops, shadow) for p in proposals]
+            entrants = [
+                enter(p.candidate, p.standing, p.extra_flops, shadow, p.kernel) for p in proposals
+            ]
         entrants = self._fast_enough(shadow, entrants)
         return self._race(index, run.step, shadow, entrants, first, randomness)
 
@@ -258,7 +261,7 @@ class Racing:
                 race=race.index,
                 layers=tuple(dict.fromkeys(e.slot for e in race.entrants)),
                 candidates=race.entered,
-                window_steps=race.first + (self._run.config.rungs - 1) * race.full,
+                window_steps=self._run.config.rungs * race.full,
                 rungs=self._run.config.rungs,
             )
         )

@@ -94,7 +94,7 @@ def _kept(run: Run, decision: GrowthDecision) -> str:
         change += f" (metric {evidence.metric_without:.3f} to {evidence.metric_with:.3f})"
     verb = "took over" if decision.candidate.mode.value == "replacing" else "joined"
     return (
-        f"A {decision.candidate.candidate} kernel {verb} layer {decision.candidate.layer_name} "
+        f"A {decision.candidate.title} kernel {verb} layer {decision.candidate.layer_name} "
         f"at step {graft.step:,}, because {graft.reason}; by step {decision.step:,} {change}."
     )
 

@@ -102,6 +102,11 @@ def copy_module(model: nn.Module) -> nn.Module:
             p.grad = grad
 
 
+def tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name: themselves, not copies."""
+    return dict(model.named_parameters()) | dict(model.named_buffers())
+
+
 class Shadow:
     """A frozen copy of a wrapped model.
 
@@ -132,12 +137,10 @@ class Shadow:
                 copies[name] = nn.Parameter(parameter.detach().clone())
         return copies
 
-    def refresh(self, model: nn.Module) -> None:
-        """Take over the live model's parameters and buffers."""
-        live = dict(model.named_parameters()) | dict(model.named_buffers())
-        own = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+    def refresh(self, live: Mapping[str, Tensor]) -> None:
+        """Take over the live model's parameters and buffers (see `tensors`)."""
         with torch.no_grad():
-            for name, tensor in own.items():
+            for name, tensor in tensors(self.model).items():
                 tensor.copy_(live[name])
 
     @contextmanager

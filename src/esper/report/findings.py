@@ -67,7 +67,7 @@ def blueprint(candidate: CandidateStanding) -> str:
 
 def same(one: CandidateStanding, other: CandidateStanding) -> bool:
     """Whether two standings are of one candidate; a race's labels are unique in it."""
-    return (one.candidate, one.layer_name) == (other.candidate, other.layer_name)
+    return one.identity == other.identity
 
 
 def grafts(report: GrowthReport) -> list[Graft]:

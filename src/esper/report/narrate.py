@@ -38,7 +38,8 @@ def narrate(event: Event) -> str | None:
 def standing_phrase(standing: CandidateStanding) -> str:
     """Name a candidate: blueprint, and how it stands to its layer."""
     size = f"/{standing.size}" if standing.size else ""
-    return _joined(f"{standing.family}{size}", standing.mode, standing.layer_name)
+    proven = "" if standing.kernel_id is None else "proven "
+    return _joined(f"{proven}{standing.family}{size}", standing.mode, standing.layer_name)
 
 
 def _joined(what: str, mode: KernelMode, layer: str) -> str:

@@ -61,16 +61,17 @@ def label(candidate: CandidateStanding) -> str:
     joint = "→" if candidate.mode is KernelMode.REPLACING else "+"
     is_control = findings.is_control(candidate)
     name = "control (fresh copy)" if is_control else findings.blueprint(candidate)
+    name = name if candidate.kernel_id is None else f"proven {name}"
     return f"{name} {joint} {candidate.layer_name}" if candidate.layer_name else name
 
 
 def paths(race: RaceRecord, winner: CandidateStanding | None) -> list[Path]:
     """Every candidate's way through the race; who came furthest comes first."""
-    found: dict[tuple[str, str], list[Place]] = {}
+    found: dict[object, list[Place]] = {}
     for mark, rung in enumerate(race.rungs):
         for rank, standing in enumerate(rung.standings):
             place = Place(mark=mark, rank=rank, standing=standing)
-            found.setdefault((standing.candidate, standing.layer_name), []).append(place)
+            found.setdefault(standing.identity, []).append(place)
     ways = [
         Path(
             places=tuple(places),

@@ -23,6 +23,7 @@ from esper.orchestration.entrant import enter
 from esper.orchestration.race import Race
 from esper.orchestration.shadow import OwnRandomness
 from esper.orchestration.shadow import Shadow
+from esper.orchestration.shadow import tensors
 
 SLOT = "0"
 
@@ -97,7 +98,7 @@ def run(race: Race, model: MorphableModel, steps: int = 200) -> Any:
     for step in range(steps):
         race.train(x, y, pace=1.0)
         if race.is_due:
-            outcome = race.mark(step, model.wrapped_model)
+            outcome = race.mark(step, tensors(model.wrapped_model))
             if outcome is not None:
                 return outcome
     raise AssertionError("the race has no end")
@@ -166,6 +167,26 @@ def test_a_used_up_budget_ends_the_race_at_the_first_mark_on_all_samples(
     assert len(race.rungs) == 1
     if outcome.evidence is not None:
         assert outcome.evidence.samples == 400
+
+
+def test_marks_come_at_steps_that_are_known_in_advance_however_little_is_trained(
+    model: MorphableModel,
+) -> None:
+    race = make_race(model)
+    race.length = 5
+    x, y = data(64)
+    trained = []
+    for _ in range(12):
+        before = race.flops
+        race.train(x, y, pace=1.0)
+        trained.append(race.flops > before)
+        assert race.is_due == (len(trained) == 12)
+    assert trained == [True] * 5 + [False] * 7
+    full, short = make_race(model), make_race(model, scouting=0.0, allowance=1.0)
+    run(full, model)
+    run(short, model)
+    assert [r.step % 12 for r in full.rungs] == [11] * len(full.rungs)
+    assert [r.step for r in short.rungs] == [11]
 
 
 def test_the_host_behind_the_shadow_is_not_touched(model: MorphableModel) -> None:
