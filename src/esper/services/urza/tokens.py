@@ -1,0 +1,122 @@
+"""Tokens: random secrets that are shown once and kept as digests, with roles and an end."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import insert
+from sqlalchemy import select
+from sqlalchemy import update
+
+from esper.contracts.errors import AccessDeniedError
+from esper.contracts.errors import LibraryNotFoundError
+from esper.contracts.library import IssuedToken
+from esper.contracts.library import Page
+from esper.contracts.library import TokenRecord
+from esper.contracts.library import TokenRequest
+from esper.services.urza.change import Change
+from esper.services.urza.change import Changes
+from esper.services.urza.cursor import decode
+from esper.services.urza.cursor import page
+from esper.services.urza.database import Database
+from esper.services.urza.tables import TOKENS
+
+_FORM: Final = re.compile(r"esper_(?P<id>[0-9a-f]{16})_(?P<rest>[A-Za-z0-9_-]{43})")
+_FIND: Final = "SELECT secret_digest, document FROM tokens WHERE token_id = $1"
+
+
+class Tokens:
+    """The library's own tokens."""
+
+    def __init__(self, database: Database, changes: Changes) -> None:
+        self._database = database
+        self._changes = changes
+
+    async def issue(self, actor: str, request: TokenRequest) -> IssuedToken:
+        """Make a token and return it with its secret, which is not kept."""
+        token_id = secrets.token_hex(8)
+        secret = f"esper_{token_id}_{secrets.token_urlsafe(32)}"
+        async with self._changes.begin(actor, "tokens") as change:
+            record = TokenRecord(
+                token_id=token_id,
+                name=request.name,
+                roles=request.roles,
+                created_at=change.at,
+                expires_at=change.at + timedelta(days=request.days),
+            )
+            await change.connection.execute(
+                insert(TOKENS).values(
+                    token_id=token_id,
+                    sequence=change.next_sequence,
+                    secret_digest=_digest(secret),
+                    document=record.model_dump_json(),
+                )
+            )
+            await change.record("token.issue", token_id, name=request.name, roles=[*request.roles])
+        return IssuedToken(record=record, secret=secret)
+
+    async def list(self, cursor: str | None = None, limit: int = 100) -> Page[TokenRecord]:
+        """Return the tokens, oldest first, without their secrets."""
+        (after,) = decode(cursor, int) or (0,)
+        statement = select(TOKENS).where(TOKENS.c.sequence > after).order_by(TOKENS.c.sequence)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement.limit(limit + 1))).all()
+        return page(
+            rows,
+            limit,
+            lambda r: TokenRecord.model_validate_json(r.document),
+            lambda r: [r.sequence],
+        )
+
+    async def revoke(self, actor: str, token_id: str) -> TokenRecord:
+        """Take a token back; doing so again changes nothing.
+
+        Raises:
+            LibraryNotFoundError: There is no such token.
+        """
+        async with self._changes.begin(actor, "tokens") as change:
+            return await _revoke(change, token_id)
+
+    async def authenticate(self, secret: str) -> TokenRecord:
+        """Return the record of the token that `secret` is.
+
+        Raises:
+            AccessDeniedError: It is none, was revoked, or has expired.
+        """
+        form = _FORM.fullmatch(secret)
+        row = None if form is None else await self._database.point(_FIND, form["id"])
+        # Compared in any case, so that the time taken does not tell whether the id is known.
+        right = hmac.compare_digest(_digest(secret), row[0] if row else "0" * 64)
+        if row is None or not right:
+            raise AccessDeniedError("this token is not known here; ask for one with `esper urza`")
+        record = TokenRecord.model_validate_json(row[1])
+        if record.revoked:
+            raise AccessDeniedError(f"the token {record.token_id} was revoked; ask for a new one")
+        if record.expires_at.timestamp() <= self._changes.now:
+            raise AccessDeniedError(f"the token {record.token_id} has expired; ask for a new one")
+        return record
+
+
+async def _revoke(change: Change, token_id: str) -> TokenRecord:
+    where = TOKENS.c.token_id == token_id
+    row = (await change.connection.execute(select(TOKENS).where(where))).one_or_none()
+    if row is None:
+        raise LibraryNotFoundError(f"there is no token {token_id!r}; `token list` shows them")
+    record = TokenRecord.model_validate_json(row.document)
+    if record.revoked:
+        return record
+    record = record.model_copy(update={"revoked": True})
+    await change.connection.execute(
+        update(TOKENS).where(where).values(document=record.model_dump_json())
+    )
+    await change.record("token.revoke", token_id)
+    return record
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
