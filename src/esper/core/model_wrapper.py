@@ -21,6 +21,7 @@ from esper.core.targets import find_targets
 from esper.execution.conversion import convert
 from esper.execution.conversion import restore
 from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.kernel_cache import KernelCache
 
 _MEBIBYTE = 2**20
 
@@ -36,7 +37,7 @@ def wrap(
     example_input: Any = None,
     inplace: bool = False,
     filter_fn: Callable[[nn.Module, str], bool] | None = None,
-    kernel_source: KernelSource | None = None,
+    kernel_source: KernelSource | KernelCache | None = None,
 ) -> MorphableModel:
     """Return a model that computes what `model` computes, and whose layers can carry kernels.
 
@@ -58,7 +59,9 @@ def wrap(
         inplace: Convert the given model itself. It saves the copy; an optimizer that was made
             from the model's parameters stays valid.
         filter_fn: `(module, name)`; only layers for which it is true are taken.
-        kernel_source: Where `load_kernel` looks up ids; default: the local kernel store.
+        kernel_source: Where `load_kernel` looks up ids; default: the local kernel store. A
+            `KernelCache` is used as it is, with its tiers and its trust policy, and may serve
+            several models; before any other source a cache of the size above is put.
 
     Returns:
         The wrapped model.

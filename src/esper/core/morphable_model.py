@@ -139,8 +139,7 @@ class MorphableModel(nn.Module):
         Args:
             layer_name: Qualified name of the layer, as `named_modules()` spells it.
             seed_idx: Slot of that layer, from 0.
-            artifact_id: Id of a kernel in the source (SHA-256 in hexadecimal), or the path of a
-                kernel file.
+            artifact_id: Id of a kernel in the source (64 hexadecimal digits), or a file's path.
 
         Returns:
             True if the kernel was loaded; False, with a logged warning, if there is none.
@@ -149,14 +148,15 @@ class MorphableModel(nn.Module):
             LayerNotFoundError: No such layer. It is a ValueError.
             SeedIndexError: No such slot.
             IllegalTransitionError: The slot is taken.
-            ArtifactError: The bytes failed a check.
+            ArtifactError: The bytes failed a check, or the trust policy refuses the kernel.
             KernelMismatchError: The kernel does not fit the layer.
+            LibraryError: The source is a library, and that cannot serve.
             OptimizerError: An attached optimizer cannot follow.
         """
         layer = self.layer(layer_name)
         layer.seed(seed_idx)
         try:
-            artifact = await self._supply.load(artifact_id, layer.state.device)
+            artifact = await self._supply.load(artifact_id, layer)
         except KernelNotFoundError as error:
             return _not_loaded(layer_name, seed_idx, error)
         return self._install_artifact(layer_name, seed_idx, artifact)
@@ -166,7 +166,7 @@ class MorphableModel(nn.Module):
         layer = self.layer(layer_name)
         layer.seed(seed_idx)
         try:
-            artifact = self._supply.load_sync(artifact_id, layer.state.device)
+            artifact = self._supply.load_sync(artifact_id, layer)
         except KernelNotFoundError as error:
             return _not_loaded(layer_name, seed_idx, error)
         return self._install_artifact(layer_name, seed_idx, artifact)

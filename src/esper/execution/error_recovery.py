@@ -31,6 +31,7 @@ from esper.contracts.errors import ConfigError
 from esper.contracts.errors import KernelExecutionError
 from esper.contracts.errors import KernelMismatchError
 from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.ports import Clock
 from esper.contracts.ports import TelemetrySink
 from esper.execution.circuit_breaker import BreakerConfig
@@ -64,6 +65,7 @@ KINDS: Final[Registry[type[BaseException], ErrorKind]] = Registry("kind of error
 for _type, _kind in (
     (Exception, ErrorKind.UNKNOWN),
     (OSError, ErrorKind.UNREACHABLE),
+    (LibraryUnavailableError, ErrorKind.UNREACHABLE),
     (KernelNotFoundError, ErrorKind.ABSENT),
     (ArtifactError, ErrorKind.CORRUPT),
     (BlueprintError, ErrorKind.CORRUPT),
