@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from esper.configs import RedisConfig
+from esper.contracts.ports import KernelSource
+from esper.contracts.ports import KernelTier
 from esper.contracts.ports import TelemetrySink
+from esper.execution.config import KernelCacheConfig
+from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.report.write import WrittenReport
 from esper.report.write import write_report
@@ -92,6 +97,41 @@ def reopen(folder: Path) -> Session:
 def kernel_store() -> LocalKernelStore:
     """Where kernels are kept on this machine."""
     return LocalKernelStore()
+
+
+def kernel_cache(
+    source: KernelSource | None = None,
+    *,
+    redis: RedisConfig | None = None,
+    config: KernelCacheConfig | None = None,
+) -> KernelCache:
+    """A cache of kernels, as `esper.wrap(kernel_source=...)` takes it: memory, Redis, library.
+
+    Args:
+        source: Asked last: a library, for example; None is the kernel store of this machine.
+        redis: Server between memory and the source, `EsperConfig.redis` for example; None has none.
+        config: Sizes, times, and whose kernels are taken.
+
+    Raises:
+        ConfigError: A key file is not usable, or a package that Redis or keys need is missing.
+    """
+    config = config or KernelCacheConfig()
+    tiers: list[KernelTier] = []
+    if redis is not None:
+        tier = extras.load("esper.execution.redis_tier").RedisTier
+        tiers.append(tier(redis.url, config.redis))
+    trust = None
+    if config.trusted_keys:
+        policy = extras.load("esper.execution.trust").TrustPolicy
+        trust = policy.from_files(config.trusted_keys, required=config.require_signatures)
+    return KernelCache(
+        kernel_store() if source is None else source,
+        config.max_bytes,
+        tiers=tiers,
+        trust=trust,
+        # The store of this machine answers at once, and a kernel may be put there any moment.
+        negative_seconds=0.0 if source is None else config.negative_seconds,
+    )
 
 
 def library(url: str | None = None, token: str | None = None) -> UrzaClient:
