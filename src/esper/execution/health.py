@@ -16,8 +16,10 @@ compiled model runs no hooks: run the armed step eagerly, or only what needs non
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -30,7 +32,9 @@ from esper.execution.health_measures import ActivationSample
 from esper.execution.health_measures import effective_rank
 from esper.execution.health_measures import gradient_snr
 from esper.execution.health_measures import health_score
+from esper.execution.health_measures import singular_values
 from esper.execution.health_measures import strided_sample
+from esper.execution.health_measures import strided_views
 from esper.execution.kasmina_layer import KasminaLayer
 
 if TYPE_CHECKING:
@@ -42,6 +46,8 @@ _SNR_STEPS = 8
 """Sampled steps over which the signal-to-noise ratio is taken."""
 _WEIGHTS = 4096
 _GRADIENTS = 1024
+_SPECTRUM = "spectrum"
+"""The singular values among a layer's figures; what becomes `effective_rank` on the host."""
 
 
 class _LayerProbe:
@@ -53,7 +59,10 @@ class _LayerProbe:
         self._clock = clock
         self._started: Any = None
         self._ended: Any = None
-        self.weights = {name: strided_sample(p, _WEIGHTS) for name, p in layer.named_parameters()}
+        named = dict(layer.named_parameters())
+        views = strided_views(named.values(), _WEIGHTS)
+        copies = torch.cat(views).float().split([len(v) for v in views]) if views else ()
+        self._weights = dict(zip(named, copies, strict=True))
 
     def before(self, _module: nn.Module, _args: Any) -> None:
         if self._started is None:
@@ -78,6 +87,17 @@ class _LayerProbe:
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(device))
         return event
+
+    def moved(self, parameters: dict[str, nn.Parameter]) -> Tensor | None:
+        """Norm of the sampled weights' change over their norm; None if none was sampled."""
+        names = [name for name in self._weights if name in parameters]
+        if not names:
+            return None
+        before = torch.cat([self._weights[name] for name in names])
+        after = strided_sample([parameters[name] for name in names], _WEIGHTS)
+        norm = torch.linalg.vector_norm
+        ratio: Tensor = norm(after - before) / norm(before).clamp_min(1e-12)
+        return ratio
 
     def latency_us(self) -> float | None:
         """Microseconds of the measured call; None if there was none. Waits for a CUDA device."""
@@ -162,27 +182,21 @@ class HealthProbe:
         if probe.activations is not None:
             found["activation_variance"] = probe.activations.variance
             found["dead_neuron_ratio"] = probe.activations.dead_ratio()
-            found["effective_rank"] = effective_rank(probe.activations.rows)
-            found["full_rank"] = torch.tensor(float(min(probe.activations.rows.shape)))
+            found[_SPECTRUM] = singular_values(probe.activations.rows)
         gradients = [p.grad for p in named.values() if p.grad is not None]
         if gradients:
-            found["gradient_norm"] = nn.utils.get_total_norm(gradients)
+            norms = torch.stack([torch.linalg.vector_norm(g) for g in gradients])
+            found["gradient_norm"] = torch.linalg.vector_norm(norms)
             history = self._history(probe.layer.name, gradients)
             if len(history) > 1:
                 found["gradient_snr"] = gradient_snr(torch.stack(list(history)))
-        moved = [
-            (probe.weights[name], strided_sample(p, _WEIGHTS))
-            for name, p in named.items()
-            if id(p) in trained and name in probe.weights
-        ]
-        if moved:
-            before = torch.cat([old for old, _ in moved])
-            after = torch.cat([new for _, new in moved])
-            found["update_ratio"] = (after - before).norm() / before.norm().clamp_min(1e-12)
+        ratio = probe.moved({name: p for name, p in named.items() if id(p) in trained})
+        if ratio is not None:
+            found["update_ratio"] = ratio
         return found
 
     def _history(self, name: str, gradients: list[Tensor]) -> deque[Tensor]:
-        sample = torch.cat([strided_sample(g, _GRADIENTS) for g in gradients])
+        sample = strided_sample(gradients, _GRADIENTS)
         history = self._gradients.setdefault(name, deque(maxlen=_SNR_STEPS))
         if history and history[0].shape != sample.shape:
             history.clear()  # the layer has grown or shrunk: old samples are of other parameters
@@ -195,24 +209,27 @@ def _parameters_of(optimizer: torch.optim.Optimizer | None) -> set[int]:
     return {id(parameter) for group in groups for parameter in group["params"]}
 
 
-def _fetch(lazies: list[dict[str, Tensor]]) -> list[dict[str, float]]:
+def _fetch(lazies: list[dict[str, Tensor]]) -> list[dict[str, list[float]]]:
     """Bring all figures to the host at once."""
-    flat = [
-        value.float().cpu() if value.device.type == "cpu" else value.float()
-        for found in lazies
-        for value in found.values()
-    ]
+    flat = [value.reshape(-1) for found in lazies for value in found.values()]
     if not flat:
         return [{} for _ in lazies]
     device = next((v.device for v in flat if v.device.type != "cpu"), flat[0].device)
-    numbers = iter(torch.stack([v.to(device, non_blocking=True) for v in flat]).tolist())
-    return [{name: next(numbers) for name in found} for found in lazies]
+    near = [v if v.device == device else v.to(device, non_blocking=True) for v in flat]
+    numbers = iter(torch.cat(near).tolist())
+    return [{n: list(islice(numbers, v.numel())) for n, v in found.items()} for found in lazies]
 
 
 def _signal(
-    layer_id: int, probe: _LayerProbe, values: dict[str, float], step: int | None
+    layer_id: int, probe: _LayerProbe, found: dict[str, list[float]], step: int | None
 ) -> HealthSignal:
-    full_rank = values.pop("full_rank", None)
+    spectrum = found.pop(_SPECTRUM, None)
+    values = {name: value for name, (value,) in found.items()}
+    full_rank = None
+    if spectrum is not None:
+        full_rank = float(len(spectrum))
+        known = math.isfinite(values["activation_variance"])
+        values["effective_rank"] = effective_rank(spectrum) if known else math.nan
     latency = probe.latency_us()
     score = health_score(values, full_rank=full_rank)
     for seed in probe.layer.live_seeds():

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -38,8 +40,8 @@ class ActivationSample:
     rows: Tensor
     """(rows, units) float32 sample, at most 64 of each: what a decomposition costs little of."""
     unit_axis: int
-    silent: list[Tensor] = field(default_factory=list)
-    """(units,) bool: the unit got no gradient. Empty where there was no backward pass."""
+    heard: list[Tensor] = field(default_factory=list)
+    """(units,) bool: the unit got a gradient. Empty where there was no backward pass."""
 
     @classmethod
     def take(cls, output: Tensor, unit_axis: int) -> ActivationSample:
@@ -56,36 +58,38 @@ class ActivationSample:
         )
 
     def note_gradient(self, gradient: Tensor) -> None:
-        """Tensor hook on the output: note which units get no gradient from any sample."""
-        self.silent.append(_table(gradient.detach(), self.unit_axis).eq(0).all(dim=0))
+        """Tensor hook on the output: note which units get a gradient from any sample."""
+        self.heard.append(_table(gradient.detach(), self.unit_axis).any(dim=0))
 
     def dead_ratio(self) -> Tensor:
         """Return the share of units that do not vary, or that nothing behind them listens to."""
         dead = self.constant
-        for silent in self.silent:
-            dead = dead | silent
+        for heard in self.heard:
+            dead = dead | ~heard
         return dead.float().mean()
 
 
-def effective_rank(rows: Tensor) -> Tensor:
+def singular_values(rows: Tensor) -> Tensor:
+    """Return the singular values of the centred rows, (samples, units); not finite counts as 0."""
+    centred = rows - rows.mean(dim=0)
+    values: Tensor = torch.linalg.svdvals(torch.nan_to_num_(centred, 0.0, 0.0, 0.0))
+    return values
+
+
+def effective_rank(values: Sequence[float]) -> float:
     """Return exp(entropy) of the normalised singular values (Roy & Vetterli 2007, eq. 3).
 
     Args:
-        rows: (samples, units); centred here.
+        values: The singular values, on the host: some 64 numbers cost less there than one kernel.
 
     Returns:
-        From 1 (or 0 if all samples are the same) to the smaller of the two sizes; NaN if a value
-        is not finite.
+        From 1 (or 0 if all are 0) to their number.
     """
-    broken = ~torch.isfinite(rows).all()
-    centred = torch.nan_to_num(rows, 0.0, 0.0, 0.0)
-    centred = centred - centred.mean(dim=0)
-    values: Tensor = torch.linalg.svdvals(centred)
-    total = values.sum()
-    share = values / total.clamp_min(1e-30)
-    rank = torch.exp(torch.special.entr(share).sum())
-    rank = torch.where(total > 0, rank, torch.zeros_like(rank))
-    return torch.where(broken, torch.full_like(rank, math.nan), rank)
+    total = sum(values)
+    if total <= 0:
+        return 0.0
+    shares = [value / total for value in values if value > 0]
+    return math.exp(-sum(share * math.log(share) for share in shares))
 
 
 def gradient_snr(samples: Tensor) -> Tensor:
@@ -119,9 +123,14 @@ def health_score(values: Mapping[str, float], *, full_rank: float | None) -> flo
     return min(1.0, max(0.0, min(parts))) if parts else None
 
 
-def strided_sample(tensor: Tensor, limit: int) -> Tensor:
-    """Return a float32 copy of at most `limit` elements, evenly spread over `tensor`."""
-    return _every(tensor.detach().reshape(-1), 0, limit).float().clone()
+def strided_views(tensors: Iterable[Tensor], limit: int) -> list[Tensor]:
+    """Return of each tensor at most `limit` elements, evenly spread over it; views, if it can be."""
+    return [_every(t.detach().reshape(-1), 0, limit) for t in tensors]
+
+
+def strided_sample(tensors: Iterable[Tensor], limit: int) -> Tensor:
+    """Return those elements of all the tensors in one float32 copy."""
+    return torch.cat(strided_views(tensors, limit)).float()
 
 
 def _in_band(ratio: float) -> float:
@@ -132,9 +141,13 @@ def _in_band(ratio: float) -> float:
 
 
 def _table(output: Tensor, unit_axis: int) -> Tensor:
+    if output.dim() == 2 and unit_axis in {-1, 1}:
+        return output
     return output.movedim(unit_axis, -1).reshape(-1, output.shape[unit_axis])
 
 
 def _every(tensor: Tensor, axis: int, limit: int) -> Tensor:
     step = -(-tensor.shape[axis] // limit) or 1
+    if step == 1:
+        return tensor
     return tensor[::step] if axis == 0 else tensor[:, ::step]
