@@ -33,13 +33,14 @@ from esper.orchestration.config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
 
 TOTAL_STEPS = 4000
-PERIOD = 200
-"""Steps in which an idle run of that length does everything once: a health sample and a look."""
 GROWTH_SAMPLES = 400
 COUNTED = WORKLOADS[:1]
 """Whose instructions are counted: the larger steps take Valgrind minutes, and dwarf the rest."""
 COUNTED_STEPS = 4
 NEVER = GrowthConfig(max_grafts=0)
+PERIOD = NEVER.observe_every
+"""Steps in which an idle run of that length does everything: one health sample, and the looks."""
+LOOKS = round(1 / NEVER.check_every)
 COLUMNS = ("what", "model", "plain µs", "with Esper µs", "added (95 % interval)", "instructions")
 
 
@@ -155,7 +156,7 @@ NOTES = (
     (
         f"Idle is measured against the dormant model: an orchestrator in which no race may start, a "
         f"health sample of every layer each {NEVER.observe_every} steps. With looks: the evaluation of "
-        f"{GROWTH_SAMPLES} held-out samples {TOTAL_STEPS // PERIOD} times in {TOTAL_STEPS:,} steps is "
+        f"{GROWTH_SAMPLES} held-out samples {LOOKS} times in {TOTAL_STEPS:,} steps is "
         "added, which the cost account books as evaluation; its share is set by the growth split's "
         "size, not by Esper's own work."
     ),

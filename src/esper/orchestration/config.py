@@ -57,8 +57,9 @@ class GrowthConfig:
     """No race after this point: a late kernel has no time to pay."""
     check_every: float = 0.05
     """Span between looks at the growth split while nothing else happens."""
-    observe_every: int = 200
-    """Steps between health samples. A sample costs a small model about two steps' time."""
+    observe_every: int = 400
+    """Steps between health samples, or a tenth of the run if that is less. A sample costs a small
+    model about two and a half steps' time."""
     min_headroom: float = 0.08
     """No race while the growth loss is, for all that is sure, below this share of the loss at the
     start."""

@@ -89,6 +89,11 @@ class Grafting:
         live = dict(self._run.model.named_parameters())
         return {n: p.detach() - live[n].detach() for n, p in entrant.rest.items()}
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do at each step: a graft, or rates of what was grafted."""
+        return self.graft is not None or bool(self._rates)
+
     def step(self, loss: Tensor) -> bool:
         """Do what is due at a step boundary. Returns whether a graft is under way."""
         run, graft = self._run, self.graft

@@ -49,6 +49,10 @@ _ADAM_LIKE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.opti
 _DEFAULT_LR = 1e-3
 _LOOK_SAMPLES = 1000
 """Held-out samples for the run's curve; evidence uses all."""
+_OBSERVE_SHARE = 0.1
+"""Longest span between two health samples: a short run gets some too."""
+_UNBOOKED = 500
+"""Steps after which at the latest they are booked."""
 
 
 class SeedOrchestrator:
@@ -75,6 +79,10 @@ class SeedOrchestrator:
         ConfigError: ``growth_data`` or ``total_steps`` cannot work.
         OptimizerError: the optimizer does not hold the model's parameters.
     """
+
+    _next_look = 0
+    _next_due = 0
+    """Step before which there is nothing to do but count."""
 
     def __init__(
         self,
@@ -130,13 +138,13 @@ class SeedOrchestrator:
         self._grafting = Grafting(self.run, peak_lr=self._peak)
         self._probe = HealthProbe(model)
         self._signals: tuple[HealthSignal, ...] = ()
-        self._next_look = 0
+        self._unbooked: list[tuple[int, Tensor]] = []
         self._look()
 
     # What a training loop calls ------------------------------------------------------------------
 
     def step(self, x: Any, y: Any, loss: Tensor) -> None:
-        """Do what is due at this step boundary; mostly nothing.
+        """Do what is due at this step boundary; mostly nothing but count.
 
         Args:
             x: the batch that the model was just trained on.
@@ -144,10 +152,16 @@ class SeedOrchestrator:
             loss: its loss (scalar tensor; not read at once, so no device is waited for).
         """
         run = self.run
-        run.step += 1
+        run.step = step = run.step + 1
         run.model.apply_pending()
-        run.ledger.charge_step(batch_size(y))
-        run.performance.observe(loss)
+        self._unbooked.append((batch_size(y), loss.detach()))
+        if step >= self._next_due:
+            self._book()
+            self._do_what_is_due(x, y, loss)
+            self._next_due = self._due_after(step)
+
+    def _do_what_is_due(self, x: Any, y: Any, loss: Tensor) -> None:
+        run = self.run
         self._sample_health()
         if self._grafting.step(loss):
             return
@@ -159,8 +173,29 @@ class SeedOrchestrator:
             self._look()
             self._consult()
 
+    @property
+    def _observe_every(self) -> int:
+        return min(self.config.observe_every, self.run.span(_OBSERVE_SHARE))
+
+    def _due_after(self, step: int) -> int:
+        """The next step at which there is more to do than to count."""
+        if self._racing.race is not None or self._grafting.busy:
+            return step + 1
+        every = self._observe_every
+        sample = step + every - step % every  # armed one step ahead
+        sample = sample - 1 if step < sample - 1 else sample
+        return min(self._next_look, sample, step + _UNBOOKED)
+
+    def _book(self) -> None:
+        """Enter the steps since the last time: one by one they would cost more than they say."""
+        steps, self._unbooked = self._unbooked, []
+        for samples, loss in steps:
+            self.run.ledger.charge_step(samples)
+            self.run.performance.observe(loss)
+
     def finish(self) -> GrowthReport:
         """End the run: a race is called off, a graft judged as it stands. Returns the report."""
+        self._book()
         self._racing.call_off()
         self._grafting.conclude()
         self._probe.disarm()
@@ -170,6 +205,7 @@ class SeedOrchestrator:
 
     def report(self) -> GrowthReport:
         """The report as of now."""
+        self._book()
         return growth_report(self.run)
 
     @property
@@ -212,6 +248,7 @@ class SeedOrchestrator:
 
     def observe(self) -> GrowthObservation:
         """What the controller sees now."""
+        self._book()
         run, config = self.run, self.config
         point, fall = run.performance.curve[-1], run.performance.fall()
         train, growth = point.train_loss, point.growth_loss
@@ -243,19 +280,19 @@ class SeedOrchestrator:
         )
 
     def _sample_health(self) -> None:
-        run, every = self.run, self.config.observe_every
+        run, every = self.run, self._observe_every
         phase = run.step % every
         if phase == every - 1:
             self._probe.arm()
         elif phase == 0 and run.step:
             self._signals = tuple(self._probe.read(run.optimizer, step=run.step))
-            self._probe.disarm()
             run.emit(HealthMeasured(step=run.step, signals=self._signals))
 
     # Saving and resuming -------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a run needs to go on bit for bit, besides model and optimizer."""
+        self._book()
         run = self.run
         return {
             "step": run.step,
@@ -277,7 +314,8 @@ class SeedOrchestrator:
         """Go on from a saved state; model and optimizer have been restored already."""
         run = self.run
         run.step, run.last_race = state["step"], state["last_race"]
-        self._next_look = state["next_look"]
+        self._next_look, self._next_due = state["next_look"], 0
+        self._unbooked.clear()
         self._signals = tuple(HealthSignal.model_validate(s) for s in state["signals"])
         self._probe.load_state_dict(state["probe"])
         if state["probing"]:

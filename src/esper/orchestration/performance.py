@@ -36,7 +36,7 @@ class PerformanceTracker:
 
     def observe(self, loss: Tensor) -> None:
         """Note one step's train loss (a scalar tensor; read only now and then)."""
-        self._losses.append(loss.detach())
+        self._losses.append(loss.detach() if loss.requires_grad else loss)
         if len(self._losses) >= _READ_AT_ONCE:
             self._read()
 

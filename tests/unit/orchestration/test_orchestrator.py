@@ -217,3 +217,20 @@ def test_a_decision_that_cannot_be_carried_out_is_refused(bundle: DataBundle) ->
     session.grow.controller = Culling()
     with pytest.raises(ConfigError, match=r"'cull'.*only opens races"):
         session.train(0, 60)
+
+
+def test_a_run_shorter_than_the_span_between_health_samples_gets_some(bundle: DataBundle) -> None:
+    session = Session(bundle, GrowthConfig(max_grafts=0))
+    session.train(0, 80)
+    assert session.events.kinds.count("HealthMeasured") == 2
+    assert [s.step for s in session.grow.observe().signals] == [72] * 3
+
+
+def test_the_books_are_complete_whenever_they_are_read(bundle: DataBundle) -> None:
+    session = Session(bundle, GrowthConfig(max_grafts=0))
+    session.train(0, 5)
+    cost = session.grow.report().cost
+    assert cost.host == cost.static > 0
+    session.train(5, 10)
+    assert session.grow.state_dict()["ledger"]["samples"] == 10 * 64
+    assert session.grow.report().cost.host == 2 * cost.host
