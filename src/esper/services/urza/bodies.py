@@ -1,0 +1,104 @@
+"""What requests carry besides the contracts: one small model for each route that needs one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from esper.contracts.asset_lifecycle import BlueprintEvent
+from esper.contracts.asset_lifecycle import KernelEvent
+from esper.contracts.base import Contract
+from esper.contracts.base import KernelId
+from esper.contracts.library import KernelRegistration
+from esper.contracts.library import Name
+from esper.contracts.library import Text
+from esper.contracts.library import ValidationReport
+
+LeaseSeconds = Annotated[float, Field(gt=0, le=3600)]
+"""How long a lease lasts, seconds."""
+FencingToken = Annotated[int, Field(ge=1, lt=2**63)]
+"""The number of a lease of a blueprint; only the newest is obeyed."""
+
+
+class BlueprintMove(Contract):
+    """Moves a blueprint along its table."""
+
+    event: BlueprintEvent
+    """What happens to it."""
+    reason: Text = ""
+    """Why, for the audit log."""
+
+
+class KernelMove(Contract):
+    """Moves a kernel along its table."""
+
+    event: KernelEvent
+    """What happens to it."""
+    reason: Text = ""
+    """Why, for the audit log."""
+
+
+class LeaseRequest(Contract):
+    """Asks for the blueprint that has waited longest."""
+
+    worker: Name
+    """Who asks."""
+    seconds: LeaseSeconds
+    """How long the lease is to last without a heartbeat."""
+
+
+class LeaseRenewal(Contract):
+    """A heartbeat: the worker is still at it."""
+
+    token: FencingToken
+    """The lease's fencing token."""
+    seconds: LeaseSeconds
+    """How long the lease is to last from now."""
+
+
+class LeaseCompletion(Contract):
+    """Ends a lease with a kernel whose blob is stored already."""
+
+    token: FencingToken
+    """The lease's fencing token."""
+    registration: KernelRegistration
+    """The kernel."""
+    report: ValidationReport
+    """Its proof."""
+
+
+class LeaseFailure(Contract):
+    """Ends a lease without a kernel."""
+
+    token: FencingToken
+    """The lease's fencing token."""
+    reason: Text
+    """What went wrong."""
+    report: ValidationReport | None = None
+    """The proof as far as it got."""
+    retry: bool = False
+    """Whether another try may succeed."""
+
+
+class AliasTarget(Contract):
+    """Where an alias is to point."""
+
+    kernel_id: KernelId
+    """The kernel."""
+
+
+class GarbageRequest(Contract):
+    """Asks for blobs that no kernel refers to to be removed."""
+
+    grace_seconds: Annotated[float, Field(ge=0, le=315_360_000)] | None = None
+    """Least age of what is removed; None means the library's setting."""
+    dry_run: bool = False
+    """Whether to count only."""
+
+
+class Condition(Contract):
+    """How the server is."""
+
+    status: str
+    """`live`, `ready`, `draining` or what is wrong."""

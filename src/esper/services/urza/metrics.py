@@ -1,0 +1,135 @@
+"""What the server counts: the names at `/metrics`, in Prometheus' text format.
+
+| metric | what it counts |
+|---|---|
+| `urza_requests_total` | answers, by `route`, `method` and `status` |
+| `urza_request_seconds` | time from a request's head to the end of its answer, by `route` |
+| `urza_requests_in_flight` | requests that are being answered now |
+| `urza_refusals_total` | requests that were turned away before any work, by `reason` |
+| `urza_body_bytes_total` | bytes of bodies, by `direction` (`in`, `out`) |
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter
+from prometheus_client import Gauge
+from prometheus_client import Histogram
+from prometheus_client import generate_latest
+from starlette.types import ASGIApp
+from starlette.types import Message
+from starlette.types import Receive
+from starlette.types import Scope
+from starlette.types import Send
+
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
+ROUTE: Final = "esper.route"
+"""Key of the connection's scope under which a route leaves its name."""
+
+
+class Metrics:
+    """The server's counters, in a registry of their own: two servers in a process do not mix."""
+
+    def __init__(self) -> None:
+        """Start every counter at zero."""
+        self.registry = CollectorRegistry()
+        labels = ("route", "method", "status")
+        self._requests = Counter("urza_requests", "Answers.", labels, registry=self.registry)
+        self._seconds = Histogram(
+            "urza_request_seconds",
+            "Time from a request's head to the end of its answer.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "urza_requests_in_flight", "Requests being answered.", registry=self.registry
+        )
+        self._refusals = Counter(
+            "urza_refusals",
+            "Requests that were turned away before any work.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._bytes = Counter(
+            "urza_body_bytes", "Bytes of bodies.", ("direction",), registry=self.registry
+        )
+        # Looking a child up by its labels costs more than counting: the ones in use are kept.
+        self._counted: dict[tuple[str, str, int], Counter] = {}
+        self._timed: dict[str, Histogram] = {}
+        self._received = self._bytes.labels("in")
+        self._sent = self._bytes.labels("out")
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        # A method is whatever a caller sent: without this, strangers could grow the registry.
+        known = method if method in _METHODS else "other"
+        counter = self._counted.get((route, known, status))
+        if counter is None:
+            counter = self._requests.labels(route, known, str(status))
+            self._counted[route, known, status] = counter
+        counter.inc()
+        timer = self._timed.get(route)
+        if timer is None:
+            timer = self._timed[route] = self._seconds.labels(route)
+        timer.observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        """Count one request that was turned away; `reason` is one of a few words."""
+        self._refusals.labels(reason).inc()
+
+    def moved(self, received: int, sent: int) -> None:
+        """Count the bytes of one exchange's bodies."""
+        if received:
+            self._received.inc(received)
+        if sent:
+            self._sent.inc(sent)
+
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class MeasuredApp:
+    """ASGI middleware: counts and times every exchange, whatever becomes of it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Stand before `app`."""
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the exchange on, and count it when it is over."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, received, sent = 500, 0, 0
+        started = time.perf_counter()
+
+        async def counted_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return message
+
+        async def counted_send(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            else:
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, counted_receive, counted_send)
+        finally:
+            self._metrics.in_flight.dec()
+            self._metrics.moved(received, sent)
+            seconds = time.perf_counter() - started
+            self._metrics.answered(scope.get(ROUTE, "none"), scope["method"], status, seconds)

@@ -1,0 +1,204 @@
+"""Errors as the wire shows them: `application/problem+json` (RFC 9457), never a stack trace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+from typing import Final
+from uuid import uuid4
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from esper.contracts.base import Contract
+from esper.contracts.errors import AccessDeniedError
+from esper.contracts.errors import ArtifactError
+from esper.contracts.errors import BlueprintError
+from esper.contracts.errors import EsperError
+from esper.contracts.errors import IllegalTransitionError
+from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.errors import LeaseLostError
+from esper.contracts.errors import LibraryError
+from esper.contracts.errors import LibraryNotFoundError
+from esper.contracts.errors import LibraryUnavailableError
+from esper.contracts.errors import RevisionConflictError
+from esper.contracts.errors import SubmissionError
+from esper.utils.logging import get_logger
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_SECONDS: Final = 2
+"""What `Retry-After` says while the library cannot serve."""
+
+STATUS: Final[Mapping[type[EsperError], int]] = MappingProxyType(
+    {
+        LibraryNotFoundError: 404,
+        KernelNotFoundError: 404,
+        LeaseLostError: 409,
+        IllegalTransitionError: 409,
+        RevisionConflictError: 412,
+        AccessDeniedError: 403,
+        SubmissionError: 422,
+        BlueprintError: 422,
+        ArtifactError: 422,
+        LibraryUnavailableError: 503,
+    }
+)
+"""Error class -> status; the nearest ancestor decides, and what has none here is a 500."""
+
+_CLASS_OF_STATUS: Final[Mapping[int, type[EsperError]]] = MappingProxyType(
+    {
+        401: AccessDeniedError,
+        403: AccessDeniedError,
+        404: LibraryNotFoundError,
+        408: LibraryUnavailableError,
+        412: RevisionConflictError,
+        413: SubmissionError,
+        422: SubmissionError,
+        428: RevisionConflictError,
+        429: LibraryUnavailableError,
+        503: LibraryUnavailableError,
+    }
+)
+
+
+class Fault(Contract):
+    """One thing that is wrong with what was sent."""
+
+    where: str
+    """Path to the value, for example `body.blueprint.name`."""
+    message: str
+    """What is wrong with it; never the value itself, which may be a secret."""
+
+
+class Problem(Contract):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    """Kind of the problem, `urn:esper:problem:<kind>`."""
+    title: str
+    """The kind in words; the same for every problem of it."""
+    status: int
+    """The HTTP status."""
+    detail: str
+    """What failed, with which value, and what to do about it."""
+    instance: str
+    """This one occurrence, `urn:uuid:...`; the server's log names it too."""
+    code: str
+    """Name of the error class in `esper.contracts.errors`."""
+    faults: tuple[Fault, ...] = Field(default=())
+    """What is wrong with the request, value by value, where that is known."""
+
+
+_log = get_logger("urza")
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    *,
+    code: str | None = None,
+    faults: tuple[Fault, ...] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the answer that reports a problem.
+
+    Args:
+        status: HTTP status.
+        detail: What failed, and what to do about it.
+        code: Name of the error class; None means the one that belongs to the status.
+        faults: What is wrong with the request, value by value.
+        headers: Further headers, `Retry-After` for example.
+    """
+    name = code or _CLASS_OF_STATUS.get(status, LibraryError).__name__
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Error")).lower()
+    kind = words if code or status in _CLASS_OF_STATUS else HTTPStatus(status).phrase.lower()
+    problem = Problem(
+        type=f"urn:esper:problem:{re.sub(r'[^a-z]+', '-', kind)}",
+        title=kind.capitalize(),
+        status=status,
+        detail=detail,
+        instance=f"urn:uuid:{uuid4()}",
+        code=name,
+        faults=faults,
+    )
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.warning("urza cannot answer", instance=problem.instance, status=status, code=name)
+    return Response(problem.model_dump_json(), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def status_of(error: EsperError, *, conditional: bool) -> int:
+    """Return the status for an error.
+
+    Args:
+        error: The error.
+        conditional: Whether the request carried `If-Match` or `If-None-Match`: only then can a
+            conflict be a precondition that failed.
+    """
+    status = next((STATUS[cls] for cls in type(error).__mro__ if cls in STATUS), 500)
+    return 409 if status == HTTPStatus.PRECONDITION_FAILED and not conditional else status
+
+
+async def on_esper_error(request: Request, error: Exception) -> Response:
+    """Answer for an error that was raised on purpose."""
+    assert isinstance(error, EsperError)
+    conditional = not {"if-match", "if-none-match"}.isdisjoint(request.headers.keys())
+    status = status_of(error, conditional=conditional)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, LibraryError):
+        # Its message was not written for callers of the library, and may name files or hosts.
+        return await on_unexpected(request, error)
+    headers = (
+        {"Retry-After": str(RETRY_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    )
+    return problem_response(status, str(error), code=_public_name(error), headers=headers)
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer for a refusal by the server itself: unknown path, wrong method, limit, range."""
+    assert isinstance(error, HTTPException)
+    return problem_response(error.status_code, str(error.detail), headers=error.headers)
+
+
+async def on_invalid_request(request: Request, error: Exception) -> Response:
+    """Answer for a request whose parts do not have the declared form."""
+    assert isinstance(error, RequestValidationError)
+    faults = tuple(_fault(entry) for entry in error.errors()[:20])
+    return problem_response(
+        422, "; ".join(f"{fault.where}: {fault.message}" for fault in faults[:3]), faults=faults
+    )
+
+
+async def on_unexpected(request: Request, error: Exception) -> Response:
+    """Answer for a defect: a number to look up, and nothing of what went wrong."""
+    response = problem_response(500, "the library failed; its log says more under this instance")
+    # The problem's body is the one place where the instance stands.
+    _log.error("urza failed", answer=bytes(response.body).decode(), exc_info=error)
+    return response
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return OpenAPI's description of the problems that a route may answer with."""
+    every = {401, 403, 408, 413, 429, 500, 503, *statuses}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in sorted(every)
+    }
+
+
+def _fault(entry: Mapping[str, Any]) -> Fault:
+    where = ".".join(str(part) for part in entry.get("loc", ()))
+    return Fault(where=where, message=str(entry.get("msg", "is not valid")))
+
+
+def _public_name(error: EsperError) -> str:
+    # A subclass that the tree in contracts does not have goes by its documented ancestor.
+    known = EsperError.__module__
+    return next(cls.__name__ for cls in type(error).__mro__ if cls.__module__ == known)
