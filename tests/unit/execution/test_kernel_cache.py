@@ -16,32 +16,12 @@ from esper.execution.kernel_cache import ENTRY_BYTES
 from esper.execution.kernel_cache import KernelCache
 from kernels import kernel_file
 from kernels import mlp_graph
+from support.shelves import Shelf
 
 FILES = {kernel_id_of(data): data for data in (kernel_file(seed=n) for n in range(5))}
 IDS = list(FILES)
 ONE = ENTRY_BYTES + 31 * 4
 """What one of these kernels counts in the cache."""
-
-
-class Shelf:
-    """A source that counts fetches and can be held shut, to pile requests up."""
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.files = dict(files)
-        self.fetched: list[str] = []
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def fetch(self, kernel_id: str) -> bytes:
-        self.fetched.append(kernel_id)
-        assert self.gate.wait(10)
-        try:
-            return self.files[kernel_id]
-        except KeyError:
-            raise KernelNotFoundError(f"no kernel {kernel_id}; store it first") from None
-
-    async def afetch(self, kernel_id: str) -> bytes:
-        return self.fetch(kernel_id)
 
 
 def test_second_load_is_a_hit_and_the_same_object() -> None:
