@@ -32,6 +32,19 @@ PLATFORM = (
 )
 """Sections of a platform's configuration."""
 
+LIBRARY = (
+    ("ESPER_URZA_", "esper.services.urza.config", "UrzaConfig"),
+    ("ESPER_URZA_S3_", "esper.services.urza.config", "S3Access"),
+    ("ESPER_URZA_OIDC_", "esper.services.urza.config", "OidcConfig"),
+)
+"""Settings of a library's server: prefix of the variable, module, class."""
+
+CLIENT = (("", "esper.services.urza.client.config", "ClientConfig"),)
+"""Settings of a library's client."""
+
+GROUPS = frozenset({"s3", "oidc"})
+"""Fields that are sections of their own."""
+
 
 def page() -> str:
     """The page."""
@@ -52,13 +65,28 @@ def page() -> str:
             "## A platform\n",
             "What `esper.EsperConfig.from_yaml(FILE)` reads.\n",
             *(_section(*section) for section in PLATFORM),
+            "## A library\n",
+            (
+                "What `esper urza serve` reads from the environment. `NAME_FILE` in place of `NAME` "
+                "names a file that holds\nthe value, which is how secrets are given. "
+                "[Operations](../operations.md) says what to set when.\n"
+            ),
+            *(_section(*section, variables=True) for section in LIBRARY),
+            "## A library's client\n",
+            (
+                "What `esper.services.urza.client.config.ClientConfig` takes. Commands read "
+                "`ESPER_URZA_URL`, `ESPER_URZA_TOKEN` (or\n`ESPER_URZA_TOKEN_FILE`) and "
+                "`ESPER_URZA_ALLOW_PLAIN_HTTP`.\n"
+            ),
+            *(_section(*section) for section in CLIENT),
         ]
     )
 
 
-def _section(prefix: str, module: str, name: str) -> str:
+def _section(prefix: str, module: str, name: str, *, variables: bool = False) -> str:
     node = class_of(module, name)
-    rows = [_row(prefix, f) for f in fields(node)]
+    found = [f for f in fields(node) if not (variables and f.name in GROUPS)]
+    rows = [_row(prefix, f, f.name.upper() if variables else f.name) for f in found]
     return (
         f"### `{name}`\n\n{inline(docstring(node))}\n"
         f"([source]({link_to(module, 2)}))\n\n"
@@ -67,7 +95,7 @@ def _section(prefix: str, module: str, name: str) -> str:
     )
 
 
-def _row(prefix: str, setting: Field) -> tuple[str, str, str, str]:
+def _row(prefix: str, setting: Field, name: str) -> tuple[str, str, str, str]:
     default = "required" if setting.default is None else f"`{setting.default}`"
     kind = setting.kind.replace("|", r"\|")
-    return (f"`{prefix}{setting.name}`", f"`{kind}`", default, cell(setting.text))
+    return (f"`{prefix}{name}`", f"`{kind}`", default, cell(setting.text))

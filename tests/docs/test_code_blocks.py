@@ -113,7 +113,9 @@ def test_the_makes_that_the_readme_shows_exist() -> None:
 def _about_blueprints() -> list[str]:
     lines = {line for _, line in _commands()}
     return sorted(
-        line for line in lines if re.search(r"esper (blueprints|kernel build --fam)", line)
+        line
+        for line in lines
+        if re.search(r"esper (blueprints (list|show)|kernel build --fam)", line)
     )
 
 

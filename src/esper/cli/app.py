@@ -14,6 +14,7 @@ from esper.cli.commands import inspect
 from esper.cli.commands import kernel
 from esper.cli.commands import report
 from esper.cli.commands import train
+from esper.cli.commands import urza
 from esper.cli.late import Session
 from esper.contracts.version import VERSION
 
@@ -36,6 +37,7 @@ app.command(name="train", help=train.HELP, epilog=train.EXAMPLES)(train.train)
 app.command(name="inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.add_typer(blueprints.app, name="blueprints")
 app.add_typer(kernel.app, name="kernel")
+app.add_typer(urza.app, name="urza")
 app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="doctor", epilog=doctor.EXAMPLES)(doctor.doctor)

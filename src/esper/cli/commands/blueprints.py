@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from esper.cli.commands import geometry_options
+from esper.cli.commands import library_blueprints
 from esper.cli.help import examples
 from esper.cli.late import carry_out
 from esper.cli.requests import BlueprintsRequest
@@ -89,3 +90,6 @@ def show_blueprint(
         as_json=as_json,
     )
     carry_out(context, "blueprints", request)
+
+
+library_blueprints.add_to(app)

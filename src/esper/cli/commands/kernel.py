@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from esper.cli.commands import geometry_options
+from esper.cli.commands import library_kernels
 from esper.cli.help import examples
 from esper.cli.late import carry_out
 from esper.cli.requests import GeometryRequest
@@ -91,3 +92,6 @@ def verify(context: typer.Context, kernels: Kernels) -> None:
     """Check kernel files in every way that loading does; exit code 4 if one is refused."""
     request = KernelFileRequest(kernels=tuple(kernels), show=False, as_json=False)
     carry_out(context, "kernel_file", request)
+
+
+library_kernels.add_to(app)

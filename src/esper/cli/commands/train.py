@@ -30,6 +30,7 @@ EXAMPLES = examples(
     "esper train --data my.project:load --model my.project:build --output runs/mine",
     "esper train --resume runs/mnist1d-001",
     "esper train --config experiment.yaml --dry-run",
+    "esper train -q mnist1d --urza http://127.0.0.1:8420 --enter-kernels 5 --deposit",
 )
 
 HELP = """Train a model that grows where it lacks capacity.
@@ -44,6 +45,7 @@ Ctrl-C leaves a checkpoint and says how to go on.
 
 _WHAT = "What to train"
 _HOW = "How to train it"
+_LIBRARY = "Kernels of other runs"
 
 
 def complete_quick_start(incomplete: str) -> list[str]:
@@ -133,6 +135,40 @@ def train(
             rich_help_panel=_HOW,
         ),
     ] = False,
+    nursery: Annotated[
+        str | None,
+        typer.Option(
+            metavar="inline|process",
+            help="Hold races in the training loop (default), or in a worker process beside it.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    urza: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A library: its proven kernels enter races with their weights, and it is told "
+            "what became of them. Default where it is needed: $ESPER_URZA_URL.",
+            rich_help_panel=_LIBRARY,
+        ),
+    ] = None,
+    enter_kernels: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Kernels of the library that may enter races, at most.",
+            rich_help_panel=_LIBRARY,
+        ),
+    ] = None,
+    deposit: Annotated[
+        bool,
+        typer.Option(
+            "--deposit",
+            help="Give the library the kernels that the run keeps.",
+            rich_help_panel=_LIBRARY,
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -158,6 +194,10 @@ def train(
         steps=steps,
         overrides=tuple(overrides or ()),
         grow=not no_growth,
+        urza=urza,
+        enter_kernels=enter_kernels,
+        deposit=deposit,
+        nursery=nursery,
         dry_run=dry_run,
         verbose=verbose,
     )

@@ -17,8 +17,8 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.requests import KernelFileRequest
 from esper.contracts.errors import ArtifactError
 from esper.contracts.errors import KernelError
+from esper.execution.artifact import ArtifactLimits
 from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import read_kernel_file
 from esper.execution.artifact import unpack
 from esper.report import wording
 
@@ -56,14 +56,29 @@ def read(reference: str) -> KernelArtifact:
         KernelNotFoundError: there is no such kernel.
         ArtifactError: it fails a check, or the file cannot be read.
     """
+    return unpack(read_bytes(reference), origin=reference)
+
+
+def read_bytes(reference: str) -> bytes:
+    """Read a kernel's bytes, unchecked, by path or by an id (or its beginning) in the store.
+
+    Raises:
+        KernelNotFoundError: there is no such kernel.
+        ArtifactError: the file cannot be read, or is larger than a kernel may be.
+    """
     path = Path(reference)
     if not path.exists():
         store = bootstrap.kernel_store()
-        return unpack(store.get(store.resolve(reference)), origin=reference)
+        return store.get(store.resolve(reference))
+    most = ArtifactLimits().file_bytes
     try:
-        return read_kernel_file(path)
+        with path.open("rb") as file:
+            data = file.read(most + 1)
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > most:
+        raise ArtifactError(f"{path} has more bytes than the limit of {most}; it is no kernel")
+    return data
 
 
 def _show(console: Console, artifact: KernelArtifact, *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from esper.contracts.asset_lifecycle import BlueprintEvent
 from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
+from esper.contracts.errors import KernelNotFoundError
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.library import Alias
 from esper.contracts.library import AuditEntry
@@ -228,7 +229,7 @@ class AsyncUrzaClient:
         """Return a blob's size in bytes; None if there is none."""
         try:
             return await self._send(calls.blob_size(digest))
-        except LibraryNotFoundError:
+        except (LibraryNotFoundError, KernelNotFoundError):
             return None
 
     # Kernels --------------------------------------------------------------------------------------

@@ -266,7 +266,7 @@ def verify_audit() -> Call[AuditVerification]:
     return wire.getting("/audit/verification", AuditVerification)
 
 
-def collect_garbage(*, grace_seconds: float, dry_run: bool) -> Call[GarbageReport]:
+def collect_garbage(*, grace_seconds: float | None, dry_run: bool) -> Call[GarbageReport]:
     """Remove blobs that no kernel needs."""
     body = {"grace_seconds": grace_seconds, "dry_run": dry_run}
     return wire.post("/garbage-collections/", body, GarbageReport)

@@ -19,6 +19,7 @@ from esper.contracts.asset_lifecycle import BlueprintEvent
 from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
+from esper.contracts.errors import KernelNotFoundError
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.library import Alias
 from esper.contracts.library import AuditEntry
@@ -228,7 +229,7 @@ class UrzaClient:
         """Return a blob's size in bytes; None if there is none."""
         try:
             return self._send(calls.blob_size(digest))
-        except LibraryNotFoundError:
+        except (LibraryNotFoundError, KernelNotFoundError):
             return None
 
     # Kernels --------------------------------------------------------------------------------------
@@ -307,8 +308,15 @@ class UrzaClient:
         """Have the whole audit log checked; return how many entries it has."""
         return self._send(calls.verify_audit()).entries
 
-    def collect_garbage(self, *, grace_seconds: float, dry_run: bool = False) -> GarbageReport:
-        """Remove blobs that no kernel refers to and that are older than the grace period."""
+    def collect_garbage(
+        self, *, grace_seconds: float | None = None, dry_run: bool = False
+    ) -> GarbageReport:
+        """Remove blobs that no kernel refers to and that are older than the grace period.
+
+        Args:
+            grace_seconds: Least age of what is removed; default: the library's setting.
+            dry_run: Only count.
+        """
         return self._send(calls.collect_garbage(grace_seconds=grace_seconds, dry_run=dry_run))
 
     def issue_token(self, wanted: TokenRequest) -> IssuedToken:

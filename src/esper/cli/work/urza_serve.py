@@ -1,0 +1,24 @@
+"""Serves a library."""
+
+from __future__ import annotations
+
+from esper.cli.console import output
+from esper.cli.exit_codes import ExitCode
+from esper.cli.library_requests import UrzaServeRequest
+from esper.cli.work.local_library import settings
+from esper.services.urza.serve import serve
+from esper.utils.logging import setup_logging
+
+
+def run(request: UrzaServeRequest) -> int:
+    """Carry out `esper urza serve`; returns when the server has been told to stop and has drained.
+
+    Raises:
+        ConfigError: a setting is wrong, or the library would be open to strangers.
+        LibraryUnavailableError: its stores cannot be reached, or the port is taken.
+    """
+    config = settings(request.folder, host=request.host, port=request.port)
+    setup_logging("urza")
+    # On standard output, so that a script can read which port it became.
+    serve(config, started=lambda url: output().print(url, soft_wrap=True))
+    return ExitCode.OK
