@@ -48,9 +48,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = url
         self._writer = asyncio.Lock()
-        self._engine = _sqlite_engine(self._file) if self.is_sqlite else _postgres_engine(url)
+        self._engine = _sqlite_engine(self.file) if self.is_sqlite else _postgres_engine(url)
         self._points: _SqlitePoints | _PostgresPoints = (
-            _SqlitePoints(self._file) if self.is_sqlite else _PostgresPoints(url)
+            _SqlitePoints(self.file) if self.is_sqlite else _PostgresPoints(url)
         )
 
     @property
@@ -59,7 +59,8 @@ class Database:
         return self._url.startswith(_SQLITE)
 
     @property
-    def _file(self) -> Path:
+    def file(self) -> Path:
+        """The file of an SQLite database."""
         return Path(self._url.removeprefix(_SQLITE))
 
     async def close(self) -> None:

@@ -1,0 +1,216 @@
+"""Blueprints: what has been thought of, and where each stands on its way to a kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from typing import Final
+
+from pydantic import TypeAdapter
+from pydantic import ValidationError
+from sqlalchemy import select
+
+from esper.blueprints.ir import GraphIR
+from esper.contracts.asset_lifecycle import BlueprintEvent
+from esper.contracts.asset_lifecycle import advance_blueprint
+from esper.contracts.assets import Blueprint
+from esper.contracts.enums import BlueprintState
+from esper.contracts.errors import BlueprintError
+from esper.contracts.errors import IllegalTransitionError
+from esper.contracts.errors import RevisionConflictError
+from esper.contracts.errors import SubmissionError
+from esper.contracts.library import BlueprintRecord
+from esper.contracts.library import Identifier
+from esper.contracts.library import Page
+from esper.execution.artifact import reference_cost
+from esper.services.urza.blueprint_rows import find_row
+from esper.services.urza.blueprint_rows import insert_row
+from esper.services.urza.blueprint_rows import read_row
+from esper.services.urza.blueprint_rows import stored
+from esper.services.urza.blueprint_rows import update_row
+from esper.services.urza.change import Changes
+from esper.services.urza.change import digest_of
+from esper.services.urza.cursor import decode
+from esper.services.urza.cursor import page
+from esper.services.urza.database import Database
+from esper.services.urza.tables import BLUEPRINTS
+
+LEASE_EVENTS: Final = frozenset(
+    {
+        BlueprintEvent.LEASE,
+        BlueprintEvent.RELEASE,
+        BlueprintEvent.VALIDATE,
+        BlueprintEvent.INVALIDATE,
+    }
+)
+"""What only the holder of a lease brings about."""
+
+_IDENTIFIER: Final = TypeAdapter[str](Identifier)
+
+
+class Blueprints:
+    """The blueprints."""
+
+    def __init__(self, database: Database, changes: Changes) -> None:
+        self._database = database
+        self._changes = changes
+
+    async def submit(self, actor: str, blueprint: Blueprint) -> BlueprintRecord:
+        """Store a blueprint; the same again is answered with what is stored.
+
+        It waits for the forge at once, unless its state is PROPOSED.
+
+        Raises:
+            SubmissionError: Its id, its graph or its figures fail a check, or the id is taken.
+        """
+        # A large graph takes a while to check: not in the event loop.
+        await asyncio.to_thread(check_blueprint, blueprint)
+        content = _content(blueprint)
+        proposed = blueprint.state is BlueprintState.PROPOSED
+        state = BlueprintState.PROPOSED if proposed else BlueprintState.UNVALIDATED
+        async with self._changes.begin(actor, "blueprints") as change:
+            known = await find_row(change.connection, blueprint.blueprint_id)
+            if known is not None:
+                if known.row.content == content:
+                    return known.record
+                raise SubmissionError(
+                    f"the id {blueprint.blueprint_id!r} belongs to another blueprint "
+                    f"({known.record.blueprint.name!r:.80}); give this one a new id"
+                )
+            record = BlueprintRecord(
+                blueprint=blueprint.model_copy(update={"state": state}),
+                revision=1,
+                updated_at=change.at,
+            )
+            await insert_row(change, record, content)
+            await change.record(
+                "blueprint.submit",
+                blueprint.blueprint_id,
+                name=blueprint.name,
+                state=state.value,
+                content=content,
+            )
+            return record
+
+    async def get(self, blueprint_id: str) -> BlueprintRecord:
+        """Return a blueprint.
+
+        Raises:
+            LibraryNotFoundError: There is none of that id.
+        """
+        async with self._database.reading() as connection:
+            return (await read_row(connection, blueprint_id)).record
+
+    async def search(
+        self,
+        *,
+        host: str | None = None,
+        state: BlueprintState | None = None,
+        family: str | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page[BlueprintRecord]:
+        """Return the blueprints that fit, newest first; None does not restrict.
+
+        Raises:
+            SubmissionError: The cursor is not one of this list.
+        """
+        statement = select(BLUEPRINTS).order_by(BLUEPRINTS.c.sequence.desc())
+        if host is not None:
+            statement = statement.where(BLUEPRINTS.c.host.in_([host, ""]))
+        if state is not None:
+            statement = statement.where(BLUEPRINTS.c.state == state.value)
+        if family is not None:
+            statement = statement.where(BLUEPRINTS.c.family == family)
+        if (key := decode(cursor, int)) is not None:
+            statement = statement.where(BLUEPRINTS.c.sequence < key[0])
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement.limit(limit + 1))).all()
+        return page(rows, limit, lambda r: stored(r).record, lambda r: [r.sequence])
+
+    async def move(
+        self,
+        actor: str,
+        blueprint_id: str,
+        event: BlueprintEvent,
+        revision: int,
+        reason: str = "",
+    ) -> BlueprintRecord:
+        """Move a blueprint along its table; leases make the moves that building brings about.
+
+        Raises:
+            LibraryNotFoundError: There is no such blueprint.
+            RevisionConflictError: It is not at `revision`.
+            IllegalTransitionError: Its state does not allow that, or only a lease does.
+        """
+        async with self._changes.begin(actor, "blueprints") as change:
+            record = (await read_row(change.connection, blueprint_id)).record
+            if record.revision != revision:
+                raise RevisionConflictError(
+                    f"blueprint {blueprint_id} is at revision {record.revision}, not {revision}; "
+                    "read it again and decide anew"
+                )
+            if event in LEASE_EVENTS:
+                raise IllegalTransitionError(
+                    f"only the holder of a lease can {event.value} a blueprint; take a lease"
+                )
+            before = record.blueprint.state
+            fields: dict[str, Any] = {"state": advance_blueprint(before, event)}
+            columns: dict[str, Any] = {}
+            if fields["state"] is BlueprintState.UNVALIDATED:
+                fields |= {"attempts": 0, "reason": ""}
+                columns["queued_at"] = change.now
+            new = await update_row(change, record, columns, **fields)
+            await change.record(
+                f"blueprint.{event.value}",
+                blueprint_id,
+                before=before.value,
+                after=new.blueprint.state.value,
+                revision=new.revision,
+                reason=reason,
+            )
+            return new
+
+
+def graph_of(blueprint: Blueprint) -> GraphIR:
+    """Return the graph of a blueprint.
+
+    Raises:
+        BlueprintError: It is not valid.
+    """
+    return GraphIR.from_json(json.dumps(blueprint.architecture))
+
+
+def check_blueprint(blueprint: Blueprint) -> None:
+    """Check a blueprint's id, graph and figures.
+
+    Raises:
+        SubmissionError: One of them is wrong; names it.
+    """
+    try:
+        _IDENTIFIER.validate_python(blueprint.blueprint_id)
+        graph = graph_of(blueprint)
+        if set(graph.inputs) != {"x"} or set(graph.outputs) != {"y"}:
+            raise SubmissionError("the graph must have the one input 'x' and the one output 'y'")
+        parameters = reference_cost(graph).parameters
+    except ValidationError:
+        raise SubmissionError(
+            f"{blueprint.blueprint_id!r:.140} is no id: 1 to 128 of A-Z a-z 0-9 . _ -"
+        ) from None
+    except BlueprintError as problem:
+        raise SubmissionError(f"the graph is not valid: {problem!s:.600}") from None
+    told = {
+        "input_shape": (blueprint.input_shape, graph.input_spec.shape),
+        "output_shape": (blueprint.output_shape, graph.output_spec.shape),
+        "parameters": (blueprint.parameters, parameters),
+    }
+    for name, (says, is_) in told.items():
+        if says != is_:
+            raise SubmissionError(f"the blueprint says {name} {says!r:.80}, its graph has {is_!r}")
+
+
+def _content(blueprint: Blueprint) -> str:
+    """Return the digest of what a blueprint is, wherever it stands and whenever it was made."""
+    fields = blueprint.model_dump(mode="json", exclude={"state", "created_at"})
+    return digest_of(json.dumps(fields, sort_keys=True, separators=(",", ":")))

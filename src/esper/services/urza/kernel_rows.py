@@ -1,0 +1,119 @@
+"""Rows of kernels: reading one within a transaction, and writing it at a new revision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy import select
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from esper.contracts.base import Shape
+from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.library import KernelRecord
+from esper.contracts.library import ValidationReport
+from esper.services.urza.change import Change
+from esper.services.urza.tables import KERNEL_TAGS
+from esper.services.urza.tables import KERNELS
+from esper.services.urza.tables import LAST
+
+
+def missing(kernel_id: str) -> KernelNotFoundError:
+    """Return the error that says that there is no such kernel."""
+    return KernelNotFoundError(
+        f"the library has no kernel {kernel_id!r:.80}; `esper kernel search` lists what it has"
+    )
+
+
+async def find_row(connection: AsyncConnection, kernel_id: str) -> KernelRecord | None:
+    """Return a kernel, or None."""
+    statement = select(KERNELS.c.document).where(KERNELS.c.kernel_id == kernel_id)
+    document = (await connection.execute(statement)).scalar_one_or_none()
+    return None if document is None else KernelRecord.model_validate_json(document)
+
+
+async def read_row(connection: AsyncConnection, kernel_id: str) -> KernelRecord:
+    """Return a kernel.
+
+    Raises:
+        KernelNotFoundError: There is none of that id.
+    """
+    record = await find_row(connection, kernel_id)
+    if record is None:
+        raise missing(kernel_id)
+    return record
+
+
+async def insert_row(change: Change, record: KernelRecord) -> None:
+    """Write a new kernel with its tags; the entry in the log follows."""
+    kernel_id = id_of(record)
+    await change.connection.execute(
+        insert(KERNELS).values(
+            kernel_id=kernel_id, sequence=change.next_sequence, **_columns(record)
+        )
+    )
+    if record.tags:
+        await change.connection.execute(
+            insert(KERNEL_TAGS),
+            [
+                {"kernel_id": kernel_id, "name": name, "value": value}
+                for name, value in record.tags.items()
+            ],
+        )
+
+
+async def update_row(change: Change, old: KernelRecord, **fields: Any) -> KernelRecord:
+    """Write a kernel with some fields changed (never its tags), at its next revision; return it.
+
+    Args:
+        change: The transaction, which is alone: the revision cannot have changed since the read.
+        old: As it was read.
+        fields: Of the record.
+    """
+    new = old.model_copy(update={**fields, "revision": old.revision + 1})
+    done = await change.connection.execute(
+        update(KERNELS)
+        .where(KERNELS.c.kernel_id == id_of(old))
+        .where(KERNELS.c.revision == old.revision)
+        .values(**_columns(new))
+    )
+    assert done.rowcount == 1
+    return new
+
+
+def id_of(record: KernelRecord) -> str:
+    """Return a stored kernel's id, which its manifest has."""
+    kernel_id = record.metadata.kernel_id
+    assert kernel_id is not None
+    return kernel_id
+
+
+def shape_text(shape: Shape) -> str:
+    """Return a shape as searches write it: `3,32,32`, with `*` for an axis of any size."""
+    return ",".join("*" if size is None else str(size) for size in shape)
+
+
+def lowest_latency(report: ValidationReport | None) -> float | None:
+    """Return the lowest median latency of a report in microseconds; None if it has none."""
+    measured = [entry.median_us for entry in report.latencies] if report else []
+    return min(measured, default=None)
+
+
+def _columns(record: KernelRecord) -> dict[str, Any]:
+    # Searches go upwards, so what is best has the lowest number, and what is not known the last.
+    gain, latency = record.proven_gain, record.latency_us
+    return {
+        "revision": record.revision,
+        "document": record.model_dump_json(),
+        "blueprint_name": record.metadata.blueprint,
+        "host": record.host,
+        "mode": record.metadata.mode.value,
+        "status": record.status.value,
+        "input_shape": shape_text(record.metadata.input_shape),
+        "output_shape": shape_text(record.metadata.output_shape),
+        "parameters": record.metadata.parameters,
+        "size_bytes": record.size_bytes,
+        "gain_order": LAST if gain is None else -gain,
+        "latency_order": LAST if latency is None else latency,
+    }

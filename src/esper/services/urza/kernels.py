@@ -1,0 +1,275 @@
+"""Kernels: what is stored, what is known about it, and whether it may be used."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from typing import Final
+
+from sqlalchemy import insert
+from sqlalchemy import select
+
+from esper.contracts.asset_lifecycle import KernelEvent
+from esper.contracts.asset_lifecycle import advance_kernel
+from esper.contracts.enums import KernelStatus
+from esper.contracts.errors import RevisionConflictError
+from esper.contracts.errors import SubmissionError
+from esper.contracts.library import KernelQuery
+from esper.contracts.library import KernelRecord
+from esper.contracts.library import KernelRegistration
+from esper.contracts.library import Lineage
+from esper.contracts.library import Page
+from esper.contracts.library import Signature
+from esper.contracts.library import ValidationReport
+from esper.execution.artifact import KernelArtifact
+from esper.execution.artifact import unpack
+from esper.execution.trust import TrustPolicy
+from esper.services.urza import blueprint_rows
+from esper.services.urza.blobs import Blobs
+from esper.services.urza.blobs import place_of
+from esper.services.urza.change import Change
+from esper.services.urza.change import Changes
+from esper.services.urza.cursor import page
+from esper.services.urza.database import Database
+from esper.services.urza.kernel_rows import find_row
+from esper.services.urza.kernel_rows import id_of
+from esper.services.urza.kernel_rows import insert_row
+from esper.services.urza.kernel_rows import lowest_latency
+from esper.services.urza.kernel_rows import missing
+from esper.services.urza.kernel_rows import read_row
+from esper.services.urza.kernel_rows import update_row
+from esper.services.urza.kernel_search import Sort
+from esper.services.urza.kernel_search import key_of
+from esper.services.urza.kernel_search import statement_for
+from esper.services.urza.lineage import lineage
+from esper.services.urza.tables import BUILDS
+
+_DOCUMENT: Final = "SELECT document, revision FROM kernels WHERE kernel_id = $1"
+
+
+class Kernels:
+    """The kernels.
+
+    Args:
+        database: Where their records are.
+        changes: Of the same database.
+        blobs: Where their files are.
+        trust: What signatures a kernel needs to be taken; None takes any.
+    """
+
+    def __init__(
+        self, database: Database, changes: Changes, blobs: Blobs, trust: TrustPolicy | None
+    ) -> None:
+        self._database = database
+        self._changes = changes
+        self._blobs = blobs
+        self._trust = trust
+
+    async def register(self, actor: str, registration: KernelRegistration) -> KernelRecord:
+        """Make an uploaded file known as a CANDIDATE; a kernel that is known stays as it is.
+
+        Raises:
+            SubmissionError: The file is not stored, or the blueprint is not.
+            ArtifactError: The file fails a check of `unpack`, or lacks a trusted signature.
+        """
+        async with self._database.reading() as connection:
+            known = await find_row(connection, registration.kernel_id)
+        if known is not None:
+            return known
+        artifact, size = await self.check(registration)
+        async with self._changes.begin(actor, "kernels") as change:
+            known = await find_row(change.connection, registration.kernel_id)
+            if known is not None:
+                return known
+            return await add_kernel(change, registration, artifact, size, report=None)
+
+    async def check(self, registration: KernelRegistration) -> tuple[KernelArtifact, int]:
+        """Return the kernel in a stored file after all checks, and the file's size in bytes.
+
+        Raises:
+            SubmissionError: The file is not stored.
+            ArtifactError: It fails a check of `unpack`, or lacks a trusted signature.
+        """
+        if await self._blobs.size(registration.kernel_id) is None:
+            raise _not_stored(registration.kernel_id)
+        if self._trust is not None:
+            self._trust.check(registration.kernel_id, registration.signatures)
+        data = await self._blobs.whole(registration.kernel_id)
+        artifact = await asyncio.to_thread(unpack, data, expected_id=registration.kernel_id)
+        return artifact, len(data)
+
+    async def get(self, kernel_id: str) -> KernelRecord:
+        """Return a kernel.
+
+        Raises:
+            KernelNotFoundError: There is none of that id.
+        """
+        return KernelRecord.model_validate_json((await self.get_json(kernel_id))[0])
+
+    async def get_json(self, kernel_id: str) -> tuple[bytes, int]:
+        """Return a kernel's record as JSON, and its revision: the fast way.
+
+        Raises:
+            KernelNotFoundError: There is none of that id.
+        """
+        row = await self._database.point(_DOCUMENT, kernel_id)
+        if row is None:
+            raise missing(kernel_id)
+        return row[0].encode(), row[1]
+
+    async def search(
+        self,
+        query: KernelQuery,
+        sort: Sort = "gain",
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page[KernelRecord]:
+        """Return the kernels that fit, best first.
+
+        Raises:
+            SubmissionError: The cursor is not one of this list.
+        """
+        statement = statement_for(query, sort, cursor)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement.limit(limit + 1))).mappings().all()
+        return page(
+            rows,
+            limit,
+            lambda row: KernelRecord.model_validate_json(row["document"]),
+            lambda row: key_of(row, sort),
+        )
+
+    async def move(
+        self, actor: str, kernel_id: str, event: KernelEvent, revision: int, reason: str = ""
+    ) -> KernelRecord:
+        """Move a kernel along its table.
+
+        Raises:
+            KernelNotFoundError: There is no such kernel.
+            RevisionConflictError: It is not at `revision`.
+            IllegalTransitionError: Its status does not allow that.
+        """
+        async with self._changes.begin(actor, "kernels") as change:
+            record = await read_row(change.connection, kernel_id)
+            if record.revision != revision:
+                raise RevisionConflictError(
+                    f"kernel {kernel_id} is at revision {record.revision}, not {revision}; "
+                    "read it again and decide anew"
+                )
+            status = advance_kernel(record.status, event)
+            new = await update_row(change, record, status=status)
+            await change.record(
+                f"kernel.{event.value}",
+                kernel_id,
+                before=record.status.value,
+                after=status.value,
+                revision=new.revision,
+                reason=reason,
+            )
+            return new
+
+    async def sign(self, actor: str, kernel_id: str, signature: Signature) -> KernelRecord:
+        """Add a signature; the same again changes nothing.
+
+        Raises:
+            KernelNotFoundError: There is no such kernel.
+            ArtifactError: The signature is false, and in the name of a trusted key.
+        """
+        if self._trust is not None and signature.key_id in self._trust.keys:
+            self._trust.check(kernel_id, (signature,))
+        async with self._changes.begin(actor, "kernels") as change:
+            record = await read_row(change.connection, kernel_id)
+            if signature in record.signatures:
+                return record
+            new = await update_row(change, record, signatures=(*record.signatures, signature))
+            await change.record("kernel.sign", kernel_id, key=signature.key_id)
+            return new
+
+    async def lineage(self, kernel_id: str) -> Lineage:
+        """Return where a kernel comes from and what became of it, as of one moment.
+
+        Raises:
+            KernelNotFoundError: There is no such kernel.
+        """
+        return await lineage(self._database, kernel_id)
+
+
+async def add_kernel(
+    change: Change,
+    registration: KernelRegistration,
+    artifact: KernelArtifact,
+    size: int,
+    report: ValidationReport | None,
+) -> KernelRecord:
+    """Store a new kernel within a change: VALIDATED with a report, else a CANDIDATE.
+
+    Raises:
+        SubmissionError: Its file was collected in the meantime, or its blueprint is not stored.
+    """
+    place = await place_of(change.connection, registration.kernel_id)
+    if place is None or not place.present:
+        raise _not_stored(registration.kernel_id)
+    blueprint_id = registration.blueprint_id
+    if blueprint_id and not await blueprint_rows.find_row(change.connection, blueprint_id):
+        raise SubmissionError(
+            f"the library has no blueprint {blueprint_id!r}; submit it first, or leave it out"
+        )
+    record = KernelRecord(
+        metadata=artifact.metadata,
+        blueprint_id=blueprint_id,
+        host=registration.host,
+        tags=registration.tags,
+        status=KernelStatus.CANDIDATE if report is None else KernelStatus.VALIDATED,
+        size_bytes=size,
+        report=report,
+        signatures=registration.signatures,
+        latency_us=lowest_latency(report),
+        stored_at=change.at,
+    )
+    await insert_row(change, record)
+    if blueprint_id is not None:
+        await link(change, blueprint_id, id_of(record))
+    await change.record(
+        "kernel.register",
+        id_of(record),
+        status=record.status.value,
+        blueprint=blueprint_id,
+        host=record.host,
+        tags=dict(record.tags),
+    )
+    return record
+
+
+async def prove_kernel(
+    change: Change, record: KernelRecord, report: ValidationReport
+) -> KernelRecord:
+    """Give a kernel that is stored already its proof.
+
+    Raises:
+        SubmissionError: It was rejected; that is final.
+    """
+    if record.status is KernelStatus.REJECTED:
+        raise SubmissionError(f"the kernel {id_of(record)} was rejected, which is final")
+    fields: dict[str, Any] = {"report": report, "latency_us": lowest_latency(report)}
+    if record.status is KernelStatus.CANDIDATE:
+        fields["status"] = advance_kernel(record.status, KernelEvent.VALIDATE)
+    new = await update_row(change, record, **fields)
+    await change.record(
+        "kernel.prove", id_of(record), status=new.status.value, revision=new.revision
+    )
+    return new
+
+
+async def link(change: Change, blueprint_id: str, kernel_id: str) -> None:
+    """Write down that a kernel was built from a blueprint."""
+    same = (BUILDS.c.blueprint_id == blueprint_id) & (BUILDS.c.kernel_id == kernel_id)
+    if (await change.connection.execute(select(BUILDS).where(same))).first() is None:
+        await change.connection.execute(
+            insert(BUILDS).values(
+                blueprint_id=blueprint_id, kernel_id=kernel_id, sequence=change.next_sequence
+            )
+        )
+
+
+def _not_stored(kernel_id: str) -> SubmissionError:
+    return SubmissionError(f"no file is stored under {kernel_id}; upload its bytes first")
