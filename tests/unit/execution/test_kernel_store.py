@@ -7,11 +7,13 @@ import pytest
 
 from esper.contracts.errors import ArtifactError
 from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.library import Signature
 from esper.contracts.ports import ArtifactStore
-from esper.contracts.ports import KernelSource
+from esper.contracts.ports import SignedSource
 from esper.execution.artifact import kernel_id_of
 from esper.execution.kernel_store import LocalKernelStore
 from esper.execution.kernel_store import default_root
+from esper.execution.signature_file import add_signature
 from kernels import kernel_file
 
 
@@ -22,7 +24,7 @@ def store(tmp_path: Path) -> LocalKernelStore:
 
 def test_store_implements_both_ports(store: LocalKernelStore) -> None:
     assert isinstance(store, ArtifactStore)
-    assert isinstance(store, KernelSource)
+    assert isinstance(store, SignedSource)
 
 
 def test_kernel_is_kept_under_its_digest(store: LocalKernelStore) -> None:
@@ -91,6 +93,38 @@ def test_file_that_is_no_kernel_is_not_stored(store: LocalKernelStore, tmp_path:
     with pytest.raises(ArtifactError, match="bad"):
         store.resolve(path)
     assert store.list() == []
+
+
+def test_signatures_stand_beside_their_kernel_and_are_no_kernels(store: LocalKernelStore) -> None:
+    kernel_id = store.put(kernel_file())
+    assert store.signatures(kernel_id) == ()
+    signature = Signature(key_id="a" * 16, value="0" * 128)
+    store.sign(kernel_id, signature)
+    assert store.signatures(kernel_id) == (signature,)
+    assert store.list() == [kernel_id]
+    assert store.resolve(kernel_id[:4]) == kernel_id
+    store.put(kernel_file())
+    assert store.signatures(kernel_id) == (signature,)
+
+
+@pytest.mark.parametrize("kernel_id", ["0" * 64, "../../etc/passwd"])
+def test_a_kernel_that_is_not_here_can_not_be_signed(
+    store: LocalKernelStore, kernel_id: str
+) -> None:
+    for use in (store.signatures, lambda known: store.sign(known, Signature.model_construct())):
+        with pytest.raises(KernelNotFoundError, match=kernel_id):
+            use(kernel_id)
+    assert not any(store.root.iterdir())
+
+
+def test_a_file_brings_its_signatures_into_the_store(
+    store: LocalKernelStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(kernel_file())
+    signature = Signature(key_id="a" * 16, value="0" * 128)
+    add_signature(path, signature)
+    assert store.signatures(store.resolve(path)) == (signature,)
 
 
 def test_default_root_follows_esper_home(tmp_path: Path) -> None:
