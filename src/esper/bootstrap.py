@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -25,8 +27,11 @@ from esper.execution.kernel_store import LocalKernelStore
 from esper.report.write import WrittenReport
 from esper.report.write import write_report
 from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.exchange import Check
 from esper.services.tolaria.keeper import restore
 from esper.services.tolaria.keeper import saved_state
+from esper.services.tolaria.outbox import Delivery
+from esper.services.tolaria.outbox import deliver
 from esper.services.tolaria.result import RunResult
 from esper.services.tolaria.result import RunStatus
 from esper.services.tolaria.run_folder import RunFolder
@@ -38,6 +43,9 @@ from esper.services.urza.client.config import ClientConfig
 from esper.utils import extras
 
 if TYPE_CHECKING:
+    # At run time it needs cryptography, which an installation without a library does not have.
+    from esper.execution.trust import TrustPolicy
+
     # At run time it needs httpx, which an installation without a library does not have.
     from esper.services.urza.client.sync import UrzaClient
 
@@ -66,11 +74,48 @@ def train(
     Raises:
         EsperError: as `TolariaTrainer.run` does.
     """
-    trainer = TolariaTrainer(config, resume=resume, on_event=on_record, sinks=sinks)
-    result = trainer.run()
-    if result.status is RunStatus.INTERRUPTED:
-        return result, None
+    with ExitStack() as stack:
+        url = config.library.url
+        source = None if url is None else stack.enter_context(library(url))
+        trainer = TolariaTrainer(
+            config,
+            resume=resume,
+            on_event=on_record,
+            sinks=sinks,
+            library=source,
+            check=_check(config.library.trusted_keys),
+        )
+        result = trainer.run()
+        if result.status is RunStatus.INTERRUPTED:
+            return result, None
+        if source is not None:
+            delivery = deliver(config.output, source)
+            if on_record is not None:
+                on_record({"type": "delivery", "step": result.steps, **asdict(delivery)})
     return result, write_report(config.output)
+
+
+def send(folder: Path, url: str | None = None) -> Delivery:
+    """Send what the run in a folder still has for a library.
+
+    Args:
+        folder: of a run that has ended.
+        url: where the library is; default the run's own, then `ESPER_URZA_URL`.
+
+    Raises:
+        RunFolderError: the folder holds no run.
+        ConfigError: nobody says where the library is.
+    """
+    with library(url or saved_config(folder).library.url) as source:
+        return deliver(folder, source)
+
+
+def _check(trusted: Sequence[Path]) -> Check | None:
+    """What refuses kernels that none of these keys signed; None where any kernel may enter."""
+    if not trusted:
+        return None
+    policy: TrustPolicy = extras.load("esper.execution.trust").TrustPolicy.from_files(trusted)
+    return policy.check
 
 
 def prepare(config: TolariaConfig) -> Session:

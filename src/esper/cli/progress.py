@@ -25,6 +25,8 @@ from rich.progress import TimeElapsedColumn
 from rich.progress import TimeRemainingColumn
 from rich.text import Text
 
+from esper.cli.library_news import delivered
+from esper.cli.library_news import entered
 from esper.contracts.events import RaceDecided
 from esper.contracts.events import RaceStarted
 from esper.contracts.events import RungFinished
@@ -77,6 +79,10 @@ class Standing:
             return f"going on from the checkpoint of step {wording.count(self.step)}"
         elif kind == "checkpoint_failed":
             return f"a checkpoint could not be written: {record['error']}"
+        elif kind == "library":
+            return entered(record)
+        elif kind == "delivery":
+            return delivered(record)
         return None
 
     def figures(self) -> list[str]:

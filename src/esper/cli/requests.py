@@ -22,6 +22,14 @@ class TrainRequest:
     overrides: tuple[str, ...]
     """`key=value` each."""
     grow: bool
+    urza: str | None
+    """Address of a library."""
+    enter_kernels: int | None
+    """Kernels of the library that may race, at most."""
+    deposit: bool
+    """Whether kernels that the run keeps go to the library."""
+    nursery: str | None
+    """Where races are held."""
     dry_run: bool
     verbose: bool
 
@@ -103,6 +111,10 @@ class ReportRequest:
     """`esper report`."""
 
     folder: Path
+    send: bool
+    """Whether to send what the run still has for a library."""
+    urza: str | None
+    """Address of the library; None takes the run's own."""
 
 
 @dataclass(frozen=True, kw_only=True)

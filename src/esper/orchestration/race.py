@@ -224,6 +224,11 @@ class Race:
         if not survivors:
             return self.jury.decline(challengers, host)
         leader = survivors[0]
+        if self._needs_no_more_time(leader, ranked[0], host):
+            host = self._judge(None) if is_early else host
+            settled = self.jury.decide(leader, host)
+            if settled.winner is not None:
+                return settled
         planned = len(self.rungs) < self.config.rungs
         goes_on = planned or (on_course and self._may_extend(leader, host))
         if goes_on and self._begin_rung(self.allowance if on_course else self.scouting):
@@ -232,6 +237,16 @@ class Race:
             self._keep([leader])
             host = self._judge(None)
         return self.jury.decide(leader, host)
+
+    def _needs_no_more_time(self, leader: Entrant, first: Entrant, host: HeldOut) -> bool:
+        """Whether a proven kernel leads everybody and pays already.
+
+        Marks exist to tell who is better in the end from who learns faster. A kernel that has been
+        through that, and whose gain is there, need not wait for it again.
+        """
+        if leader.standing.kernel_id is None or leader is not first or leader.held_out is None:
+            return False
+        return self.jury.pays(leader, self.jury.compare(host, leader.held_out))
 
     def _places(self, challengers: int) -> int:
         """How many go on: one into the last rung."""

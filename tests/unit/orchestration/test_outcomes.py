@@ -96,6 +96,13 @@ def test_a_trained_kernel_wins_the_race_of_another_host_and_its_outcome_says_so(
     assert outcome.report.parameters_added == grown
 
 
+def test_a_proven_kernel_that_leads_and_pays_already_wins_at_once(
+    finished: tuple[MorphableModel, GrowthReport, list[KernelArtifact]],
+) -> None:
+    _, report, _ = finished
+    assert len(report.races[0].rungs) == 1 < CONFIG.rungs
+
+
 def test_a_kernel_that_lost_is_reported_with_its_last_standing(
     finished: tuple[MorphableModel, GrowthReport, list[KernelArtifact]],
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from esper.services.tolaria.run_folder import LOG
 from esper.services.tolaria.run_folder import RESULT
 from esper.services.tolaria.run_folder import next_free
 from esper.services.tolaria.run_folder import saved_config
+from esper.services.urza.client.config import URL
 from esper.utils.environment import substitute
 from esper.utils.logging import setup_logging
 
@@ -79,8 +81,12 @@ def new_config(request: TrainRequest) -> TolariaConfig:
         "steps": request.steps,
         "output": None if request.output is None else str(request.output),
         "grow": None if request.grow else False,
+        "nursery": request.nursery,
     }
     values |= {name: value for name, value in given.items() if value is not None}
+    library = library_options(request, os.environ)
+    if library:
+        values["library"] = {**(values.get("library") or {}), **library}
     values = with_overrides(values, request.overrides)
     if not values.get("data"):
         raise ConfigError(
@@ -91,6 +97,23 @@ def new_config(request: TrainRequest) -> TolariaConfig:
         name = str(values["data"]).replace(":", "-").replace("/", "-")
         values["output"] = str(next_free(RUNS, name))
     return config_from_mapping(values)
+
+
+def library_options(request: TrainRequest, environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the options say about a library, as settings.
+
+    Raises:
+        ConfigError: something is wanted of a library, and nobody says where it is.
+    """
+    given = {"enter": request.enter_kernels, "deposit": request.deposit or None}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if request.urza is not None:
+        return {"url": request.urza, **wanted}
+    if wanted and request.config is None:
+        if URL not in environ:
+            raise ConfigError(f"nobody says where the library is: give --urza URL, or set {URL}")
+        return {"url": environ[URL], **wanted}
+    return wanted
 
 
 def resumed_config(request: TrainRequest) -> TolariaConfig:
@@ -110,6 +133,10 @@ def resumed_config(request: TrainRequest) -> TolariaConfig:
         "--steps": request.steps,
         "--set": request.overrides or None,
         "--no-growth": None if request.grow else True,
+        "--nursery": request.nursery,
+        "--urza": request.urza,
+        "--enter-kernels": request.enter_kernels,
+        "--deposit": request.deposit or None,
     }
     extra = [name for name, value in others.items() if value is not None]
     if extra:

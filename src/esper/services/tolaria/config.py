@@ -83,6 +83,30 @@ class EarlyStopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LibraryConfig:
+    """Kernels of other runs, and what this run passes on."""
+
+    url: str | None = None
+    """Address of the library (Urza); ``None`` asks none. Tokens come from the environment."""
+    enter: int = 3
+    """Kernels of the library that may enter races with their weights, at most; those with the
+    largest proven gain first."""
+    deposit: bool = False
+    """Whether kernels that the run keeps go to the library at its end."""
+    trusted_keys: tuple[Path, ...] = ()
+    """Files of public keys: only kernels that one of them signed may enter. Empty: any may."""
+
+    def __post_init__(self) -> None:
+        _require("library.enter", self.enter, self.enter >= 0, "0 or more kernels")
+        _require(
+            "library.deposit",
+            self.deposit,
+            self.url is not None or not self.deposit,
+            "false where library.url is null",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TolariaConfig:
     """One training run."""
 
@@ -132,6 +156,11 @@ class TolariaConfig:
     """Whether the model may grow; off, the same run trains the static host."""
     growth: GrowthConfig = field(default_factory=GrowthConfig)
     """The growth cycle."""
+    nursery: Literal["inline", "process"] = "inline"
+    """Where races are held: ``inline`` in the training loop, ``process`` in a worker process
+    beside it. With a worker the step at which a kernel comes in depends on the machine's speed."""
+    library: LibraryConfig = field(default_factory=LibraryConfig)
+    """Kernels of other runs, and what this run passes on."""
     early_stop: EarlyStopConfig = field(default_factory=EarlyStopConfig)
     """Ending early."""
 

@@ -9,7 +9,9 @@ import torch
 from esper.contracts.growth import GrowthReport
 from esper.core.durable_file import write_durably
 from esper.core.export import export
+from esper.core.morphable_model import MorphableModel
 from esper.services.tolaria.evaluation import evaluate
+from esper.services.tolaria.outbox import fill
 from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.result import RunResult
 from esper.services.tolaria.result import RunStatus
@@ -35,10 +37,18 @@ def close_growth(session: Session, folder: RunFolder) -> None:
     if session.orchestrator is not None:
         report = session.orchestrator.finish()
         write_durably(folder / REPORT, report.model_dump_json(indent=1).encode())
+        _fill_outbox(session, folder, report)
     session.model.eval()
     buffer = io.BytesIO()  # torch's own file writer aborts the process when the disk is full
     torch.save(export(session.model), buffer)
     write_durably(folder / MODEL, buffer.getbuffer())
+
+
+def _fill_outbox(session: Session, folder: RunFolder, report: GrowthReport) -> None:
+    if isinstance(session.model, MorphableModel):
+        deposit = session.config.library.deposit
+        tags = {"task": session.bundle.name[:200]}
+        fill(folder.path, session.model, report, deposit=deposit, tags=tags)
 
 
 def closing_result(session: Session, progress: Progress, folder: RunFolder) -> RunResult:

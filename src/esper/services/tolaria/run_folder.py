@@ -7,6 +7,8 @@
 `report.json`       the growth record
 `model.pt`          the finished model, plain PyTorch
 `result.json`       the closing figures; its presence means that the run has ended
+`kernels/`          kernels of a library that may race (`exchange.py`), if there are any
+`outbox/`           what the run has for a library (`outbox.py`), if there is anything
 ==================  ==================================================================
 """
 

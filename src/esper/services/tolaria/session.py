@@ -20,6 +20,7 @@ from esper.contracts.ports import TelemetrySink
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
+from esper.execution.artifact import KernelArtifact
 from esper.orchestration.orchestrator import SeedOrchestrator
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.factories import load_data
@@ -35,6 +36,12 @@ from esper.services.tolaria.split import carve
 _GROWTH_BATCH = 500
 
 Pair = tuple[Tensor, Tensor]
+Kernels = Callable[[MorphableModel], Sequence[KernelArtifact]]
+"""Proven kernels for a wrapped model."""
+
+
+def _no_kernels(_: MorphableModel) -> Sequence[KernelArtifact]:
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +79,7 @@ def begin(
     *,
     bundle: DataBundle | None = None,
     sinks: Sequence[TelemetrySink] = (),
+    kernels: Kernels = _no_kernels,
 ) -> Session:
     """Put a run together at step 0. Seeds the global random generators.
 
@@ -79,6 +87,7 @@ def begin(
         config: the settings.
         bundle: the data, where the caller has it at hand already.
         sinks: receive growth events.
+        kernels: proven kernels for the model, which may enter races.
 
     Raises:
         ConfigError: the settings do not fit the data or the machine.
@@ -113,7 +122,7 @@ def begin(
         optimizer=optimizer,
         scheduler=scheduler,
         orchestrator=_orchestrator(
-            model, optimizer, scheduler, growth, bundle, plan, config, sinks
+            model, optimizer, scheduler, growth, bundle, plan, config, sinks, kernels
         ),
         parameters_before=parameters_before,
     )
@@ -128,6 +137,7 @@ def _orchestrator(
     plan: Plan,
     config: TolariaConfig,
     sinks: Sequence[TelemetrySink],
+    kernels: Kernels,
 ) -> SeedOrchestrator | None:
     """Who grows ``model``, if it may grow."""
     if not isinstance(model, MorphableModel):
@@ -141,6 +151,7 @@ def _orchestrator(
         metric=bundle.measure,
         scheduler=scheduler,
         config=config.growth,
+        kernels=kernels(model),
         sinks=sinks,
         seed=config.seed,
     )

@@ -20,6 +20,7 @@ from typing import Self
 import torch
 from pydantic import BaseModel
 
+from esper.contracts.ports import KernelLibrary
 from esper.contracts.ports import TelemetrySink
 from esper.core.checkpoint import Checkpoint
 from esper.core.durable_file import write_durably
@@ -27,6 +28,8 @@ from esper.data.bundle import DataBundle
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import config_to_mapping
 from esper.services.tolaria.config_file import write_yaml
+from esper.services.tolaria.exchange import Check
+from esper.services.tolaria.exchange import KernelChoice
 from esper.services.tolaria.keeper import Keeper
 from esper.services.tolaria.keeper import open_log
 from esper.services.tolaria.keeper import restore
@@ -59,6 +62,9 @@ class TolariaTrainer:
         on_event: shown every record of the run log, on the training thread.
         sinks: receive growth events as models.
         bundle: the data, where the caller has it at hand; ``config.data`` is its name then.
+        library: asked for kernels before the run, as ``config.library`` says. What the run has for
+            it at the end lies in the folder's outbox (`outbox.deliver`).
+        check: refuses kernels of the library whose signatures do not satisfy it.
         stop: asked at every step boundary; SIGINT and SIGTERM are noted in it while the run lasts.
         clock: seconds, never running backwards.
 
@@ -77,6 +83,8 @@ class TolariaTrainer:
         on_event: OnEvent | None = None,
         sinks: Sequence[TelemetrySink] = (),
         bundle: DataBundle | None = None,
+        library: KernelLibrary | None = None,
+        check: Check | None = None,
         stop: StopRequest | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -85,6 +93,8 @@ class TolariaTrainer:
         self._on_event = on_event
         self._sinks = tuple(sinks)
         self._bundle = bundle
+        self._library = library
+        self._check = check
         self._stop = StopRequest() if stop is None else stop
         self._clock = clock
 
@@ -125,19 +135,29 @@ class TolariaTrainer:
 
     def _run_in(self, folder: RunFolder) -> RunResult:
         # Settings and data are tried before the folder is taken: a mistake leaves no run behind.
-        bridge = _LogSink()
-        session = begin(self.config, bundle=self._bundle, sinks=(bridge, *self._sinks))
+        bridge, source = _LogSink(), self._kernels_of(folder)
+        session = begin(
+            self.config, bundle=self._bundle, sinks=(bridge, *self._sinks), kernels=source
+        )
         state = saved_state(folder)
         progress = restore(session, state)
         if state is None:
+            source.keep()
             write_durably(folder / CONFIG, write_yaml(self.config).encode())
         log = open_log(folder, state)
         try:
             bridge.write = self._writer(log)
             self._announce(session, state, bridge.write)
+            source.announce(bridge.write)
             return self._train(session, folder, progress, log)
         finally:
             log.close()
+
+    def _kernels_of(self, folder: RunFolder) -> KernelChoice:
+        """Where the run's kernels come from: the library for a new one, else its folder."""
+        library = None if (folder / CONFIG).exists() else self._library
+        limit = self.config.library.enter
+        return KernelChoice(folder.path, self.config.growth, library, limit, self._check)
 
     def _train(
         self, session: Session, folder: RunFolder, progress: Progress, log: RunLog

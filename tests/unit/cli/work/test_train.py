@@ -27,6 +27,10 @@ def asked(**given: Any) -> TrainRequest:
         "steps": None,
         "overrides": (),
         "grow": True,
+        "urza": None,
+        "enter_kernels": None,
+        "deposit": False,
+        "nursery": None,
         "dry_run": False,
         "verbose": False,
     }
@@ -50,6 +54,20 @@ def test_options_win_over_the_file_and_set_wins_over_options() -> None:
         asked(config=Path("a.yaml"), seed=2, steps=20, overrides=("steps=30", "optimizer.lr=0.5"))
     )
     assert (config.batch_size, config.seed, config.steps, config.optimizer.lr) == (7, 2, 30, 0.5)
+
+
+def test_a_library_is_named_by_an_option_or_where_one_is_wanted_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ESPER_URZA_URL", raising=False)
+    with pytest.raises(ConfigError, match="--urza URL"):
+        new_config(asked(data="digits", deposit=True))
+    monkeypatch.setenv("ESPER_URZA_URL", "http://127.0.0.1:1")
+    assert new_config(asked(data="digits")).library.url is None
+    wanted = new_config(asked(data="digits", enter_kernels=2)).library
+    assert (wanted.url, wanted.enter, wanted.deposit) == ("http://127.0.0.1:1", 2, False)
+    named = new_config(asked(data="digits", urza="http://127.0.0.1:2", deposit=True)).library
+    assert (named.url, named.enter, named.deposit) == ("http://127.0.0.1:2", 3, True)
 
 
 def test_a_file_may_take_values_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

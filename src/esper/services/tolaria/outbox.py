@@ -1,0 +1,155 @@
+"""Outbox: what a run has for a library, kept in its folder until the library has it.
+
+====================================  ================================================
+`run_id`                              the run's identity, from which those of its reports follow
+`outbox/kernels/<id>.safetensors`     a kernel that the run kept
+`outbox/kernels/<id>.json`            its registration
+`outbox/reports/<report id>.json`     what a kernel did in the run
+====================================  ================================================
+
+Delivering takes away what the library has accepted; what it refuses for good gets the suffix
+`.refused`. All of it may be sent again: the library takes the same thing once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from esper.contracts.errors import LibraryError
+from esper.contracts.errors import LibraryNotFoundError
+from esper.contracts.errors import SubmissionError
+from esper.contracts.growth import GrowthReport
+from esper.contracts.library import KernelOutcome
+from esper.contracts.library import KernelRegistration
+from esper.contracts.ports import KernelLibrary
+from esper.core.durable_file import write_durably
+from esper.core.morphable_model import MorphableModel
+from esper.orchestration.outcomes import fossil_outcome
+from esper.orchestration.outcomes import fossils
+from esper.orchestration.outcomes import kernel_outcomes
+
+logger = logging.getLogger(__name__)
+
+OUTBOX = "outbox"
+_RUN_ID = "run_id"
+_REFUSED = ".refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """How a delivery went."""
+
+    kernels: int = 0
+    """Kernels that the library took."""
+    reports: int = 0
+    """Reports that it took."""
+    refused: int = 0
+    """What it will never take."""
+    left: int = 0
+    """What is still in the outbox."""
+    trouble: str | None = None
+    """Why something is left."""
+
+
+def run_id(folder: Path) -> str:
+    """The identity of the run in a folder, made when it is first asked for.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    path = folder / _RUN_ID
+    if not path.exists():
+        write_durably(path, uuid4().hex.encode())
+    return path.read_text(encoding="utf-8").strip()
+
+
+def fill(
+    folder: Path,
+    model: MorphableModel,
+    report: GrowthReport,
+    *,
+    deposit: bool,
+    tags: Mapping[str, str],
+) -> None:
+    """Put a finished run's reports into its outbox, and with ``deposit`` the kernels it kept.
+
+    Raises:
+        CheckpointError: a file cannot be written.
+    """
+    has_raced = any(e.kernel_id is not None for race in report.races for e in race.entrants)
+    if not (deposit or has_raced):
+        return
+    name = run_id(folder)
+    outcomes = list(kernel_outcomes(report, name))
+    for fossil in fossils(model, run_id=name, tags=tags) if deposit else ():
+        path = _kernels(folder) / f"{fossil.registration.kernel_id}.safetensors"
+        write_durably(path, fossil.data)
+        write_durably(path.with_suffix(".json"), fossil.registration.model_dump_json().encode())
+        outcome = fossil_outcome(report, fossil, name)
+        outcomes += [] if outcome is None else [outcome]
+    for outcome in outcomes:
+        path = _reports(folder) / f"{outcome.report_id}.json"
+        write_durably(path, outcome.model_dump_json().encode())
+
+
+def deliver(folder: Path, library: KernelLibrary) -> Delivery:
+    """Send what is in the outbox of the run in a folder: kernels first, reports name them.
+
+    Returns:
+        How it went; a library that fails leaves the rest for another time.
+    """
+    kernels = reports = refused = 0
+    trouble = None
+    try:
+        for path in sorted(_kernels(folder).glob("*.json")):
+            taken = _deposit(library, path)
+            kernels, refused = kernels + taken, refused + (not taken)
+        for path in sorted(_reports(folder).glob("*.json")):
+            taken = _report(library, path)
+            reports, refused = reports + taken, refused + (not taken)
+    except LibraryError as error:
+        trouble = str(error)
+        logger.warning("the library did not take everything; it is kept in %s: %s", folder, error)
+    left = [*_kernels(folder).glob("*.json"), *_reports(folder).glob("*.json")]
+    return Delivery(
+        kernels=kernels, reports=reports, refused=refused, left=len(left), trouble=trouble
+    )
+
+
+def _deposit(library: KernelLibrary, path: Path) -> bool:
+    registration = KernelRegistration.model_validate_json(path.read_bytes())
+    data = path.with_suffix(".safetensors")
+    try:
+        library.deposit(data.read_bytes(), registration)
+    except SubmissionError as error:
+        return _set_aside(path, error)
+    path.unlink()
+    data.unlink()
+    return True
+
+
+def _report(library: KernelLibrary, path: Path) -> bool:
+    try:
+        library.report(KernelOutcome.model_validate_json(path.read_bytes()))
+    except (SubmissionError, LibraryNotFoundError) as error:
+        return _set_aside(path, error)
+    path.unlink()
+    return True
+
+
+def _set_aside(path: Path, error: LibraryError) -> bool:
+    logger.warning("the library refuses %s: %s", path.name, error)
+    path.rename(path.with_name(path.name + _REFUSED))
+    return False
+
+
+def _kernels(folder: Path) -> Path:
+    return folder / OUTBOX / "kernels"
+
+
+def _reports(folder: Path) -> Path:
+    return folder / OUTBOX / "reports"
