@@ -22,13 +22,13 @@ from esper.execution.config import RedisTierConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.redis_tier import RedisTier
 from kernels import kernel_file
+from support.clocks import StillClock
 from support.servers import HOST
 from support.servers import ValkeyServer
 from support.servers import free_port
 from support.servers import valkey
 from support.shelves import Drawer
 from support.shelves import Shelf
-from support.shelves import StillClock
 
 DATA = kernel_file()
 ID = kernel_id_of(DATA)
@@ -209,7 +209,7 @@ def test_a_server_that_does_not_answer_costs_its_timeout_and_is_then_left_alone(
         cache.clear()
         assert cache.load_sync(ID).kernel_id == ID
         assert tier.errors == 2
-        clock.seconds += 10
+        clock.advance(10)
         assert tier.get(ID) is None  # the one trial
         assert tier.get(ID) is None
         assert tier.errors == 3
@@ -226,7 +226,7 @@ def test_a_server_that_comes_back_is_used_again() -> None:
         assert [tier.get(ID), tier.get(ID), tier.get(ID)] == [None, None, None]
         assert tier.errors == 2
         server.start()
-        clock.seconds += 10
+        clock.advance(10)
         tier.put(ID, DATA)
         assert tier.get(ID) == DATA
         assert tier.errors == 2

@@ -1,4 +1,4 @@
-"""Fakes that fill the cache's ports: a source, a signed source, a tier, a clock."""
+"""Fakes that fill the cache's ports: a source, a signed source, a tier."""
 
 from __future__ import annotations
 
@@ -64,16 +64,3 @@ class Drawer:
     def discard(self, kernel_id: str) -> None:
         self.asked.append(("discard", kernel_id))
         self.files.pop(kernel_id, None)
-
-
-class StillClock:
-    """A clock that stands where it is put."""
-
-    def __init__(self, seconds: float = 1000.0) -> None:
-        self.seconds = seconds
-
-    def now(self) -> float:
-        return self.seconds
-
-    def monotonic(self) -> float:
-        return self.seconds

@@ -95,6 +95,8 @@ class KernelFileRequest:
     """Paths, or ids in the kernel store."""
     show: bool
     as_json: bool
+    trust: tuple[Path, ...] = ()
+    """Public keys; with any, one of them must have signed."""
 
 
 @dataclass(frozen=True, kw_only=True)

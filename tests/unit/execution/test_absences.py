@@ -5,7 +5,7 @@ import pytest
 from esper.contracts.errors import ConfigError
 from esper.execution import absences
 from esper.execution.absences import Absences
-from support.shelves import StillClock
+from support.clocks import StillClock
 
 
 def test_an_absence_is_remembered_until_its_time_is_over() -> None:
@@ -13,9 +13,9 @@ def test_an_absence_is_remembered_until_its_time_is_over() -> None:
     known = Absences(5.0, clock)
     assert known.age("a") is None
     known.note("a")
-    clock.seconds += 4.5
+    clock.advance(4.5)
     assert known.age("a") == pytest.approx(4.5)
-    clock.seconds += 0.5
+    clock.advance(0.5)
     assert known.age("a") is None
 
 
@@ -23,9 +23,9 @@ def test_an_absence_noted_again_begins_anew() -> None:
     clock = StillClock()
     known = Absences(5.0, clock)
     known.note("a")
-    clock.seconds += 4
+    clock.advance(4)
     known.note("a")
-    clock.seconds += 4
+    clock.advance(4)
     assert known.age("a") == pytest.approx(4)
 
 

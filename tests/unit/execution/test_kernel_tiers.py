@@ -24,10 +24,10 @@ from esper.execution.kernel_tiers import TierStatistics
 from esper.execution.signatures import sign
 from esper.execution.trust import TrustPolicy
 from kernels import kernel_file
+from support.clocks import StillClock
 from support.shelves import Drawer
 from support.shelves import Shelf
 from support.shelves import SignedShelf
-from support.shelves import StillClock
 
 FILES = {kernel_id_of(data): data for data in (kernel_file(seed=n) for n in range(3))}
 ID, OTHER, _ = FILES
@@ -110,7 +110,7 @@ def test_time_is_booked_where_it_was_spent() -> None:
 
     class Slow(Drawer):
         def get(self, kernel_id: str) -> bytes | None:
-            clock.seconds += 0.25
+            clock.advance(0.25)
             return super().get(kernel_id)
 
     cache = KernelCache(Shelf(FILES), tiers=(Slow("slow"),), clock=clock)
@@ -237,7 +237,7 @@ def test_an_absent_kernel_is_asked_for_once_until_the_time_is_over() -> None:
         asyncio.run(cache.load(ID))
     assert shelf.fetched == [ID]
     assert (cache.stats.negative_hits, cache.stats.misses, cache.stats.failures) == (3, 4, 1)
-    clock.seconds += 5
+    clock.advance(5)
     shelf.files.update(FILES)
     assert cache.load_sync(ID).kernel_id == ID
 
@@ -272,7 +272,9 @@ def test_a_kernel_that_is_added_is_absent_no_more() -> None:
 
 def test_an_unsigned_kernel_is_refused_wherever_it_comes_from() -> None:
     tier = Drawer()
-    cache = KernelCache(SignedShelf(FILES, {OTHER: [sign(OTHER, KEY)]}), tiers=(tier,), trust=POLICY)
+    cache = KernelCache(
+        SignedShelf(FILES, {OTHER: [sign(OTHER, KEY)]}), tiers=(tier,), trust=POLICY
+    )
     assert cache.load_sync(OTHER).kernel_id == OTHER
     with pytest.raises(UntrustedKernelError, match=ID):
         cache.load_sync(ID)

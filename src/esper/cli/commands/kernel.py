@@ -25,7 +25,10 @@ BUILD_EXAMPLES = examples(
     "esper kernel build --ir kernel.json -o kernel.safetensors",
 )
 SHOW_EXAMPLES = examples("esper kernel show kernel.safetensors", "esper kernel show 3f1c...")
-VERIFY_EXAMPLES = examples("esper kernel verify *.safetensors")
+VERIFY_EXAMPLES = examples(
+    "esper kernel verify *.safetensors",
+    "esper kernel verify *.safetensors --trust me.pem.pub",
+)
 
 Kernels = Annotated[
     list[str],
@@ -88,9 +91,20 @@ def show(
 
 
 @app.command(name="verify", epilog=VERIFY_EXAMPLES)
-def verify(context: typer.Context, kernels: Kernels) -> None:
+def verify(
+    context: typer.Context,
+    kernels: Kernels,
+    trust: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Public key; with any of these, one of them must have signed."
+        ),
+    ] = None,
+) -> None:
     """Check kernel files in every way that loading does; exit code 4 if one is refused."""
-    request = KernelFileRequest(kernels=tuple(kernels), show=False, as_json=False)
+    request = KernelFileRequest(
+        kernels=tuple(kernels), show=False, as_json=False, trust=tuple(trust or ())
+    )
     carry_out(context, "kernel_file", request)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -17,10 +18,17 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.requests import KernelFileRequest
 from esper.contracts.errors import ArtifactError
 from esper.contracts.errors import KernelError
+from esper.contracts.library import Signature
 from esper.execution.artifact import ArtifactLimits
 from esper.execution.artifact import KernelArtifact
 from esper.execution.artifact import unpack
+from esper.execution.signature_file import read_signatures
 from esper.report import wording
+from esper.utils import extras
+
+if TYPE_CHECKING:
+    # At run time it needs cryptography, which an installation without a library does not have.
+    from esper.execution.trust import TrustPolicy
 
 
 def run(request: KernelFileRequest) -> int:
@@ -28,11 +36,17 @@ def run(request: KernelFileRequest) -> int:
 
     Returns:
         `ExitCode.FILE` when one was refused.
+
+    Raises:
+        ConfigError: a key that is to be trusted is none.
     """
     console, status = output(), ExitCode.OK
+    trust = _policy(request.trust)
     for reference in request.kernels:
         try:
             artifact = read(reference)
+            if trust is not None:
+                trust.check(artifact.kernel_id, _signatures(reference, artifact.kernel_id))
         except KernelError as error:
             print_error(diagnostics(), str(error))
             status = ExitCode.FILE
@@ -47,6 +61,20 @@ def run(request: KernelFileRequest) -> int:
                 soft_wrap=True,
             )
     return status
+
+
+def _policy(keys: tuple[Path, ...]) -> TrustPolicy | None:
+    if not keys:
+        return None
+    policy: TrustPolicy = extras.load("esper.execution.trust").TrustPolicy.from_files(keys)
+    return policy
+
+
+def _signatures(reference: str, kernel_id: str) -> tuple[Signature, ...]:
+    path = Path(reference)
+    if path.exists():
+        return read_signatures(path)
+    return bootstrap.kernel_store().signatures(kernel_id)
 
 
 def read(reference: str) -> KernelArtifact:

@@ -4,9 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from esper.cli.app import app
+from esper.execution.artifact import kernel_id_of
+from esper.execution.kernel_store import LocalKernelStore
+from esper.execution.signature_file import add_signature
+from esper.execution.signatures import sign
+from esper.execution.signatures import write_public_key
 
 
 @pytest.fixture
@@ -48,3 +54,34 @@ def test_a_kernel_that_is_nowhere_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_folder_is_no_kernel(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["kernel", "verify", str(tmp_path)]).exit_code == 4
+
+
+def test_verify_with_trusted_keys_takes_signed_kernels_only(kernel: Path, tmp_path: Path) -> None:
+    ours, theirs = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+    key = tmp_path / "ours.pub"
+    write_public_key(key, ours.public_key())
+    verify = ["kernel", "verify", str(kernel), "--trust", str(key)]
+    kernel_id = kernel_id_of(kernel.read_bytes())
+    result = CliRunner().invoke(app, verify)
+    assert result.exit_code == 4
+    assert "signed by nobody" in " ".join(result.output.split())
+    add_signature(kernel, sign(kernel_id, theirs))
+    assert CliRunner().invoke(app, verify).exit_code == 4
+    add_signature(kernel, sign(kernel_id, ours))
+    assert CliRunner().invoke(app, verify).exit_code == 0
+    assert CliRunner().invoke(app, [*verify[:-1], str(kernel)]).exit_code == 2
+
+
+def test_verify_finds_the_signatures_of_a_stored_kernel(
+    kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESPER_HOME", str(tmp_path))
+    ours = Ed25519PrivateKey.from_private_bytes(b"1" * 32)
+    key = tmp_path / "ours.pub"
+    write_public_key(key, ours.public_key())
+    store = LocalKernelStore()
+    kernel_id = store.put(kernel.read_bytes())
+    verify = ["kernel", "verify", kernel_id[:8], "--trust", str(key)]
+    assert CliRunner().invoke(app, verify).exit_code == 4
+    store.sign(kernel_id, sign(kernel_id, ours))
+    assert CliRunner().invoke(app, verify).exit_code == 0
