@@ -1,0 +1,136 @@
+"""create_app: the library as an ASGI application."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+
+from esper.contracts.errors import ConfigError
+from esper.contracts.errors import EsperError
+from esper.contracts.ports import Clock
+from esper.contracts.version import VERSION
+from esper.services.urza.access import ACCESS
+from esper.services.urza.access import check_exposure
+from esper.services.urza.access import check_listed
+from esper.services.urza.authentication import Authenticator
+from esper.services.urza.config import UrzaConfig
+from esper.services.urza.guard import GuardedRoute
+from esper.services.urza.library import Library
+from esper.services.urza.limits import RateLimiter
+from esper.services.urza.metrics import MeasuredApp
+from esper.services.urza.metrics import Metrics
+from esper.services.urza.oidc import OidcCheck
+from esper.services.urza.problems import Problem
+from esper.services.urza.problems import on_esper_error
+from esper.services.urza.problems import on_http_exception
+from esper.services.urza.problems import on_invalid_request
+from esper.services.urza.problems import on_unexpected
+from esper.services.urza.routes.aliases import ALIASES
+from esper.services.urza.routes.audit import AUDIT
+from esper.services.urza.routes.blobs import BLOBS
+from esper.services.urza.routes.blueprints import BLUEPRINTS
+from esper.services.urza.routes.condition import CONDITION
+from esper.services.urza.routes.field_reports import FIELD_REPORTS
+from esper.services.urza.routes.garbage import GARBAGE
+from esper.services.urza.routes.kernels import KERNELS
+from esper.services.urza.routes.tokens import TOKENS
+from esper.services.urza.routes.work import WORK
+from esper.services.urza.state import ServerState
+from esper.services.urza.turns import Turns
+from esper.utils.clock import SystemClock
+
+# The most frequent ones first: routes are tried in order.
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    KERNELS,
+    BLOBS,
+    WORK,
+    BLUEPRINTS,
+    FIELD_REPORTS,
+    ALIASES,
+    AUDIT,
+    GARBAGE,
+    TOKENS,
+    CONDITION,
+)
+
+
+def create_app(
+    library: Library,
+    config: UrzaConfig,
+    *,
+    clock: Clock | None = None,
+    routers: tuple[APIRouter, ...] = ROUTERS,
+) -> FastAPI:
+    """Return the application that serves `library`.
+
+    Args:
+        library: The store, open; whoever opened it closes it.
+        config: The settings.
+        clock: Tells the time; None means the machine's.
+        routers: Where the routes come from.
+
+    Raises:
+        ConfigError: A route is not in the access table, or an address that others can reach is to
+            be served without authentication.
+    """
+    check_exposure(config.host, config.auth)
+    # No documentation pages: they would load their scripts from a server that is not ours.
+    app = FastAPI(title="Urza", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    for router in routers:
+        # Not `include_router`: the routes have their whole path, and stay one flat list.
+        app.router.routes.extend(router.routes)
+    _check_guarded(app)
+    app.state.urza = _state(library, config, clock or SystemClock())
+    app.add_middleware(MeasuredApp, metrics=app.state.urza.metrics)
+    app.add_exception_handler(EsperError, on_esper_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(Exception, on_unexpected)
+    description = _description(app)
+    # FastAPI's own way to replace the description (its guide, "Extending OpenAPI").
+    setattr(app, "openapi", lambda: description)  # noqa: B010 mypy refuses a plain assignment
+    return app
+
+
+def _state(library: Library, config: UrzaConfig, clock: Clock) -> ServerState:
+    oidc = None if config.oidc is None else OidcCheck(config.oidc, clock)
+    return ServerState(
+        library=library,
+        config=config,
+        authenticator=Authenticator(library.tokens, clock, oidc),
+        limiter=RateLimiter(config.rate_per_second, config.rate_burst, clock),
+        metrics=Metrics(),
+        turns=Turns(),
+    )
+
+
+def _check_guarded(app: FastAPI) -> None:
+    for route in app.routes:
+        if not isinstance(route, GuardedRoute):
+            raise ConfigError(
+                f"the route {getattr(route, 'path', route)!r} is no GuardedRoute: nothing would "
+                "check who calls it. Make its router with `answers.router`."
+            )
+    check_listed(route.name for route in app.routes if isinstance(route, GuardedRoute))
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description, with problems and the bearer token said once."""
+    text = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    parts = text.setdefault("components", {})
+    template = "#/components/schemas/{model}"
+    schema = Problem.model_json_schema(mode="serialization", ref_template=template)
+    parts.setdefault("schemas", {}).update(schema.pop("$defs", {}))
+    parts["schemas"]["Problem"] = schema
+    parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path in text["paths"].values():
+        for operation in path.values():
+            if ACCESS[operation["operationId"]] is not None:
+                operation["security"] = [{"token": []}]
+    return text

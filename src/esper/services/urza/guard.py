@@ -1,0 +1,119 @@
+"""GuardedRoute: before a route's handler runs, who is asking is known, allowed, and not too much.
+
+Every route of the server is one. The order is: authenticate, allow, count against the rate,
+limit the body; nothing of a body is read before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Coroutine
+from typing import Any
+from typing import Final
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from esper.contracts.enums import Role
+from esper.contracts.errors import AccessDeniedError
+from esper.services.urza.access import ACCESS
+from esper.services.urza.access import ANONYMOUS
+from esper.services.urza.access import READ
+from esper.services.urza.access import Principal
+from esper.services.urza.access import allows
+from esper.services.urza.limits import check_announced
+from esper.services.urza.limits import limited
+from esper.services.urza.limits import too_many
+from esper.services.urza.metrics import ROUTE
+from esper.services.urza.problems import problem_response
+from esper.services.urza.repeats import KEY_HEADER
+from esper.services.urza.repeats import once
+from esper.services.urza.state import PRINCIPAL
+from esper.services.urza.state import ServerState
+from esper.services.urza.state import state_of
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+BODY_PATIENCE_SECONDS: Final = 30.0
+"""How long a sender may be silent in the middle of a body."""
+MOST_RECORD_BYTES: Final = 4 << 20
+"""Largest body that is not a blob."""
+_BLOB_ROUTES: Final = frozenset({"put_blob"})
+_BODILESS: Final = frozenset({"GET", "HEAD"})
+
+
+class GuardedRoute(APIRoute):
+    """A route that the access table rules."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the handler with the guard before it."""
+        handler = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            state, name = state_of(request), self.name
+            request.scope[ROUTE] = name
+            principal = await _admitted(request, state, name)
+            if isinstance(principal, Response):
+                return principal
+            request.scope[PRINCIPAL] = principal
+            if request.method in _BODILESS:
+                return await handler(request)
+            most = state.config.max_body_bytes
+            limit = most if name in _BLOB_ROUTES else min(most, MOST_RECORD_BYTES)
+            check_announced(request.headers.get("content-length"), limit)
+            receive = limited(request.receive, limit=limit, patience=BODY_PATIENCE_SECONDS)
+            request = Request(request.scope, receive)
+            if request.method == "POST" and KEY_HEADER in request.headers:
+                return await once(request, handler, state, name, principal.actor)
+            return await handler(request)
+
+        return guarded
+
+
+async def _admitted(request: Request, state: ServerState, name: str) -> Principal | Response:
+    """Return who may pass, or the refusal.
+
+    Raises:
+        HTTPException: 429.
+        LibraryUnavailableError: The token could not be checked.
+    """
+    access = ACCESS[name]
+    if access is None:
+        return ANONYMOUS
+    address = request.client.host if request.client else "unknown"
+    try:
+        principal = await _identified(state, access, request.headers.get("authorization"))
+    except AccessDeniedError as error:
+        _count(state, f"address {address}")
+        state.metrics.refused("unauthenticated")
+        return problem_response(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+    _count(state, f"address {address}" if principal is ANONYMOUS else principal.actor)
+    if allows(access, principal):
+        return principal
+    state.metrics.refused("forbidden")
+    has = ", ".join(sorted(principal.roles)) or "none"
+    needed = ", ".join(sorted(access))
+    return problem_response(
+        403, f"{name} needs one of the roles {needed}; this token has: {has}. Use another token."
+    )
+
+
+async def _identified(
+    state: ServerState, access: frozenset[Role], authorization: str | None
+) -> Principal:
+    if authorization is not None:
+        return await state.authenticator.principal(authorization)
+    if state.config.auth == "none" and access is READ:
+        return ANONYMOUS
+    raise AccessDeniedError(
+        "this needs a token; send 'Authorization: Bearer <token>' "
+        "(`esper urza token issue` makes one)"
+    )
+
+
+def _count(state: ServerState, caller: str) -> None:
+    wait = state.limiter.take(caller)
+    if wait > 0:
+        state.metrics.refused("rate")
+        raise too_many(wait)

@@ -1,0 +1,52 @@
+"""How the server is: is it alive, does it take work, what has it counted, what can it do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.responses import Response
+
+from esper.services.urza.answers import answer
+from esper.services.urza.answers import router
+from esper.services.urza.bodies import Condition
+from esper.services.urza.metrics import MEDIA_TYPE
+from esper.services.urza.problems import documented
+from esper.services.urza.problems import problem_response
+from esper.services.urza.state import LibraryDep
+from esper.services.urza.state import state_of
+
+CONDITION: Final[APIRouter] = router("", "condition")
+
+
+@CONDITION.get("/livez", response_model=Condition)
+async def livez() -> Response:
+    """Answer: the process runs."""
+    return answer(Condition(status="live"))
+
+
+@CONDITION.get("/readyz", response_model=Condition, responses=documented())
+async def readyz(request: Request, library: LibraryDep) -> Response:
+    """Say whether requests will be answered: the database is there and nobody said stop."""
+    if state_of(request).draining:
+        return problem_response(503, "the server is stopping; use another")
+    await library.check()
+    return answer(Condition(status="ready"))
+
+
+@CONDITION.get(
+    "/metrics",
+    response_class=Response,
+    responses=documented() | {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Return the counters in Prometheus' text format."""
+    return Response(state_of(request).metrics.text(), media_type=MEDIA_TYPE)
+
+
+@CONDITION.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request) -> Response:
+    """Return the description of all routes, as OpenAPI."""
+    return JSONResponse(request.app.openapi())

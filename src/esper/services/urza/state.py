@@ -1,0 +1,62 @@
+"""What the routes share: the library, who is asking, and how the server is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+from typing import Final
+from typing import cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from esper.services.urza.access import Principal
+from esper.services.urza.authentication import Authenticator
+from esper.services.urza.config import UrzaConfig
+from esper.services.urza.library import Library
+from esper.services.urza.limits import RateLimiter
+from esper.services.urza.metrics import Metrics
+from esper.services.urza.turns import Turns
+
+PRINCIPAL: Final = "esper.principal"
+"""Key of the connection's scope under which the guard leaves who is asking."""
+
+
+@dataclass(kw_only=True)
+class ServerState:
+    """Everything that outlives a request."""
+
+    library: Library
+    """The store."""
+    config: UrzaConfig
+    """The settings."""
+    authenticator: Authenticator
+    """Knows tokens."""
+    limiter: RateLimiter
+    """Knows who asks too often."""
+    metrics: Metrics
+    """Counts."""
+    turns: Turns
+    """Lets repeated requests wait for their first."""
+    draining: bool = False
+    """Whether the server is about to stop: it finishes what it has and is not ready for more."""
+
+
+def state_of(request: Request) -> ServerState:
+    """Return the state of the server that got the request."""
+    return cast("ServerState", request.app.state.urza)
+
+
+# Coroutines, because FastAPI would send plain functions through its thread pool.
+async def _library(request: Request) -> Library:
+    return state_of(request).library
+
+
+async def _actor(request: Request) -> str:
+    return cast("Principal", request.scope[PRINCIPAL]).actor
+
+
+LibraryDep = Annotated[Library, Depends(_library)]
+"""The store, as a route's argument."""
+ActorDep = Annotated[str, Depends(_actor)]
+"""Who is asking, as the audit log names it."""
