@@ -1,0 +1,54 @@
+"""Compiling one kernel, in the one way that trainers and the forge share.
+
+`torch.compile` keeps what it makes in a folder, under a key of the graph, its shapes and its
+options. A forge that compiles a kernel in that folder saves every trainer on the machine the
+minutes of a first compilation, provided that both compile alike: in regions of one kernel each,
+with sizes left open. A whole model that is compiled in one piece is another graph, for which
+nobody but its own trainer can prepare.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+from torch import nn
+
+CACHE_VARIABLE: Final = "TORCHINDUCTOR_CACHE_DIR"
+"""Where torch looks for the folder, whenever it compiles something."""
+
+
+def default_compile_cache(environ: MutableMapping[str, str] | None = None) -> Path:
+    """Return `$ESPER_HOME/compiled`, or `compiled` in the user's cache folder for Esper."""
+    home = (os.environ if environ is None else environ).get("ESPER_HOME")
+    base = Path(home).expanduser() if home else platformdirs.user_cache_path("esper")
+    return base / "compiled"
+
+
+def share_compile_cache(
+    folder: Path | None = None, environ: MutableMapping[str, str] | None = None
+) -> Path:
+    """Let this process and its children compile into `folder`; return the folder.
+
+    A folder that the environment names already stays.
+
+    Args:
+        folder: Default `default_compile_cache()`.
+        environ: The variables; default this process's.
+    """
+    environ = os.environ if environ is None else environ
+    chosen = str(folder or default_compile_cache(environ))
+    return Path(environ.setdefault(CACHE_VARIABLE, chosen))
+
+
+def compile_kernel(kernel: nn.Module) -> nn.Module:
+    """Compile `kernel` in place, at its next call, and return it.
+
+    Names, parameters, pickles and copies stay those of the plain module. One graph serves every
+    batch size and length of two or more.
+    """
+    kernel.compile(dynamic=True)
+    return kernel

@@ -1,0 +1,4 @@
+"""Tezzeret, the forge: builds kernels from blueprints and proves them.
+
+Start reading at `prove.py`.
+"""

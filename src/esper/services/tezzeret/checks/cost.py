@@ -1,0 +1,121 @@
+"""Cost: parameters, operations and memory are what the graph foretells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch import nn
+
+from esper.blueprints.cost import cost
+from esper.blueprints.cost import measured_flops
+from esper.blueprints.ir import GraphIR
+from esper.blueprints.ir import Node
+from esper.execution.artifact import reference_cost
+from esper.services.tezzeret.checks.memory import peak_bytes
+from esper.services.tezzeret.checks.subject import BATCH
+from esper.services.tezzeret.checks.subject import CheckFailedError
+from esper.services.tezzeret.checks.subject import Size
+from esper.services.tezzeret.checks.subject import Subject
+
+MEMORY_FACTOR: Final = 4.0
+"""How far a training step's memory may exceed the prediction. The whole library stays within 2."""
+
+LARGEST_BATCH: Final = 32
+"""Samples of the step whose memory is measured."""
+
+_BYTES: Final = 4
+_CELL: Final = 8
+"""Values that a recurrent cell keeps for each hidden unit: four gates and the states."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a kernel was found to cost."""
+
+    parameters: int
+    flops: int
+    """Of one sample, open axes at `REFERENCE_LENGTH`, as in a kernel file's manifest."""
+    peak_bytes: int
+    """Of one training step with `LARGEST_BATCH` samples, the weights included."""
+
+
+def measure(subject: Subject) -> Measured:
+    """Count and run what a kernel costs.
+
+    Raises:
+        CheckFailedError: It is not what the graph foretells.
+    """
+    kernel = subject.fresh()
+    parameters = sum(parameter.numel() for parameter in kernel.parameters())
+    for size in subject.sizes:
+        _flops_as_foretold(subject, kernel, size)
+    price = reference_cost(subject.ir)
+    if parameters != price.parameters:
+        raise CheckFailedError(
+            f"the module has {parameters} parameters, the graph foretells {price.parameters}"
+        )
+    return Measured(
+        parameters=parameters, flops=price.flops, peak_bytes=_memory_as_foretold(subject, kernel)
+    )
+
+
+def described(found: Measured) -> str:
+    """What was measured, in words."""
+    return (
+        f"{found.parameters} parameters, {found.flops} operations a sample, {found.peak_bytes} "
+        f"bytes in a training step of {LARGEST_BATCH} samples"
+    )
+
+
+def predicted_bytes(ir: GraphIR, size: Size, batch: int) -> int:
+    """Estimate a training step's memory: weights and gradients, and each value with its gradient."""
+    closed = ir.with_input_shape(size)
+    values = sum(spec.elements for spec in closed.specs.values())
+    values += sum(_inside(closed, node) for node in closed.nodes)
+    return _BYTES * (2 * values * batch + 2 * cost(closed).parameters)
+
+
+def _inside(ir: GraphIR, node: Node) -> int:
+    """Values that a recurrent net keeps between its cells; 0 for every other op."""
+    if node.op not in {"gru", "lstm"}:
+        return 0
+    cells: int = node.attrs["num_layers"] * (1 + node.attrs["bidirectional"])
+    length = ir.input_specs(node)[0].shape[0] or 1
+    hidden: int = node.attrs["hidden_size"]
+    return _CELL * length * cells * hidden
+
+
+def _flops_as_foretold(subject: Subject, kernel: nn.Module, size: Size) -> None:
+    with torch.no_grad():
+        found = measured_flops(kernel, subject.sample(BATCH, size))
+    foretold = cost(subject.ir, size).flops * BATCH
+    if found != foretold:
+        raise CheckFailedError(
+            f"{BATCH} samples of shape {size} take {found} operations, the graph foretells {foretold}"
+        )
+
+
+def _memory_as_foretold(subject: Subject, kernel: nn.Module) -> int:
+    size = subject.sizes[0]
+    x = subject.sample(LARGEST_BATCH, size)
+    if x.is_floating_point():
+        x.requires_grad_()
+    found = peak_bytes(lambda: _train(kernel, x))
+    weights: int = sum(tensor.nbytes for tensor in kernel.state_dict().values())
+    found += weights
+    foretold: int = predicted_bytes(subject.ir, size, LARGEST_BATCH)
+    if found > MEMORY_FACTOR * foretold:
+        raise CheckFailedError(
+            f"a training step of {LARGEST_BATCH} samples takes {found} bytes, more than "
+            f"{MEMORY_FACTOR:g} times the {foretold} that the graph foretells"
+        )
+    return found
+
+
+def _train(kernel: nn.Module, x: Tensor) -> None:
+    out = kernel(x)
+    if out.requires_grad:
+        out.sum().backward()

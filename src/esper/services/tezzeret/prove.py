@@ -1,0 +1,188 @@
+"""Proving a blueprint: build its kernel, try it in every way that matters, measure it.
+
+Checks run in order, cheap ones in front; the first failure ends the proof, because what comes
+after builds on what came before. Nothing here talks to anyone: the worker gives it a blueprint
+and takes the proof away.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from functools import partial
+from typing import Final
+
+import torch
+
+from esper.contracts.assets import Blueprint
+from esper.contracts.library import CheckResult
+from esper.contracts.library import Latency
+from esper.contracts.library import Target
+from esper.contracts.library import Toolchain
+from esper.contracts.library import ValidationReport
+from esper.contracts.version import VERSION
+from esper.services.tezzeret.checks.birth import birth
+from esper.services.tezzeret.checks.cost import Measured
+from esper.services.tezzeret.checks.cost import described
+from esper.services.tezzeret.checks.cost import measure
+from esper.services.tezzeret.checks.file import written
+from esper.services.tezzeret.checks.geometry import geometry
+from esper.services.tezzeret.checks.gradients import alive
+from esper.services.tezzeret.checks.modes import modes
+from esper.services.tezzeret.checks.numbers import finite
+from esper.services.tezzeret.checks.repeat import repeats
+from esper.services.tezzeret.checks.structure import builds
+from esper.services.tezzeret.checks.structure import claims
+from esper.services.tezzeret.checks.subject import Check
+from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.latency import available
+from esper.services.tezzeret.latency import latency
+from esper.services.tezzeret.warm import warm
+
+logger = logging.getLogger(__name__)
+
+CHECKS: Final[dict[str, Check]] = {
+    "builds": builds,
+    "claims": claims,
+    "geometry": geometry,
+    "finite": finite,
+    "gradients": alive,
+    "birth": birth,
+    "modes": modes,
+    "repeats": repeats,
+}
+"""The checks that say yes or no, in the order in which they run."""
+
+_LONGEST_DETAIL: Final = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What became of a blueprint."""
+
+    report: ValidationReport
+    data: bytes | None
+    """The kernel file; None unless every check passed."""
+
+
+def prove(blueprint: Blueprint, targets: Sequence[Target], *, seed: int = 0) -> Proof:
+    """Build a blueprint's kernel and prove it.
+
+    Never raises for what the blueprint or its kernel does: that is in the report. Torch's global
+    random state is as before afterwards.
+
+    Args:
+        blueprint: What to build; nothing in it is believed.
+        targets: Where to measure latency. Compiled ones are compiled, forward and backward, into
+            the folder that `TORCHINDUCTOR_CACHE_DIR` names. A target whose device this machine
+            lacks is noted and left out.
+        seed: Of the newborn weights and of all inputs.
+
+    Returns:
+        The report, and the kernel file if all checks passed.
+    """
+    work = _Proving(started=time.monotonic())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        data = _run(work, blueprint, targets, seed)
+    return Proof(report=work.report(), data=data)
+
+
+@dataclass
+class _Proving:
+    """A proof under way."""
+
+    started: float
+    results: list[CheckResult] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
+    cost: Measured | None = None
+
+    def passes(self, name: str, check: Callable[[], str]) -> bool:
+        """Run one check and note its result."""
+        try:
+            detail, passed = check(), True
+        except Exception as fault:
+            # Whatever a kernel raises is what the proof has found.
+            kind = "" if isinstance(fault, ValueError) else f"{type(fault).__name__}: "
+            detail, passed = f"{kind}{fault}"[:_LONGEST_DETAIL], False
+            logger.debug("check %s failed", name, exc_info=True)
+        self.results.append(CheckResult(name=name, passed=passed, detail=detail))
+        return passed
+
+    def report(self) -> ValidationReport:
+        failed = next((result for result in self.results if not result.passed), None)
+        cost = self.cost
+        return ValidationReport(
+            passed=failed is None,
+            reason="" if failed is None else f"{failed.name}: {failed.detail}",
+            checks=tuple(self.results),
+            parameters=0 if cost is None else cost.parameters,
+            flops=0 if cost is None else cost.flops,
+            peak_bytes=0 if cost is None else cost.peak_bytes,
+            latencies=tuple(self.latencies),
+            toolchain=toolchain(),
+            seconds=time.monotonic() - self.started,
+        )
+
+
+def _run(
+    work: _Proving, blueprint: Blueprint, targets: Sequence[Target], seed: int
+) -> bytes | None:
+    subjects: list[Subject] = []
+    files: list[bytes] = []
+
+    def read() -> str:
+        subjects.append(Subject.of(blueprint, seed=seed))
+        return "a valid graph"
+
+    if not work.passes("graph", read):
+        return None
+    subject = subjects[0]
+    for name, check in CHECKS.items():
+        if not work.passes(name, partial(check, subject)):
+            return None
+
+    def costs() -> str:
+        work.cost = measure(subject)
+        return described(work.cost)
+
+    def packs() -> str:
+        files.append(written(subject))
+        return f"{len(files[0])} bytes"
+
+    if not (work.passes("cost", costs) and work.passes("file", packs)):
+        return None
+    measured = all(_measure(work, subject, target) for target in targets)
+    return files[0] if measured else None
+
+
+def _measure(work: _Proving, subject: Subject, target: Target) -> bool:
+    """Compile if the target says so, and time; True unless that failed."""
+    name = f"{'compiled' if target.compiled else 'eager'}-{target.device.replace(':', '-')}"
+    name = f"{name}-{target.dtype}-{target.batch_size}"
+    if not available(target):
+        return work.passes(name, lambda: f"not measured: this machine has no {target.device}")
+
+    def timed() -> str:
+        how = warm(subject, target) + "; " if target.compiled else ""
+        work.latencies.append(latency(subject, target))
+        return f"{how}median {work.latencies[-1].median_us:.1f} µs"
+
+    return work.passes(name, timed)
+
+
+def toolchain() -> Toolchain:
+    """What kernels are built and measured with here."""
+    cuda = torch.cuda.is_available()
+    return Toolchain(
+        esper=VERSION,
+        torch=str(torch.__version__),
+        python=platform.python_version(),
+        machine=platform.machine(),
+        device=torch.cuda.get_device_name() if cuda else "cpu",
+    )

@@ -1,0 +1,41 @@
+"""Stop: how a worker is told to stop, and a flag that a signal handler may set."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+from typing import Protocol
+
+_SLICE: Final = 0.1
+
+
+class Stop(Protocol):
+    """Something that says when to stop: a `Flag`, or a `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether it has been said."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for it, at most so many seconds; whether it has been said."""
+
+
+class Flag:
+    """An event without a lock: a handler may set it while the very thread it interrupts waits."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def set(self) -> None:
+        """Say it."""
+        self._said = True
+
+    def is_set(self) -> bool:
+        """Whether it has been said."""
+        return self._said
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for it, at most so many seconds; whether it has been said."""
+        deadline = time.monotonic() + timeout
+        while not self._said and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, _SLICE))
+        return self._said

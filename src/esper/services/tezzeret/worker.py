@@ -1,0 +1,202 @@
+"""Worker: takes one blueprint after the other from the library, has it built, brings the result.
+
+What can go wrong and what becomes of it:
+
+* a check fails, or a limit is exceeded: the blueprint is INVALID, with the reason;
+* the build crashes: the blueprint goes back to the queue, and after the last try it is INVALID;
+* the lease is lost (this worker was too slow, or asleep): the result is dropped, for another
+  worker has the blueprint now;
+* the library cannot be reached: asked again after ever longer pauses; a finished kernel is kept
+  and offered until its lease has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC
+from datetime import datetime
+from multiprocessing.context import ForkServerContext
+from random import Random
+
+from esper.contracts.errors import LeaseLostError
+from esper.contracts.errors import LibraryUnavailableError
+from esper.contracts.errors import SubmissionError
+from esper.contracts.library import KernelRegistration
+from esper.contracts.library import Lease
+from esper.contracts.library import ValidationReport
+from esper.contracts.ports import BlueprintQueue
+from esper.contracts.ports import Clock
+from esper.execution.artifact import kernel_id_of
+from esper.services.tezzeret.backoff import Backoff
+from esper.services.tezzeret.build import Abandoned
+from esper.services.tezzeret.build import Broken
+from esper.services.tezzeret.build import Outcome
+from esper.services.tezzeret.build import build_apart
+from esper.services.tezzeret.build import prepare
+from esper.services.tezzeret.config import TezzeretConfig
+from esper.services.tezzeret.heartbeat import Heartbeat
+from esper.services.tezzeret.prove import Proof
+from esper.services.tezzeret.stop import Stop
+from esper.utils.clock import SystemClock
+from esper.utils.logging import get_logger
+
+logger = get_logger("tezzeret.worker")
+
+
+Builder = Callable[[Lease, Callable[[], bool]], Outcome]
+"""Builds a lease's blueprint; the function says when nobody wants the result any more."""
+
+
+class Worker:
+    """Works through a queue of blueprints, one at a time.
+
+    Args:
+        queue: Where blueprints come from and kernels go; called from two threads.
+        config: Limits, targets, pauses.
+        name: What the library knows this worker by; default the config's.
+        clock: Tells the time.
+        build: How a blueprint is built; default in a child process.
+    """
+
+    def __init__(
+        self,
+        queue: BlueprintQueue,
+        config: TezzeretConfig,
+        *,
+        name: str | None = None,
+        clock: Clock | None = None,
+        build: Builder | None = None,
+    ) -> None:
+        self.name = name or config.name
+        self._queue, self._config = queue, config
+        self._clock = clock or SystemClock()
+        self._random = Random(self.name)  # noqa: S311 spreads pauses, guards nothing
+        self._context: ForkServerContext | None = None
+        self._build = build or self._build_apart
+
+    def run(self, stop: Stop, *, hurry: Stop | None = None) -> None:
+        """Work until `stop` is set; a build under way is finished first.
+
+        Args:
+            stop: When to take no further blueprint.
+            hurry: When to give back the one that is being built as well.
+
+        Raises:
+            AccessDeniedError: The library does not let this worker in.
+        """
+        backoff = self._backoff()
+        while not stop.is_set():
+            try:
+                found = self.step(hurry=hurry)
+            except LibraryUnavailableError as error:
+                pause = backoff.failed()
+                logger.warning("library unavailable", why=str(error), seconds=round(pause, 2))
+                stop.wait(pause)
+                continue
+            backoff.succeeded()
+            if not found:
+                stop.wait(self._config.poll_seconds * self._random.uniform(0.75, 1.25))
+
+    def step(self, *, hurry: Stop | None = None) -> bool:
+        """Take one blueprint, build it and bring the result; whether there was one.
+
+        Raises:
+            LibraryUnavailableError: There is no asking for work, or no bringing of the result
+                before the lease ended.
+            AccessDeniedError: The library does not let this worker in.
+        """
+        lease = self._queue.lease(self.name, seconds=self._config.lease_seconds)
+        if lease is None:
+            return False
+        log = logger.bind(worker=self.name, blueprint=lease.blueprint.name, attempt=lease.attempt)
+        log.info("building")
+
+        with Heartbeat(self._queue, lease, seconds=self._config.lease_seconds) as heartbeat:
+            outcome = self._build(
+                lease, lambda: heartbeat.lost() or (hurry is not None and hurry.is_set())
+            )
+            try:
+                said = self._deliver(heartbeat, outcome, hurry)
+            except LeaseLostError as error:
+                log.warning("result dropped", why=str(error))
+                return True
+        log.info("done", outcome=said)
+        return True
+
+    def _deliver(self, heartbeat: Heartbeat, outcome: Outcome, hurry: Stop | None) -> str:
+        """Bring the result, again and again while the library is away and the lease lasts."""
+        if heartbeat.lost():
+            raise LeaseLostError(
+                f"the lease of {heartbeat.lease.blueprint.name!r} went to another worker"
+            )
+        backoff = self._backoff()
+        while True:
+            try:
+                return self._bring(heartbeat.lease, outcome)
+            except LibraryUnavailableError:
+                now = datetime.fromtimestamp(self._clock.now(), tz=UTC)
+                hurried = hurry is not None and hurry.is_set()
+                if hurried or heartbeat.lost() or now > heartbeat.lease.expires_at:
+                    raise
+                heartbeat.pause(backoff.failed())
+
+    def _bring(self, lease: Lease, outcome: Outcome) -> str:
+        match outcome:
+            case Proof(report=report, data=bytes() as data):
+                return self._complete(lease, data, report)
+            case Proof(report=report):
+                self._fail(lease, report.reason, report, retry=False)
+                return f"invalid: {report.reason}"
+            case Broken(reason=reason, final=final):
+                return self._broken(lease, reason, final=final)
+            case Abandoned():
+                reason = "given back: the forge is shutting down"
+                self._fail(lease, reason, None, retry=True)
+                return reason
+
+    def _complete(self, lease: Lease, data: bytes, report: ValidationReport) -> str:
+        chain = report.toolchain
+        registration = KernelRegistration(
+            kernel_id=kernel_id_of(data),
+            blueprint_id=lease.blueprint.blueprint_id,
+            host=lease.blueprint.host,
+            tags={
+                "torch": chain.torch,
+                "python": chain.python,
+                "machine": chain.machine,
+                "device": chain.device,
+            },
+        )
+        try:
+            record = self._queue.complete(lease, data, registration, report)
+        except SubmissionError as error:
+            self._fail(lease, f"the library refuses the kernel: {error}", report, retry=False)
+            return f"refused: {error}"
+        return f"kernel {record.metadata.kernel_id}"
+
+    def _broken(self, lease: Lease, reason: str, *, final: bool) -> str:
+        last = lease.attempt >= self._config.max_attempts
+        if last and not final:
+            reason = f"set aside after {lease.attempt} tries: {reason}"
+        self._fail(lease, reason, None, retry=not (final or last))
+        return reason
+
+    def _fail(
+        self, lease: Lease, reason: str, report: ValidationReport | None, *, retry: bool
+    ) -> None:
+        self._queue.fail(lease, reason=reason, report=report, retry=retry)
+
+    def _build_apart(self, lease: Lease, unwanted: Callable[[], bool]) -> Outcome:
+        if self._context is None:
+            self._context = prepare(self._config)
+        return build_apart(
+            lease.blueprint,
+            self._config,
+            context=self._context,
+            clock=self._clock,
+            unwanted=unwanted,
+        )
+
+    def _backoff(self) -> Backoff:
+        config = self._config
+        return Backoff(config.backoff_seconds, config.backoff_most_seconds, self._random)

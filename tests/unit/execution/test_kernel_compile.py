@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+
+from torch import nn
+
+from esper.execution.kernel_compile import CACHE_VARIABLE
+from esper.execution.kernel_compile import compile_kernel
+from esper.execution.kernel_compile import default_compile_cache
+from esper.execution.kernel_compile import share_compile_cache
+
+
+def test_the_folder_lies_in_espers_home(tmp_path: Path) -> None:
+    assert default_compile_cache({"ESPER_HOME": str(tmp_path)}) == tmp_path / "compiled"
+    assert default_compile_cache({}).name == "compiled"
+
+
+def test_what_the_environment_says_stays(tmp_path: Path) -> None:
+    environ: dict[str, str] = {}
+    assert share_compile_cache(tmp_path / "a", environ) == tmp_path / "a"
+    assert environ[CACHE_VARIABLE] == str(tmp_path / "a")
+    assert share_compile_cache(tmp_path / "b", environ) == tmp_path / "a"
+
+
+def test_a_compiled_kernel_keeps_its_names_and_its_copies_are_plain() -> None:
+    kernel = nn.Linear(3, 2)
+    names = list(kernel.state_dict())
+    assert compile_kernel(kernel) is kernel
+    assert list(kernel.state_dict()) == names
+    assert pickle.loads(pickle.dumps(kernel))._compiled_call_impl is None
+    assert copy.deepcopy(kernel)._compiled_call_impl is None

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import signal
+import threading
+
+from esper.services.tezzeret.stop import Flag
+
+
+def test_a_flag_waits_until_it_is_set() -> None:
+    flag = Flag()
+    assert not flag.wait(0.01)
+    threading.Timer(0.05, flag.set).start()
+    assert flag.wait(30.0)
+    assert flag.is_set()
+
+
+def test_a_signal_handler_may_set_it_while_its_own_thread_waits() -> None:
+    flag = Flag()
+    before = signal.signal(signal.SIGALRM, lambda *_: flag.set())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert flag.wait(30.0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
