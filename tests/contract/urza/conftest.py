@@ -1,0 +1,61 @@
+"""A library on each of the four combinations of database and object store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from esper.services.urza import schema
+from esper.services.urza.config import S3Access
+from esper.services.urza.config import UrzaConfig
+from esper.services.urza.library import Library
+from esper.services.urza.library import open_database
+from support.clocks import StillClock
+from support.servers import PostgresServer
+from support.servers import S3Place
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'urza.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture(params=["local", "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, S3Access | None]:
+    if request.param == "local":
+        return f"file://{tmp_path / 'blobs'}", None
+    place: S3Place = request.getfixturevalue("s3_place")
+    access = S3Access(
+        endpoint=place.endpoint, access_key=place.access_key, secret_key=place.secret_key
+    )
+    return place.url, access
+
+
+@pytest.fixture
+def config(database_url: str, blobs: tuple[str, S3Access | None]) -> UrzaConfig:
+    return UrzaConfig(database_url=database_url, blobs=blobs[0], s3=blobs[1])
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest_asyncio.fixture
+async def library(config: UrzaConfig, clock: StillClock) -> AsyncIterator[Library]:
+    database = open_database(config)
+    await schema.upgrade(database)
+    await database.close()
+    library = await Library.open(config, clock)
+    yield library
+    await library.close()
