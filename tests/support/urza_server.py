@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -15,12 +16,15 @@ from pathlib import Path
 
 from esper.contracts.enums import Role
 from esper.contracts.library import TokenRequest
+from esper.services.urza.client.sync import UrzaClient
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils.clock import SystemClock
 
 ESPER = [sys.executable, "-m", "esper.cli"]
 STOP_SECONDS = 30
+As = Callable[[Role | None], UrzaClient]
+"""Makes a client with a role's token; None is somebody without one."""
 
 
 @dataclass(frozen=True)

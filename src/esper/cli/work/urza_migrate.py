@@ -13,6 +13,7 @@ from esper.cli.work.local_library import settings
 from esper.contracts.errors import ConfigError
 from esper.services.urza import schema
 from esper.services.urza.database import Database
+from esper.services.urza.library import open_database
 
 
 def run(request: UrzaMigrateRequest) -> int:
@@ -30,7 +31,7 @@ def run(request: UrzaMigrateRequest) -> int:
 
 async def _run(request: UrzaMigrateRequest) -> int:
     config = settings(request.folder)
-    database = Database(config.database_url)
+    database = open_database(config)
     try:
         before, wanted = await schema.current(database), schema.latest()
         if request.check:

@@ -311,9 +311,14 @@ class AsyncUrzaClient:
         return (await self._send(calls.verify_audit())).entries
 
     async def collect_garbage(
-        self, *, grace_seconds: float, dry_run: bool = False
+        self, *, grace_seconds: float | None = None, dry_run: bool = False
     ) -> GarbageReport:
-        """Remove blobs that no kernel refers to and that are older than the grace period."""
+        """Remove blobs that no kernel refers to and that are older than the grace period.
+
+        Args:
+            grace_seconds: Least age of what is removed; default: the library's setting.
+            dry_run: Only count.
+        """
         return await self._send(calls.collect_garbage(grace_seconds=grace_seconds, dry_run=dry_run))
 
     async def issue_token(self, wanted: TokenRequest) -> IssuedToken:
