@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import kernels
-
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.enums import BlueprintState

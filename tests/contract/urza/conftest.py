@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,22 +14,54 @@ import pytest_asyncio
 from esper.services.urza import schema
 from esper.services.urza.config import S3Access
 from esper.services.urza.config import UrzaConfig
+from esper.services.urza.database import Database
 from esper.services.urza.library import Library
-from esper.services.urza.library import open_database
 from support.clocks import StillClock
 from support.servers import PostgresServer
 from support.servers import S3Place
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database at the latest revision, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "urza.db"
+    asyncio.run(_upgrade(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    """Name of a PostgreSQL database at the latest revision, to be used as a template."""
+    url = postgres_server.create_database()
+    asyncio.run(_upgrade(url))
+    return url.rsplit("/", 1)[-1]
+
+
+async def _upgrade(url: str) -> None:
+    database = Database(url)
+    await schema.upgrade(database)
+    await database.close()
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database at the latest revision."""
     if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "urza.db")
         yield f"sqlite:///{tmp_path / 'urza.db'}"
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.create_database()
+    url = server.create_database(request.getfixturevalue("migrated_template"))
     yield url
     server.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'urza.db'}"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -53,9 +87,6 @@ def clock() -> StillClock:
 
 @pytest_asyncio.fixture
 async def library(config: UrzaConfig, clock: StillClock) -> AsyncIterator[Library]:
-    database = open_database(config)
-    await schema.upgrade(database)
-    await database.close()
     library = await Library.open(config, clock)
     yield library
     await library.close()
