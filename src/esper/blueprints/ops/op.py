@@ -21,6 +21,7 @@ from torch import nn
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.shapes_only import ShapesOnly
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.utils.registry import Registry
 
@@ -85,7 +86,7 @@ class ModuleOp(Op):
 
     @override
     def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
-        with torch.device("meta"):
+        with torch.device("meta"), ShapesOnly():
             return self.module(inputs, attrs).state_dict(keep_vars=True)
 
     @override
