@@ -1,8 +1,10 @@
-"""Kernel cache and executor guard: what a hit costs, who fetches, what the guard adds.
+"""Kernel cache and executor guard: what a hit and each tier cost, who fetches, what the guard adds.
 
-Run as `python -m benchmarks.kernel_cache` from the repository's root. Prints a table, writes
-`docs/benchmarks/kernel-cache-<date>.md`, and exits with 1 if a bar is missed: a hit takes at
-most 50 µs at the 50th and 99th percentile; 16 concurrent loads of one key fetch once.
+Run as `python -m benchmarks.kernel_cache` from the repository's root. Starts a Valkey server and a
+library on this machine, prints a table, writes `docs/benchmarks/kernel-cache-<date>.md`, and exits
+with 1 if a bar is missed: a hit takes at most 50 µs at the 50th and 99th percentile; a kernel of
+1 MB comes out of Redis in 3 ms and over HTTP in 20 ms at the 50th; 16 concurrent loads of one key
+fetch once.
 """
 
 from __future__ import annotations
@@ -20,18 +22,27 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from benchmarks import servers
 from benchmarks.results import Result
 from esper.blueprints.build import build
 from esper.blueprints.ir import GraphIR
 from esper.blueprints.ir import Node
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.enums import KernelMode
+from esper.execution.artifact import kernel_id_of
 from esper.execution.artifact import pack
+from esper.execution.artifact import unpack
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_executor import KernelExecutor
 from esper.execution.kernel_store import LocalKernelStore
+from esper.execution.redis_tier import RedisTier
+from esper.services.urza.client.sync import UrzaClient
 
 BAR_US = 50.0
+BARS_MS = {"redis_p50_ms": 3.0, "http_p50_ms": 20.0}
+MEGABYTE_WIDTH = 362
+"""Two layers of so many units are a file of 1.05 MB."""
+LOADS = 400
 
 
 @dataclass
@@ -128,6 +139,54 @@ def guard_cost() -> dict[str, float]:
     return {"bare_us": bare[2000] / 1000, "guarded_us": guarded[2000] / 1000}
 
 
+def tier_loads() -> dict[str, float]:
+    """Milliseconds of loads past memory: bytes fetched, checked and built into an artifact.
+
+    Interleaved, so that whatever else the machine does falls on all alike.
+    """
+    data = kernel(MEGABYTE_WIDTH)
+    kernel_id = kernel_id_of(data)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        servers.valkey() as redis_url,
+        servers.urza(Path(folder) / "urza", data) as urza_url,
+        RedisTier(redis_url) as tier,
+        UrzaClient(urza_url) as library,
+    ):
+        store = LocalKernelStore(Path(folder) / "kernels")
+        store.put(data)
+        tier.put(kernel_id, data)
+        caches = {
+            "redis": KernelCache(tiers=(tier,)),
+            "http": KernelCache(library),
+            "store": KernelCache(store),
+        }
+        actions: dict[str, Callable[[], object]] = {
+            name: lambda cache=cache: (cache.clear(), cache.load_sync(kernel_id))
+            for name, cache in caches.items()
+        }
+        actions["redis_bytes"] = lambda: tier.get(kernel_id)
+        actions["http_bytes"] = lambda: library.fetch(kernel_id)
+        actions["checks"] = lambda: unpack(data, expected_id=kernel_id)
+        taken = interleaved(actions)
+        assert tier.errors == 0
+    return {
+        f"{name}_p{percent}_ms": times[len(times) * percent // 100]
+        for name, times in taken.items()
+        for percent in (50, 99)
+    }
+
+
+def interleaved(actions: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+    taken: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(LOADS):
+        for name, action in actions.items():
+            started = time.perf_counter_ns()
+            action()
+            taken[name].append((time.perf_counter_ns() - started) / 1e6)
+    return {name: sorted(times[20:]) for name, times in taken.items()}
+
+
 def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         store = LocalKernelStore(Path(folder))
@@ -147,6 +206,7 @@ def measure() -> dict[str, float]:
             "cold_load_us": cold,
             "fetches_of_16_threads": fetches_of_threads(source, kernel_id),
             "fetches_of_16_tasks": fetches_of_tasks(source, kernel_id),
+            **tier_loads(),
             **guard_cost(),
         }
 
@@ -159,21 +219,45 @@ LABELS = {
     "cold_load_us": "first load of a 0.5 MB kernel from the local store, checks included",
     "fetches_of_16_threads": "fetches for 16 threads that ask for one key at once",
     "fetches_of_16_tasks": "fetches for 16 tasks that ask for one key at once",
+    **{
+        f"{name}_p{percent}_ms": f"{what}, {'median' if percent == 50 else '99th percentile'}"
+        for name, what in {
+            "redis": "1 MB out of the Redis tier, checks included",
+            "http": "1 MB out of the library over HTTP, checks included",
+            "store": "1 MB out of the local store, checks included",
+            "redis_bytes": "of this, the bytes out of Redis",
+            "http_bytes": "of this, the bytes over HTTP",
+            "checks": "of each, the checks",
+        }.items()
+        for percent in (50, 99)
+    },
     "bare_us": "a kernel 256-256-256 at batch 32, median",
     "guarded_us": "the same under the executor's guard, interleaved, median",
 }
 
 
+def shown(name: str, value: float) -> str:
+    units = {"us": " µs", "ms": " ms"}
+    return f"{value:.2f}" + units.get(name.rsplit("_", 1)[-1], "")
+
+
 def main() -> int:
     torch.set_num_threads(1)
     figures = measure()
-    rows = [
-        [LABELS[name], f"{value:.2f}" + (" µs" if name.endswith("_us") else "")]
-        for name, value in figures.items()
-    ]
-    notes = ["Bars: a hit takes at most 50 µs, and however many ask at once, one fetches."]
+    rows = [[LABELS[name], shown(name, value)] for name, value in figures.items()]
+    bars = (
+        "Bars: a hit takes at most 50 µs; a kernel of 1 MB takes at most 3 ms (median) out of "
+        "Redis and 20 ms over HTTP; however many ask at once, one fetches."
+    )
+    setting = (
+        "Valkey and the library (SQLite, local files, `esper urza serve`) run on the same machine, "
+        "over loopback; loads of 1 MB are interleaved. A load means: the bytes are fetched, their "
+        "digest and all else is checked, and the artifact is in memory."
+    )
+    notes = [bars, setting]
     Result("kernel-cache", "Kernel cache and guard", ["what", "figure"], rows, notes).publish()
     met = all(value <= BAR_US for name, value in figures.items() if "hit" in name)
+    met = met and all(figures[name] <= bar for name, bar in BARS_MS.items())
     once = figures["fetches_of_16_threads"] == figures["fetches_of_16_tasks"] == 1
     print("bars met" if met and once else "A BAR IS MISSED")
     return 0 if met and once else 1
