@@ -46,6 +46,14 @@ GROUPS = frozenset({"s3", "oidc"})
 """Fields that are sections of their own."""
 
 
+CACHE = (
+    ("", "esper.execution.config", "KernelCacheConfig"),
+    ("redis.", "esper.execution.config", "RedisTierConfig"),
+    ("redis.breaker.", "esper.execution.circuit_breaker", "BreakerConfig"),
+)
+"""Sections of a kernel cache's settings."""
+
+
 def page() -> str:
     """The page."""
     return "\n".join(
@@ -65,6 +73,12 @@ def page() -> str:
             "## A platform\n",
             "What `esper.EsperConfig.from_yaml(FILE)` reads.\n",
             *(_section(*section) for section in PLATFORM),
+            "## A kernel cache\n",
+            (
+                "What `bootstrap.kernel_cache` takes; [the guide](../guides/kernel-cache.md) says what "
+                "happens with it.\n"
+            ),
+            *(_section(*section) for section in CACHE),
             "## A library\n",
             (
                 "What `esper urza serve` reads from the environment. `NAME_FILE` in place of `NAME` "
