@@ -23,6 +23,7 @@ from esper.services.urza.config import UrzaConfig
 from esper.services.urza.guard import GuardedRoute
 from esper.services.urza.library import Library
 from esper.services.urza.limits import RateLimiter
+from esper.services.urza.links import add_links
 from esper.services.urza.metrics import MeasuredApp
 from esper.services.urza.metrics import Metrics
 from esper.services.urza.oidc import OidcCheck
@@ -121,7 +122,7 @@ def _check_guarded(app: FastAPI) -> None:
 
 
 def _description(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description, with problems and the bearer token said once."""
+    """Return the OpenAPI description: problems and the bearer token said once, answers linked."""
     text = get_openapi(title=app.title, version=app.version, routes=app.routes)
     parts = text.setdefault("components", {})
     template = "#/components/schemas/{model}"
@@ -133,4 +134,5 @@ def _description(app: FastAPI) -> dict[str, Any]:
         for operation in path.values():
             if ACCESS[operation["operationId"]] is not None:
                 operation["security"] = [{"token": []}]
+    add_links(text)
     return text

@@ -17,7 +17,7 @@ from esper.contracts.library import ValidationReport
 
 LeaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 """How long a lease lasts, seconds."""
-FencingToken = Annotated[int, Field(ge=1, lt=2**63)]
+FencingToken = Annotated[int, Field(ge=1, lt=2**31)]
 """The number of a lease of a blueprint; only the newest is obeyed."""
 
 

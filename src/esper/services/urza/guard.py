@@ -11,7 +11,10 @@ from collections.abc import Coroutine
 from typing import Any
 from typing import Final
 
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -49,6 +52,9 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Return the handler with the guard before it."""
         handler = super().get_route_handler()
+        field = self.body_field
+        annotation = None if field is None else field.field_info.annotation
+        body = None if annotation is None else TypeAdapter[Any](annotation)
 
         async def guarded(request: Request) -> Response:
             state, name = state_of(request), self.name
@@ -64,11 +70,29 @@ class GuardedRoute(APIRoute):
             check_announced(request.headers.get("content-length"), limit)
             receive = limited(request.receive, limit=limit, patience=BODY_PATIENCE_SECONDS)
             request = Request(request.scope, receive)
+            if body is not None:
+                await _check_body(request, body)
             if request.method == "POST" and KEY_HEADER in request.headers:
                 return await once(request, handler, state, name, principal.actor)
             return await handler(request)
 
         return guarded
+
+
+async def _check_body(request: Request, model: TypeAdapter[Any]) -> None:
+    """Check a JSON body against its model to the letter: `"1"` is no number, 0 is not false.
+
+    FastAPI's own check, which follows, would convert such values.
+
+    Raises:
+        RequestValidationError: It is not what was declared.
+    """
+    try:
+        model.validate_json(await request.body(), strict=True)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        where = [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
+        raise RequestValidationError(where) from None
 
 
 async def _admitted(request: Request, state: ServerState, name: str) -> Principal | Response:

@@ -15,6 +15,8 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.routing import Route
 
 from esper.contracts.base import Contract
 from esper.contracts.errors import AccessDeniedError
@@ -161,7 +163,12 @@ async def on_esper_error(request: Request, error: Exception) -> Response:
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer for a refusal by the server itself: unknown path, wrong method, limit, range."""
     assert isinstance(error, HTTPException)
-    return problem_response(error.status_code, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    detail = str(error.detail)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+        detail = f"{request.method} is not possible here; possible: {headers['Allow']}"
+    return problem_response(error.status_code, detail, headers=headers)
 
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:
@@ -191,6 +198,15 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in sorted(every)
     }
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of a path: a resource's routes are several, the router knows the first."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def _fault(entry: Mapping[str, Any]) -> Fault:

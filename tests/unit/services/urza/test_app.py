@@ -149,6 +149,8 @@ async def test_unknown_paths_and_methods_are_problems_too(urza: Served) -> None:
     wrong = await urza.call("PATCH", f"/api/v1/kernels/{KERNEL_ID}")
     assert wrong.status_code == 405
     assert wrong.headers["allow"] == "GET"
+    many = await urza.call("PATCH", f"/api/v1/blobs/{KERNEL_ID}")
+    assert many.headers["allow"] == "GET, HEAD, PUT"
 
 
 @pytest.mark.asyncio

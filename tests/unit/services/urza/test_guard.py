@@ -112,3 +112,26 @@ async def test_secrets_are_in_no_log_no_problem_and_no_list(
     seen.append(caplog.text)
     for secret in secrets:
         assert all(secret not in text for text in seen)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"dry_run": 0}',
+        b'{"dry_run": "true"}',
+        b'{"grace_seconds": "1"}',
+        b'{"grace_seconds": NaN}',
+        b"",
+        b"[]",
+        b"\xff\xfe",
+        b'{"dry_run": true',
+    ],
+)
+async def test_a_body_is_taken_to_the_letter(tmp_path: Path, body: bytes) -> None:
+    async with served(tmp_path) as urza:
+        response = await urza.call("POST", f"{API}/garbage-collections/", content=body)
+        assert response.status_code == 422, response.text
+        assert response.json()["faults"][0]["where"].startswith("body")
+        right = await urza.call("POST", f"{API}/garbage-collections/", json={"grace_seconds": 1})
+        assert right.status_code == 200, right.text

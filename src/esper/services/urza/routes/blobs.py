@@ -62,7 +62,7 @@ async def put_blob(
 @BLOBS.head(
     "/{digest}",
     response_class=Response,
-    responses={200: {"description": "It is stored."}, 404: {"description": "It is not."}},
+    responses=documented(404, 422) | {200: {"description": "It is stored."}},
 )
 async def head_blob(library: LibraryDep, digest: DigestPath) -> Response:
     """Say whether a blob is stored, and how large it is."""
