@@ -26,6 +26,7 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.report.write import WrittenReport
 from esper.report.write import write_report
+from esper.services.tezzeret.nursery import ProcessNursery
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.exchange import Check
 from esper.services.tolaria.keeper import restore
@@ -77,6 +78,9 @@ def train(
     with ExitStack() as stack:
         url = config.library.url
         source = None if url is None else stack.enter_context(library(url))
+        nursery = None
+        if config.nursery == "process" and config.grow:
+            nursery = stack.enter_context(ProcessNursery())
         trainer = TolariaTrainer(
             config,
             resume=resume,
@@ -84,6 +88,7 @@ def train(
             sinks=sinks,
             library=source,
             check=_check(config.library.trusted_keys),
+            nursery=nursery,
         )
         result = trainer.run()
         if result.status is RunStatus.INTERRUPTED:

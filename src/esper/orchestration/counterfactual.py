@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -162,7 +163,8 @@ def _without_reduction(loss_fn: LossFn) -> LossFn | None:
         return None
     if "reduction" not in parameters or getattr(loss_fn, "keywords", None):
         return None  # a partial may fix weights or smoothing: ask it sample by sample
-    return lambda output, target: loss_fn(output, target, reduction="none")  # type: ignore[call-arg]  # asked above
+    # Unlike a lambda, a partial can go to another process.
+    return partial(loss_fn, reduction="none")  # type: ignore[call-arg]  # asked above
 
 
 @dataclass(frozen=True)

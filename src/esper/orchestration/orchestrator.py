@@ -38,6 +38,7 @@ from esper.orchestration.grafting import Grafting
 from esper.orchestration.journal import Journal
 from esper.orchestration.ledger import PROBE_SAMPLES
 from esper.orchestration.ledger import Ledger
+from esper.orchestration.nursery import Nursery
 from esper.orchestration.performance import PerformanceTracker
 from esper.orchestration.racing import Racing
 from esper.orchestration.report import growth_report
@@ -72,6 +73,9 @@ class SeedOrchestrator:
         controller: decides when to open a race; `HeuristicController` by default.
         kernels: proven kernels of other runs, those to try first in front. Where they fit, they
             enter races with their trained weights, beside fresh blueprints.
+        nursery: holds races in another process, for example
+            `esper.services.tezzeret.nursery.ProcessNursery`; ``None`` holds them in ``step``. A
+            race comes out the same; when its winner comes in then depends on the machine's speed.
         sinks: receive every event.
         seed: of everything random here. Same seed, same decisions.
 
@@ -97,6 +101,7 @@ class SeedOrchestrator:
         config: GrowthConfig | None = None,
         controller: Controller | None = None,
         kernels: Sequence[KernelArtifact] = (),
+        nursery: Nursery | None = None,
         sinks: Sequence[TelemetrySink] = (),
         seed: int = 0,
     ) -> None:
@@ -133,7 +138,9 @@ class SeedOrchestrator:
             kernel_lr=_kernel_lr(optimizer, self.config),
         )
         self.controller = controller or HeuristicController(self.config)
-        self._racing = Racing(self.run)
+        if nursery is not None:
+            nursery.check({"model": model.wrapped_model, "loss_fn": loss_fn, "metric": metric})
+        self._racing = Racing(self.run, nursery)
         self._peak = _peak_lr(optimizer)
         self._grafting = Grafting(self.run, peak_lr=self._peak)
         self._probe = HealthProbe(model)

@@ -109,6 +109,11 @@ class Race:
         return self.steps >= self.begins + self.full
 
     @property
+    def most_rungs(self) -> int:
+        """Marks after which the race is over in any case."""
+        return self.config.rungs + self.config.extensions
+
+    @property
     def running(self) -> list[Entrant]:
         """Entrants still in the race."""
         return [e for e in self.entrants if e.running]
@@ -124,11 +129,14 @@ class Race:
             pace: the host's present learning rate as a share of its peak; what lies behind the
                 kernels, trained already, moves at this pace.
         """
+        self.train_share(*self.share(x, y), pace)
+
+    def train_share(self, x: Any, y: Any, pace: float) -> None:
+        """Do what `train` does with what `share` has cut off already."""
         self.steps += 1
         if self.steps > self.begins + self.length:
             return
-        x, y, rows = self.share(x, y)
-        self.rows = rows
+        rows = self.rows = batch_size(y)
         lr = self.lr * self._warmth()
         with self.randomness(), torch.enable_grad():
             for entrant in self.running:
@@ -140,11 +148,11 @@ class Race:
                     assert entrant.flops is not None
                     self.flops += rows * entrant.flops
 
-    def share(self, x: Any, y: Any) -> tuple[Any, Any, int]:
-        """The part of the host's batch that entrants train on, and its number of samples."""
+    def share(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """The part of the host's batch that entrants train on."""
         n = batch_size(y)
-        rows = min(n, max(SMALLEST_BATCH, round(self.config.shadow_batch * n)))
-        return slice_batch(x, slice(rows)), slice_batch(y, slice(rows)), rows
+        rows = slice(min(n, max(SMALLEST_BATCH, round(self.config.shadow_batch * n))))
+        return slice_batch(x, rows), slice_batch(y, rows)
 
     def _drop(self, entrant: Entrant, error: Exception) -> None:
         """Take an entrant that failed out of the race; its fellow entrants go on."""
@@ -275,8 +283,7 @@ class Race:
 
     def _may_extend(self, leader: Entrant, host: HeldOut) -> bool:
         """Whether more time may settle what is still open against the host."""
-        most = self.config.rungs + self.config.extensions
-        if len(self.rungs) >= most or leader.held_out is None:
+        if len(self.rungs) >= self.most_rungs or leader.held_out is None:
             return False
         return not self.jury.pays(leader, self.jury.compare(host, leader.held_out))
 

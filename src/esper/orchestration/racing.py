@@ -13,11 +13,13 @@ from esper.blueprints.cost import cost
 from esper.blueprints.ir import GraphIR
 from esper.blueprints.library.catalog import CONTROL
 from esper.blueprints.library.catalog import Candidate
+from esper.contracts.errors import TrainingError
 from esper.contracts.events import RaceDecided
 from esper.contracts.events import RaceStarted
 from esper.contracts.events import RungFinished
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.growth import GrowthDecision
+from esper.contracts.growth import RaceRecord
 from esper.contracts.operational import AdaptationDecision
 from esper.orchestration.counterfactual import batch_size
 from esper.orchestration.counterfactual import call_model
@@ -26,6 +28,11 @@ from esper.orchestration.entrant import Entrant
 from esper.orchestration.entrant import enter
 from esper.orchestration.jury import Outcome
 from esper.orchestration.ledger import PROBE_SAMPLES
+from esper.orchestration.nursery import Batch
+from esper.orchestration.nursery import Mark
+from esper.orchestration.nursery import Nursery
+from esper.orchestration.nursery import Trouble
+from esper.orchestration.nursery import Ward
 from esper.orchestration.proposals import Proposal
 from esper.orchestration.proposals import Stand
 from esper.orchestration.proposals import propose
@@ -49,9 +56,13 @@ FEWEST = 2
 class Racing:
     """The races of one run, one at a time."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, nursery: Nursery | None = None) -> None:
         self._run = run
+        self._nursery = nursery
+        self._ward: Ward | None = None
+        """The race, where somebody else holds it."""
         self.race: Race | None = None
+        """The race; of one that is held elsewhere, what is known of it here."""
 
     def open(self, decision: AdaptationDecision) -> None:
         """Start the race that a controller asked for, if any blueprint fits and is affordable."""
@@ -82,6 +93,11 @@ class Racing:
             return
         self.race = self._assemble(proposals, first)
         self._announce(self.race)
+        if self._nursery is not None:
+            try:
+                self._ward = self._nursery.take(self.race)
+            except TrainingError as error:
+                self.call_off(str(error))
 
     def step(self, x: Any, y: Any, pace: float) -> Outcome | None:
         """Train everybody on the batch; at a mark, judge. Returns how the race ended, once.
@@ -90,6 +106,8 @@ class Racing:
         """
         run, race = self._run, self.race
         assert race is not None
+        if self._ward is not None:
+            return self._step_elsewhere(race, self._ward, Batch(*race.share(x, y), pace))
         before = race.flops
         race.train(x, y, pace)
         run.ledger.shadow += race.flops - before
@@ -98,31 +116,57 @@ class Racing:
         before = race.evaluated
         outcome = race.mark(run.step, tensors(run.model.wrapped_model))
         run.ledger.evaluation += race.evaluated - before
+        self._conclude_rung(race, outcome)
+        return outcome
+
+    def _step_elsewhere(self, race: Race, ward: Ward, batch: Batch) -> Outcome | None:
+        """Take in what has come back, and send what is due."""
+        run = self._run
+        for news in ward.news():
+            if isinstance(news, Trouble):
+                self.call_off(news.reason)
+                return None
+            run.ledger.shadow += news.flops - race.flops
+            run.ledger.evaluation += news.evaluated - race.evaluated
+            race.flops, race.evaluated = news.flops, news.evaluated
+            race.rungs.append(news.rung)
+            self._conclude_rung(race, news.outcome)
+            if news.outcome is not None:
+                return news.outcome
+        if race.steps < race.full * race.most_rungs:
+            race.steps += 1
+            ward.send(batch)
+            if race.steps % race.full == 0:
+                ward.send(Mark(run.step, tensors(run.model.wrapped_model)))
+        return None
+
+    def _conclude_rung(self, race: Race, outcome: Outcome | None) -> None:
         rung = race.rungs[-1]
-        run.emit(
+        self._run.emit(
             RungFinished(
-                step=run.step,
+                step=rung.step,
                 race=race.index,
                 rung=len(race.rungs) - 1,
                 standings=rung.standings,
             )
         )
         if outcome is not None:
-            self._close(race, outcome)
-        return outcome
+            self._ward = None
+            self._close(race.record(self._run.step), outcome)
 
-    def call_off(self) -> None:
-        """The run ends: a race that is still on has no winner."""
-        race = self.race
-        if race is not None:
-            reason = "the run ended before the race did"
-            self._close(race, Outcome(None, None, None, None, None, reason))
+    def call_off(self, reason: str = "the run ended before the race did") -> None:
+        """A race that is still on has no winner."""
+        ward, self._ward = self._ward, None
+        if ward is not None:
+            ward.abandon()
+        if self.race is not None:
+            record = self.race.record(self._run.step)
+            self._close(record, Outcome(None, None, None, None, None, reason))
 
-    def _close(self, race: Race, outcome: Outcome) -> None:
+    def _close(self, record: RaceRecord, outcome: Outcome) -> None:
         run = self._run
         self.race = None
         run.last_race = run.step
-        record = race.record(run.step)
         winner = outcome.winner
         run.journal.races.append(record)
         run.blueprints.learn(record, None if winner is None else winner.standing.family)
@@ -141,9 +185,9 @@ class Racing:
         run.emit(
             RaceDecided(
                 step=run.step,
-                race=race.index,
+                race=record.index,
                 winner=None if winner is None else winner.standing,
-                standings=race.rungs[-1].standings if race.rungs else (),
+                standings=record.rungs[-1].standings if record.rungs else (),
                 reason=outcome.reason,
             )
         )
@@ -269,8 +313,9 @@ class Racing:
     def state_dict(self) -> dict[str, Any]:
         """The race in progress, its entrants as data."""
         race = self.race
-        if race is None:
-            return {"race": None}
+        if race is None or self._ward is not None:
+            lost = None if race is None else race.record(self._run.step).model_dump(mode="json")
+            return {"race": None, "elsewhere": lost}
         entrants = [
             {
                 "ir": e.candidate.ir.to_json(),
@@ -291,8 +336,17 @@ class Racing:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Build the race again and go on where it was."""
-        self.race = None
+        """Build the race again and go on where it was.
+
+        What was raised elsewhere is not in a checkpoint: such a race is called off.
+        """
+        if self._ward is not None:
+            self._ward.abandon()
+        self.race = self._ward = None
+        if state.get("elsewhere") is not None:
+            record = RaceRecord.model_validate(state["elsewhere"])
+            reason = "the run was resumed; a race in another process is not part of a checkpoint"
+            self._close(record, Outcome(None, None, None, None, None, reason))
         if state["race"] is None:
             return
         run = self._run

@@ -21,6 +21,7 @@ from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
 from esper.execution.artifact import KernelArtifact
+from esper.orchestration.nursery import Nursery
 from esper.orchestration.orchestrator import SeedOrchestrator
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.factories import load_data
@@ -80,6 +81,7 @@ def begin(
     bundle: DataBundle | None = None,
     sinks: Sequence[TelemetrySink] = (),
     kernels: Kernels = _no_kernels,
+    nursery: Nursery | None = None,
 ) -> Session:
     """Put a run together at step 0. Seeds the global random generators.
 
@@ -88,6 +90,7 @@ def begin(
         bundle: the data, where the caller has it at hand already.
         sinks: receive growth events.
         kernels: proven kernels for the model, which may enter races.
+        nursery: holds the races; ``None`` holds them in the training loop.
 
     Raises:
         ConfigError: the settings do not fit the data or the machine.
@@ -122,7 +125,7 @@ def begin(
         optimizer=optimizer,
         scheduler=scheduler,
         orchestrator=_orchestrator(
-            model, optimizer, scheduler, growth, bundle, plan, config, sinks, kernels
+            model, optimizer, scheduler, growth, bundle, plan, config, sinks, kernels, nursery
         ),
         parameters_before=parameters_before,
     )
@@ -138,6 +141,7 @@ def _orchestrator(
     config: TolariaConfig,
     sinks: Sequence[TelemetrySink],
     kernels: Kernels,
+    nursery: Nursery | None,
 ) -> SeedOrchestrator | None:
     """Who grows ``model``, if it may grow."""
     if not isinstance(model, MorphableModel):
@@ -152,6 +156,7 @@ def _orchestrator(
         scheduler=scheduler,
         config=config.growth,
         kernels=kernels(model),
+        nursery=nursery,
         sinks=sinks,
         seed=config.seed,
     )

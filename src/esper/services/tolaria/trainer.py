@@ -20,11 +20,13 @@ from typing import Self
 import torch
 from pydantic import BaseModel
 
+from esper.contracts.errors import ConfigError
 from esper.contracts.ports import KernelLibrary
 from esper.contracts.ports import TelemetrySink
 from esper.core.checkpoint import Checkpoint
 from esper.core.durable_file import write_durably
 from esper.data.bundle import DataBundle
+from esper.orchestration.nursery import Nursery
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import config_to_mapping
 from esper.services.tolaria.config_file import write_yaml
@@ -65,8 +67,12 @@ class TolariaTrainer:
         library: asked for kernels before the run, as ``config.library`` says. What the run has for
             it at the end lies in the folder's outbox (`outbox.deliver`).
         check: refuses kernels of the library whose signatures do not satisfy it.
+        nursery: holds the races where ``config.nursery`` is ``process``.
         stop: asked at every step boundary; SIGINT and SIGTERM are noted in it while the run lasts.
         clock: seconds, never running backwards.
+
+    Raises:
+        ConfigError: races are to be held elsewhere, and there is no nursery.
 
     Example:
         >>> config = TolariaConfig(data="mnist1d", output=Path("runs/first"))
@@ -85,6 +91,7 @@ class TolariaTrainer:
         bundle: DataBundle | None = None,
         library: KernelLibrary | None = None,
         check: Check | None = None,
+        nursery: Nursery | None = None,
         stop: StopRequest | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,6 +102,7 @@ class TolariaTrainer:
         self._bundle = bundle
         self._library = library
         self._check = check
+        self._nursery = _wanted(nursery, config)
         self._stop = StopRequest() if stop is None else stop
         self._clock = clock
 
@@ -137,7 +145,11 @@ class TolariaTrainer:
         # Settings and data are tried before the folder is taken: a mistake leaves no run behind.
         bridge, source = _LogSink(), self._kernels_of(folder)
         session = begin(
-            self.config, bundle=self._bundle, sinks=(bridge, *self._sinks), kernels=source
+            self.config,
+            bundle=self._bundle,
+            sinks=(bridge, *self._sinks),
+            kernels=source,
+            nursery=self._nursery,
         )
         state = saved_state(folder)
         progress = restore(session, state)
@@ -246,6 +258,17 @@ class _LogSink:
         """Write the event as a record of type ``event``."""
         if self.write is not None:
             self.write({"type": "event", **event.model_dump(mode="json")})
+
+
+def _wanted(nursery: Nursery | None, config: TolariaConfig) -> Nursery | None:
+    if config.nursery == "inline" or not config.grow:
+        return None
+    if nursery is None:
+        raise ConfigError(
+            "nursery is 'process', but the trainer was given none: pass nursery=ProcessNursery() "
+            "(esper.services.tezzeret.nursery), or set nursery to 'inline'"
+        )
+    return nursery
 
 
 def environment(device: torch.device) -> dict[str, Any]:
