@@ -12,10 +12,14 @@ from __future__ import annotations
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Final
 
 import platformdirs
-from torch import nn
+
+if TYPE_CHECKING:
+    # Only named here: a forge's workers share the folder and never need torch themselves.
+    from torch import nn
 
 CACHE_VARIABLE: Final = "TORCHINDUCTOR_CACHE_DIR"
 """Where torch looks for the folder, whenever it compiles something."""

@@ -1,16 +1,16 @@
 """Build: one proof in a child process, which can crash, hang or eat memory at nobody's cost.
 
 The child is forked from a server process that has imported torch: it starts in milliseconds,
-and no thread of the worker is copied into it. It leaves its result in a folder and exits; the
+and no thread of the worker is copied into it. The worker itself never imports torch. It leaves its result in a folder and exits; the
 worker reads the folder only after that, so that nothing the child does can block it.
 """
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
-import torch
 from pydantic import ValidationError
 
 from esper.contracts.assets import Blueprint
@@ -29,25 +28,22 @@ from esper.contracts.library import ValidationReport
 from esper.contracts.ports import Clock
 from esper.execution.kernel_compile import share_compile_cache
 from esper.services.tezzeret.config import TezzeretConfig
-from esper.services.tezzeret.limits import confine
-from esper.services.tezzeret.limits import end_with_parent
 from esper.services.tezzeret.limits import kill_family
 from esper.services.tezzeret.limits import memory_of
-from esper.services.tezzeret.prove import Proof
-from esper.services.tezzeret.prove import prove
+from esper.services.tezzeret.proof import Proof
 
 WATCH_SECONDS: Final = 0.2
 """Time between two looks at a build's memory."""
 
-_REPORT, _KERNEL, _OUTPUT = "report.json", "kernel.safetensors", "output.txt"
-_LONGEST_TAIL: Final = 400
+REPORT: Final = "report.json"
+"""The file in the result's folder that says that there is a result."""
+KERNEL: Final = "kernel.safetensors"
+OUTPUT: Final = "output.txt"
+"""What the child printed."""
 
-# What a compilation imports, so that it is there before the first child is forked.
-_PRELOAD: Final = (
-    "esper.services.tezzeret.build",
-    "torch._dynamo",
-    "torch._inductor.compile_fx",
-)
+_CHILD: Final = "esper.services.tezzeret.child"
+_COMPILER: Final = ("torch._dynamo", "torch._inductor.compile_fx")
+_LONGEST_TAIL: Final = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +76,8 @@ def prepare(config: TezzeretConfig) -> ForkServerContext:
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     share_compile_cache(config.compile_cache)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_PRELOAD))
+    compiles = any(target.compiled for target in config.targets)
+    context.set_forkserver_preload([_CHILD, *(_COMPILER if compiles else ())])
     forkserver.ensure_running()  # it imports while the first blueprint is still awaited
     return context
 
@@ -109,7 +106,7 @@ def build_apart(
     """
     with tempfile.TemporaryDirectory(prefix="esper-forge-") as folder:
         process = context.Process(
-            target=child or prove_into, args=(folder, blueprint.model_dump_json(), config)
+            target=child or _enter, args=(folder, blueprint.model_dump_json(), config)
         )
         process.start()
         try:
@@ -123,27 +120,9 @@ def build_apart(
         return _read(Path(folder), process)
 
 
-def prove_into(folder: str, blueprint: str, config: TezzeretConfig) -> None:
-    """Prove a blueprint (as JSON) and leave the result in `folder`; runs in the child."""
-    apart(folder, config)
-    torch.set_num_threads(config.threads)
-    share_compile_cache(config.compile_cache)
-    proof = prove(Blueprint.model_validate_json(blueprint), config.targets, seed=config.seed)
-    if proof.data is not None:
-        (Path(folder) / _KERNEL).write_bytes(proof.data)
-    # Last, under its final name only when whole: it says that there is a result.
-    unfinished = Path(folder) / f"{_REPORT}.part"
-    unfinished.write_text(proof.report.model_dump_json(), encoding="utf-8")
-    unfinished.rename(Path(folder) / _REPORT)
-
-
-def apart(folder: str, config: TezzeretConfig) -> None:
-    """Make a child of this process: confined, its output in `folder`, gone when its parent is."""
-    end_with_parent()
-    confine(memory_bytes=config.memory_bytes, niceness=config.niceness)
-    descriptor = os.open(Path(folder) / _OUTPUT, os.O_WRONLY | os.O_CREAT, 0o600)
-    for stream in (sys.stdout.fileno(), sys.stderr.fileno()):
-        os.dup2(descriptor, stream)
+def _enter(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    """Find the child's work by name: a worker that imported it would hold all of torch itself."""
+    importlib.import_module(_CHILD).prove_into(folder, blueprint, config)
 
 
 def _watch(
@@ -174,15 +153,15 @@ def _watch(
 def _read(folder: Path, process: BaseProcess) -> Outcome:
     """Read what an ended child left behind."""
     status = process.exitcode
-    if status == 0 and (folder / _REPORT).exists():
+    if status == 0 and (folder / REPORT).exists():
         try:
-            text = (folder / _REPORT).read_text(encoding="utf-8")
+            text = (folder / REPORT).read_text(encoding="utf-8")
             report = ValidationReport.model_validate_json(text)
         except (ValidationError, UnicodeDecodeError) as fault:
             return Broken(
                 reason=f"the build left a report that cannot be read: {fault}", final=False
             )
-        kernel = folder / _KERNEL
+        kernel = folder / KERNEL
         return Proof(report=report, data=kernel.read_bytes() if report.passed else None)
     how = f"with exit status {status}"
     if status is not None and status < 0:
@@ -192,7 +171,7 @@ def _read(folder: Path, process: BaseProcess) -> Outcome:
 
 def _tail(folder: Path) -> str:
     """The last of what the child printed, which usually says why it crashed."""
-    path = folder / _OUTPUT
+    path = folder / OUTPUT
     text = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
     return f": {text[-_LONGEST_TAIL:]}" if text else ""
 

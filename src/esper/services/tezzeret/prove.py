@@ -42,6 +42,7 @@ from esper.services.tezzeret.checks.subject import Check
 from esper.services.tezzeret.checks.subject import Subject
 from esper.services.tezzeret.latency import available
 from esper.services.tezzeret.latency import latency
+from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.warm import warm
 
 logger = logging.getLogger(__name__)
@@ -59,15 +60,6 @@ CHECKS: Final[dict[str, Check]] = {
 """The checks that say yes or no, in the order in which they run."""
 
 _LONGEST_DETAIL: Final = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proof:
-    """What became of a blueprint."""
-
-    report: ValidationReport
-    data: bytes | None
-    """The kernel file; None unless every check passed."""
 
 
 def prove(blueprint: Blueprint, targets: Sequence[Target], *, seed: int = 0) -> Proof:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,13 +34,16 @@ logger = get_logger("tezzeret.supervisor")
 MakeQueue = Callable[[], BlueprintQueue]
 """Connects to the library; called once in each worker's process, so it must pickle."""
 
+GIVE_BACK: Final = signal.SIGUSR1
+"""Tells a worker to stop and to give back what it is building. Not a second SIGTERM: two that
+come quickly are one."""
 TICK_SECONDS: Final = 0.2
 REFUSED: Final = 77
 """Exit status of a worker whom the library does not let in: starting it again does not help."""
 
 _STEADY_SECONDS: Final = 60.0
 """A worker that lived this long is no failure when it ends."""
-_KILL_SECONDS: Final = 5.0
+_KILL_SECONDS: Final = 15.0
 
 
 @dataclass
@@ -141,7 +146,7 @@ class Supervisor:
         """First word: finish. Second word, when time is up: give back. Then kill."""
         for seconds, word in (
             (self._config.drain_seconds, signal.SIGTERM),
-            (_KILL_SECONDS, signal.SIGTERM),
+            (_KILL_SECONDS, GIVE_BACK),
             (_KILL_SECONDS, signal.SIGKILL),
         ):
             left = [p.process for p in self._posts if p.process and p.process.is_alive()]
@@ -150,7 +155,8 @@ class Supervisor:
             for process in left:
                 assert process.pid is not None  # it is alive
                 logger.info("stopping worker", worker=process.name, signal=word.name)
-                process.kill() if word is signal.SIGKILL else process.terminate()
+                with contextlib.suppress(ProcessLookupError):  # it ended just now
+                    os.kill(process.pid, word)
             deadline = self._clock.monotonic() + seconds
             for process in left:
                 process.join(max(0.0, deadline - self._clock.monotonic()))
@@ -159,7 +165,7 @@ class Supervisor:
 
 
 def work(make_queue: MakeQueue, config: TezzeretConfig, name: str) -> None:
-    """Run one worker in this process until SIGTERM; at a second one its build is given back.
+    """Run one worker in this process until SIGTERM; at `GIVE_BACK` its build is given back.
 
     Raises:
         SystemExit: With `REFUSED` if the library does not let it in.
@@ -167,9 +173,12 @@ def work(make_queue: MakeQueue, config: TezzeretConfig, name: str) -> None:
     stop, hurry = Flag(), Flag()
 
     def told(number: int, frame: FrameType | None) -> None:
-        (hurry if stop.is_set() else stop).set()
+        if number == GIVE_BACK:
+            hurry.set()
+        stop.set()
 
     signal.signal(signal.SIGTERM, told)
+    signal.signal(GIVE_BACK, told)
     # Ctrl-C reaches the whole group; the supervisor passes on what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()

@@ -12,6 +12,7 @@ What can go wrong and what becomes of it:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC
 from datetime import datetime
@@ -26,7 +27,6 @@ from esper.contracts.library import Lease
 from esper.contracts.library import ValidationReport
 from esper.contracts.ports import BlueprintQueue
 from esper.contracts.ports import Clock
-from esper.execution.artifact import kernel_id_of
 from esper.services.tezzeret.backoff import Backoff
 from esper.services.tezzeret.build import Abandoned
 from esper.services.tezzeret.build import Broken
@@ -35,7 +35,7 @@ from esper.services.tezzeret.build import build_apart
 from esper.services.tezzeret.build import prepare
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.heartbeat import Heartbeat
-from esper.services.tezzeret.prove import Proof
+from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.stop import Stop
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
@@ -157,7 +157,7 @@ class Worker:
     def _complete(self, lease: Lease, data: bytes, report: ValidationReport) -> str:
         chain = report.toolchain
         registration = KernelRegistration(
-            kernel_id=kernel_id_of(data),
+            kernel_id=hashlib.sha256(data).hexdigest(),
             blueprint_id=lease.blueprint.blueprint_id,
             host=lease.blueprint.host,
             tags={

@@ -1,0 +1,50 @@
+"""What builds do wrong: run in place of a proof, in a child process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from esper.services.tezzeret.child import apart
+from esper.services.tezzeret.config import TezzeretConfig
+
+
+def crash(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    apart(folder, config)
+    sys.stderr.write("the heap is on fire\n")
+    sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def fail(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    apart(folder, config)
+    raise RuntimeError("no way")
+
+
+def hang(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    apart(folder, config)
+    if os.fork() == 0:  # a compiler, say, that must not outlive the build
+        time.sleep(600)
+    time.sleep(600)
+
+
+def devour(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    apart(folder, config)
+    kept = []
+    while True:  # in pieces that the system's own limit would let through for a while
+        kept.append(torch.ones(2**20))
+        time.sleep(0.005)
+
+
+def leave_rubbish(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    apart(folder, config)
+    Path(folder, "report.json").write_text("{}", encoding="utf-8")
+
+
+def leave_nothing(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    apart(folder, config)
