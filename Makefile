@@ -13,7 +13,7 @@ BENCHMARKS := $(filter-out growth fuzz_artifact,$(basename $(notdir $(shell grep
 NOW := $(shell date -u +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kill check format bench bench-growth fuzz docs clean
+.PHONY: help setup demo test test-kill check format bench bench-growth fuzz fuzz-api docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench-growth: $(STAMP) ## measure what growth buys, with controls (hours)
 
 fuzz: $(STAMP) ## feed 50,000 mutated files to the kernel loader
 	$(BIN)/python -m benchmarks.fuzz_artifact
+
+fuzz-api: $(STAMP) ## feed generated requests to the library's API on SQLite and PostgreSQL (20 minutes)
+	ESPER_FUZZ_SECONDS=600 $(BIN)/python -m pytest -q -s --override-ini=timeout=0 tests/fuzz/test_urza_api.py
 
 docs: $(STAMP) ## regenerate the generated parts of docs/
 	$(BIN)/python -m docs.generate

@@ -141,6 +141,8 @@ from pathlib import Path
 from esper.contracts.enums import Role
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
+from esper.services.urza.library import open_database
+from esper.services.urza.schema import upgrade
 from esper.services.urza.serve import serve
 from esper.utils.clock import SystemClock
 from esper.utils.logging import setup_logging
@@ -150,6 +152,9 @@ setup_logging("urza")
 config = UrzaConfig(**json.loads(sys.argv[1]))
 
 async def secrets():
+    database = open_database(config)
+    await upgrade(database)
+    await database.close()
     library = await Library.open(config, SystemClock())
     try:
         return {role.value: await issue(library, role) for role in Role}

@@ -49,9 +49,7 @@ from esper.services.urza.state import LibraryDep
 
 KERNELS: Final[APIRouter] = router(f"{PREFIX}/kernels", "kernels")
 
-Tag = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}:.*$", max_length=265)
-]
+Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}:[^\x00]{0,200}$")]
 ShapeText = Annotated[str, StringConstraints(pattern=r"^(\*|[0-9]{1,9})?(,(\*|[0-9]{1,9}))*$")]
 
 
