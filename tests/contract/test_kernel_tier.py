@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -247,6 +249,30 @@ def test_answers_that_are_no_redis_are_counted_and_missed() -> None:
             assert tier.get(ID) is None
             assert tier.errors == 1
         answering.result()
+
+
+@pytest.mark.timeout(30)
+def test_an_answer_in_drops_is_not_waited_for() -> None:
+    over = threading.Event()
+    with socket.create_server((HOST, 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(1000)
+                connection.sendall(b"$1000000\r\n")
+                while not over.wait(0.02):
+                    connection.sendall(b"x")
+
+        dripping = pool.submit(drip)
+        config = RedisTierConfig(timeout_seconds=5, answer_seconds=0.2)
+        try:
+            with RedisTier(f"redis://{HOST}:{server.getsockname()[1]}/0", config) as tier:
+                assert tier.get(ID) is None
+                assert tier.errors == 1
+        finally:
+            over.set()
+        dripping.result()
 
 
 def test_a_refusal_of_the_last_resort_is_still_an_error(valkey_place: str) -> None:

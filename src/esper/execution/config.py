@@ -15,7 +15,10 @@ class RedisTierConfig:
     """How kernels are kept in Redis or Valkey. Where the server is, `RedisConfig` says."""
 
     timeout_seconds: float = 0.25
-    """Longest wait for a connection, and for each answer; then the tier counts as having nothing."""
+    """Longest silence, while a connection opens and between two pieces of an answer; then the tier
+    counts as having nothing."""
+    answer_seconds: float = 5.0
+    """Longest time for a whole answer, however lively it arrives."""
     lifetime_seconds: int = 7 * 24 * 3600
     """How long the server keeps a kernel after it was written."""
     max_bytes: int = 64 * 2**20
@@ -31,7 +34,7 @@ class RedisTierConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name in ("timeout_seconds", "lifetime_seconds", "max_bytes"):
+        for name in ("timeout_seconds", "answer_seconds", "lifetime_seconds", "max_bytes"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"RedisTierConfig.{name} is {getattr(self, name)}; give > 0")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 from typing import Final
 from typing import Self
 from typing import TypeVar
@@ -24,6 +25,7 @@ from redis.retry import Retry
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Clock
+from esper.execution.bounded_connection import bounded_connection
 from esper.execution.circuit_breaker import CircuitBreaker
 from esper.execution.config import RedisTierConfig
 from esper.utils.clock import SystemClock
@@ -34,6 +36,11 @@ Answer = TypeVar("Answer")
 
 _READ_BYTES: Final = 2**21
 """How much is taken from the socket at once. redis-py's 32 KiB make a megabyte take twice as long."""
+
+
+def _bounded(scheme: str, seconds: float) -> dict[str, Any]:
+    # Other schemes bring a class of their own, TLS for one, which must not be lost.
+    return {"connection_class": bounded_connection(seconds)} if scheme == "redis" else {}
 
 
 class RedisTier:
@@ -69,6 +76,7 @@ class RedisTier:
                 # Without these redis-py tries ten times, with pauses, on every lost connection.
                 retry=Retry(NoBackoff(), 0),
                 retry_on_timeout=False,
+                **_bounded(place.scheme, self._config.answer_seconds),
                 # Nothing is asked of the server when a connection opens: a silent one would be
                 # waited for once more with each question.
                 driver_info=None,

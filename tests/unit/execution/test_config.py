@@ -9,7 +9,9 @@ from esper.execution.config import KernelCacheConfig
 from esper.execution.config import RedisTierConfig
 
 
-@pytest.mark.parametrize("name", ["timeout_seconds", "lifetime_seconds", "max_bytes"])
+@pytest.mark.parametrize(
+    "name", ["timeout_seconds", "answer_seconds", "lifetime_seconds", "max_bytes"]
+)
 def test_a_redis_setting_of_nothing_is_refused_by_name(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         RedisTierConfig(**{name: 0})
