@@ -17,6 +17,7 @@ from pathlib import Path
 
 from docs.generator import api
 from docs.generator import commands
+from docs.generator import http
 from docs.generator import kernels
 from docs.generator import messages
 from docs.generator import results
@@ -35,6 +36,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/commands.md": commands.page,
     "docs/reference/messages.md": messages.page,
     "docs/reference/blueprints.md": kernels.page,
+    "docs/reference/http.md": http.page,
 }
 
 PARTS: Mapping[tuple[str, str], Callable[[], str]] = {
