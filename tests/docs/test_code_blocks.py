@@ -22,9 +22,11 @@ from esper.blueprints.library.catalog import SOURCES
 from esper.blueprints.library.control import CONTROLS
 from esper.blueprints.library.family import FAMILIES
 from esper.cli.app import app
+from esper.contracts.enums import Role
 from esper.execution.conversion import convert
 from esper.execution.hosts.registry import HOSTS
 from esper.services.tolaria.config_file import config_from_mapping
+from support.urza_server import urza_server
 
 WITH_CODE = [path for path in pages.WRITTEN if pages.blocks(path, "python")]
 
@@ -52,6 +54,20 @@ def _readers_own() -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def library(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the guide to the library takes from its reader: a library that runs."""
+    if page.name != "library.md":
+        yield
+        return
+    monkeypatch.setenv("ESPER_HOME", str(tmp_path / "home"))
+    with urza_server(tmp_path / "library") as server:
+        monkeypatch.setenv("ESPER_URZA_URL", server.url)
+        monkeypatch.setenv("ESPER_URZA_TOKEN", server.tokens[Role.TRAINER])
+        yield
+
+
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("page", WITH_CODE, ids=pages.shown)
 def test_the_python_blocks_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from esper import bootstrap
+from esper.cli.console import diagnostics
 from esper.cli.console import output
+from esper.cli.console import print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import KernelPushRequest
 from esper.cli.work.kernel_file import read_bytes
@@ -46,7 +48,14 @@ def run(request: KernelPushRequest) -> int:
         checked.append((data, registration))
     with bootstrap.library(request.urza) as library:
         for data, registration in checked:
-            print_kernel(output(), library.deposit(data, registration))
+            record = library.deposit(data, registration)
+            print_kernel(output(), record)
+            if not set(registration.signatures) <= set(record.signatures):
+                print_notice(
+                    diagnostics(),
+                    "the library had this kernel already, and leaves it as it is; `esper kernel "
+                    f"sign {registration.kernel_id} --key FILE` adds a signature to it",
+                )
     return ExitCode.OK
 
 

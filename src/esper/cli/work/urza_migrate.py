@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from alembic.util import CommandError
 
@@ -12,6 +13,7 @@ from esper.cli.library_requests import UrzaMigrateRequest
 from esper.cli.work.local_library import settings
 from esper.contracts.errors import ConfigError
 from esper.services.urza import schema
+from esper.services.urza.config import UrzaConfig
 from esper.services.urza.database import Database
 from esper.services.urza.library import open_database
 
@@ -31,13 +33,14 @@ def run(request: UrzaMigrateRequest) -> int:
 
 async def _run(request: UrzaMigrateRequest) -> int:
     config = settings(request.folder)
+    if request.check and _is_missing(config):
+        # Looking must not make it.
+        return _report(None)
     database = open_database(config)
     try:
-        before, wanted = await schema.current(database), schema.latest()
+        before = await schema.current(database)
         if request.check:
-            state = "current" if before == wanted else f"this version needs {wanted}"
-            output().print(f"revision {before or 'none'}: {state}", soft_wrap=True)
-            return ExitCode.OK if before == wanted else ExitCode.FAILED
+            return _report(before)
         try:
             await _move(database, request.down)
         except CommandError as error:
@@ -47,6 +50,18 @@ async def _run(request: UrzaMigrateRequest) -> int:
         return ExitCode.OK
     finally:
         await database.close()
+
+
+def _is_missing(config: UrzaConfig) -> bool:
+    prefix, _, path = config.database_url.partition(":///")
+    return prefix == "sqlite" and not Path(path).exists()
+
+
+def _report(revision: str | None) -> int:
+    wanted = schema.latest()
+    state = "current" if revision == wanted else f"this version needs {wanted}"
+    output().print(f"revision {revision or 'none'}: {state}", soft_wrap=True)
+    return ExitCode.OK if revision == wanted else ExitCode.FAILED
 
 
 async def _move(database: Database, down: str | None) -> None:

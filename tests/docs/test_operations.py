@@ -1,0 +1,68 @@
+"""The page for whoever runs a library names what there is, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics_core import Metric
+
+from docs import pages
+from esper.cli.exit_codes import ExitCode
+from esper.contracts.enums import Role
+from esper.services.urza.client import config as client
+from esper.services.urza.config import OidcConfig
+from esper.services.urza.config import S3Access
+from esper.services.urza.config import UrzaConfig
+from esper.services.urza.metrics import Metrics
+
+OPERATIONS = (pages.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+GUIDE = (pages.ROOT / "docs" / "guides" / "library.md").read_text(encoding="utf-8")
+ABOUT = [*(pages.ROOT / "docs").glob("*.md"), *(pages.ROOT / "docs" / "guides").glob("*.md")]
+
+
+def settings() -> set[str]:
+    groups = {"": UrzaConfig, "S3_": S3Access, "OIDC_": OidcConfig}
+    names = {
+        f"ESPER_URZA_{group}{field.name.upper()}"
+        for group, kind in groups.items()
+        for field in fields(kind)
+    }
+    return names | {client.URL, client.TOKEN, client.PLAIN_HTTP}
+
+
+@pytest.mark.parametrize("page", ABOUT, ids=pages.shown)
+def test_every_variable_that_is_named_is_a_setting(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = {
+        name.removesuffix("_FILE") for name in re.findall(r"ESPER_URZA_[A-Z0-9_]*[A-Z0-9]", text)
+    }
+    assert named <= settings()
+
+
+def counted() -> list[Metric]:
+    return list(Metrics().registry.collect())
+
+
+@pytest.mark.parametrize("metric", counted(), ids=lambda metric: metric.name)
+def test_every_metric_is_documented(metric: Metric) -> None:
+    name = metric.name + ("_total" if metric.type == "counter" else "")
+    assert f"| `{name}` |" in OPERATIONS
+
+
+def test_no_metric_is_documented_that_is_not_there() -> None:
+    names = {metric.name for metric in counted()}
+    documented = re.findall(r"^\| `(urza_\w+)` \|", OPERATIONS, re.MULTILINE)
+    assert {name.removesuffix("_total") for name in documented} == names
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_role_is_documented(role: Role) -> None:
+    assert f"| `{role.value}` |" in GUIDE
+
+
+def test_the_exit_codes_that_are_named_are_the_ones_that_are_used() -> None:
+    assert f"{ExitCode.REFUSED.value}, the library refused" in GUIDE
+    assert f"{ExitCode.UNAVAILABLE.value}, it cannot be reached" in GUIDE.replace("\n", " ")
