@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from collections.abc import Iterator
@@ -11,36 +10,16 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from esper.services.urza import schema
 from esper.services.urza.config import S3Access
 from esper.services.urza.config import UrzaConfig
-from esper.services.urza.database import Database
 from esper.services.urza.library import Library
 from support.clocks import StillClock
 from support.servers import PostgresServer
 from support.servers import S3Place
+from support.urza_databases import migrated_file
+from support.urza_databases import migrated_template
 
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite database at the latest revision, to be copied."""
-    file = tmp_path_factory.mktemp("migrated") / "urza.db"
-    asyncio.run(_upgrade(f"sqlite:///{file}"))
-    return file
-
-
-@pytest.fixture(scope="session")
-def migrated_template(postgres_server: PostgresServer) -> str:
-    """Name of a PostgreSQL database at the latest revision, to be used as a template."""
-    url = postgres_server.create_database()
-    asyncio.run(_upgrade(url))
-    return url.rsplit("/", 1)[-1]
-
-
-async def _upgrade(url: str) -> None:
-    database = Database(url)
-    await schema.upgrade(database)
-    await database.close()
+__all__ = ["migrated_file", "migrated_template"]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
