@@ -1,4 +1,4 @@
-"""The page for whoever runs a library names what there is, and nothing else."""
+"""The pages for whoever runs a library name what there is, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from esper.services.urza.config import S3Access
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.metrics import Metrics
 
-OPERATIONS = (pages.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+REFERENCE = (pages.ROOT / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
 GUIDE = (pages.ROOT / "docs" / "guides" / "library.md").read_text(encoding="utf-8")
 ABOUT = [*(pages.ROOT / "docs").glob("*.md"), *(pages.ROOT / "docs" / "guides").glob("*.md")]
 
@@ -49,12 +49,12 @@ def counted() -> list[Metric]:
 @pytest.mark.parametrize("metric", counted(), ids=lambda metric: metric.name)
 def test_every_metric_is_documented(metric: Metric) -> None:
     name = metric.name + ("_total" if metric.type == "counter" else "")
-    assert f"| `{name}` |" in OPERATIONS
+    assert f"| `{name}` |" in REFERENCE
 
 
 def test_no_metric_is_documented_that_is_not_there() -> None:
     names = {metric.name for metric in counted()}
-    documented = re.findall(r"^\| `(urza_\w+)` \|", OPERATIONS, re.MULTILINE)
+    documented = re.findall(r"^\| `(urza_\w+)` \|", REFERENCE, re.MULTILINE)
     assert {name.removesuffix("_total") for name in documented} == names
 
 

@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from esper.cli.app import app
 from esper.cli.exit_codes import ExitCode
 from esper.cli.late import Session
 from esper.cli.late import carry_out
@@ -87,3 +88,12 @@ def test_ctrl_c_has_the_status_that_shells_expect(work: Callable[[Work], None]) 
 def test_square_brackets_in_a_message_are_not_markup(work: Callable[[Work], None]) -> None:
     work(raising(ConfigError("shape [/bold] is [1, 2]")))
     assert "shape [/bold] is [1, 2]" in outcome()[1]
+
+
+def test_a_command_that_needs_an_extra_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    for module in [name for name in sys.modules if name.startswith("esper.services.urza.client.s")]:
+        monkeypatch.delitem(sys.modules, module)
+    result = CliRunner().invoke(app, ["kernel", "search", "--urza", "http://127.0.0.1:1"])
+    assert result.exit_code == ExitCode.USAGE
+    assert "pip install 'esper-morphogenetic[library]'" in result.output

@@ -104,7 +104,8 @@ def kernel_facts(record: KernelRecord) -> list[str]:
     if record.proven_gain is not None:
         parts.append(f"proven gain {wording.loss(record.proven_gain)}")
     if record.field_reports:
-        parts.append(f"{record.field_reports} field reports")
+        plural = "" if record.field_reports == 1 else "s"
+        parts.append(f"{record.field_reports} field report{plural}")
     if record.signatures:
         parts.append("signed by " + ", ".join(one.key_id for one in record.signatures))
     parts += [f"{name}={value}" for name, value in sorted(record.tags.items())]
