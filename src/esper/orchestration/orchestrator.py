@@ -138,9 +138,7 @@ class SeedOrchestrator:
             kernel_lr=_kernel_lr(optimizer, self.config),
         )
         self.controller = controller or HeuristicController(self.config)
-        if nursery is not None:
-            nursery.check({"model": model.wrapped_model, "loss_fn": loss_fn, "metric": metric})
-        self._racing = Racing(self.run, nursery)
+        self._racing = _racing(self.run, nursery, metric)
         self._peak = _peak_lr(optimizer)
         self._grafting = Grafting(self.run, peak_lr=self._peak)
         self._probe = HealthProbe(model)
@@ -350,6 +348,13 @@ def _check(model: object, optimizer: torch.optim.Optimizer, total_steps: int) ->
             "model.parameters() after esper.wrap, which copies the model unless inplace=True"
         )
         raise OptimizerError(message)
+
+
+def _racing(run: Run, nursery: Nursery | None, metric: MetricFn | None) -> Racing:
+    if nursery is not None:
+        model = run.model.wrapped_model
+        nursery.check({"model": model, "loss_fn": run.loss_fn, "metric": metric})
+    return Racing(run, nursery)
 
 
 def _open_ledger(
