@@ -12,7 +12,8 @@ from esper.services.urza.database import Database
 from support.servers import PostgresServer
 
 
-async def _upgrade(url: str) -> None:
+async def upgraded(url: str) -> None:
+    """Bring an empty database to the latest revision."""
     database = Database(url)
     await schema.upgrade(database)
     await database.close()
@@ -22,7 +23,7 @@ async def _upgrade(url: str) -> None:
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite database at the latest revision, to be copied."""
     file = tmp_path_factory.mktemp("migrated") / "urza.db"
-    asyncio.run(_upgrade(f"sqlite:///{file}"))
+    asyncio.run(upgraded(f"sqlite:///{file}"))
     return file
 
 
@@ -30,5 +31,5 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated_template(postgres_server: PostgresServer) -> str:
     """Name of a PostgreSQL database at the latest revision, to be used as a template."""
     url = postgres_server.create_database()
-    asyncio.run(_upgrade(url))
+    asyncio.run(upgraded(url))
     return url.rsplit("/", 1)[-1]
