@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -26,6 +27,7 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.report.write import WrittenReport
 from esper.report.write import write_report
+from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.nursery import ProcessNursery
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.exchange import Check
@@ -46,6 +48,9 @@ from esper.utils import extras
 if TYPE_CHECKING:
     # At run time it needs cryptography, which an installation without a library does not have.
     from esper.execution.trust import TrustPolicy
+
+    # At run time it needs psutil, which an installation without a forge does not have.
+    from esper.services.tezzeret.supervisor import Supervisor
 
     # At run time it needs httpx, which an installation without a library does not have.
     from esper.services.urza.client.sync import UrzaClient
@@ -198,3 +203,23 @@ def library(url: str | None = None, token: str | None = None) -> UrzaClient:
     config = ClientConfig.from_environment(os.environ, url=url, token=token)
     client: UrzaClient = extras.load("esper.services.urza.client.sync").UrzaClient(config=config)
     return client
+
+
+def forge(config: TezzeretConfig, url: str | None = None, token: str | None = None) -> Supervisor:
+    """A forge that works for a library; its workers connect in processes of their own.
+
+    Args:
+        config: Number of workers, targets, limits.
+        url: Where the library is; default `ESPER_URZA_URL`.
+        token: What it issued; default `ESPER_URZA_TOKEN`, or what the file holds that
+            `ESPER_URZA_TOKEN_FILE` names.
+
+    Raises:
+        ConfigError: No address is given, or the forge's packages are not installed.
+    """
+    # Both are looked at here, so that what is wrong is told once and not by every worker.
+    reached = ClientConfig.from_environment(os.environ, url=url, token=token)
+    client = extras.load("esper.services.urza.client.sync").UrzaClient
+    supervisor = extras.load("esper.services.tezzeret.supervisor").Supervisor
+    made: Supervisor = supervisor(config, partial(client, config=reached))
+    return made

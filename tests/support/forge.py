@@ -55,6 +55,7 @@ def blueprint_of(
         parameters=price.parameters,
         flops=price.flops,
         host=host,
+        state=BlueprintState.UNVALIDATED,
     )
 
 

@@ -13,6 +13,7 @@ from esper.cli.commands import export
 from esper.cli.commands import inspect
 from esper.cli.commands import kernel
 from esper.cli.commands import report
+from esper.cli.commands import tezzeret
 from esper.cli.commands import train
 from esper.cli.commands import urza
 from esper.cli.late import Session
@@ -38,6 +39,7 @@ app.command(name="inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.add_typer(blueprints.app, name="blueprints")
 app.add_typer(kernel.app, name="kernel")
 app.add_typer(urza.app, name="urza")
+app.add_typer(tezzeret.app, name="tezzeret")
 app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="doctor", epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -38,7 +38,7 @@ def run(request: BlueprintsPushRequest) -> int:
         BlueprintError: the graph is not valid, or does not fit.
         LibraryError: the library refused.
     """
-    blueprints = _wanted(request)
+    blueprints = wanted(request)
     with bootstrap.library(request.urza) as library:
         records = [library.submit(blueprint) for blueprint in blueprints]
     _print(records, as_json=request.as_json)
@@ -54,7 +54,13 @@ def identity(blueprint: Blueprint) -> str:
     return f"bp-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _wanted(request: BlueprintsPushRequest) -> list[Blueprint]:
+def wanted(request: BlueprintsPushRequest) -> list[Blueprint]:
+    """The blueprints that a request names, from a file or a family; `esper tezzeret prove` asks too.
+
+    Raises:
+        ConfigError: it is not said, or said twice, what to take.
+        BlueprintError: the graph is not valid, or does not fit.
+    """
     if (request.family is None) == (request.file is None):
         raise ConfigError("say what to push: either a FILE, or --family with --host and --input")
     state = BlueprintState.PROPOSED if request.proposed else BlueprintState.UNVALIDATED

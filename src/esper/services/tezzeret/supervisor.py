@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -183,6 +184,7 @@ def work(make_queue: MakeQueue, config: TezzeretConfig, name: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     setup_logging("tezzeret")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every look at the queue
     prepare(config)
     try:
         Worker(make_queue(), config, name=name).run(stop, hurry=hurry)
