@@ -222,7 +222,7 @@ def _strict(folder: Path) -> UrzaConfig:
     """A library that takes signed kernels only."""
     keys = folder / "keys"
     keys.mkdir()
-    write_public_key(keys / "ours.pem", KEY.public_key())
+    write_public_key(keys / "ours.pem.pub", KEY.public_key())
     default = UrzaConfig.default(folder / "urza")
     return replace(default, require_signatures=True, trusted_keys=str(keys))
 

@@ -98,7 +98,7 @@ class UrzaConfig:
     require_signatures: bool = False
     """Whether a kernel is only taken with a signature of a trusted key."""
     trusted_keys: str | None = None
-    """Folder of the trusted public keys (PEM)."""
+    """Folder of the trusted public keys: PEM files named `*.pem` or `*.pub`."""
 
     def __post_init__(self) -> None:
         _check_places(self)

@@ -132,5 +132,7 @@ def _open_objects(config: UrzaConfig) -> tuple[ObjectStore, Path | None]:
 def _trust(config: UrzaConfig) -> TrustPolicy | None:
     if config.trusted_keys is None:
         return None
-    keys = sorted(Path(config.trusted_keys).glob("*.pem"))
+    folder = Path(config.trusted_keys)
+    # `esper kernel sign --new-key` writes me.pem and me.pem.pub.
+    keys = sorted([*folder.glob("*.pem"), *folder.glob("*.pub")])
     return TrustPolicy.from_files(keys, required=config.require_signatures)
