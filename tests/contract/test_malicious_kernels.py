@@ -33,6 +33,7 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.execution.signature_file import add_signature
 from esper.execution.signature_file import signature_path
+from esper.execution.signatures import new_key
 from esper.execution.signatures import sign
 from esper.execution.signatures import write_public_key
 from esper.execution.trust import TrustPolicy
@@ -147,6 +148,22 @@ def test_the_command_refuses_every_one(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["kernel", "verify", *map(str, paths), str(good)])
     assert result.exit_code == 4
     assert result.output.count(": good") == 1
+
+
+def test_no_other_command_works_on_it_either(tmp_path: Path) -> None:
+    key = tmp_path / "me.pem"
+    new_key(key)
+    commands = [
+        ["show"],
+        ["sign", "--key", str(key)],
+        ["push", "--urza", "http://127.0.0.1:1"],  # where nobody listens, if it got that far
+    ]
+    for bad in CORPUS[::7]:
+        path = as_file(tmp_path, bad.data)
+        for name, *options in commands:
+            result = CliRunner().invoke(app, ["kernel", name, str(path), *options])
+            assert result.exit_code == 4, (name, bad, result.output)
+    assert not signature_path(path).exists()
 
 
 # The wrong bytes, and nobody's signature ----------------------------------------------------------
