@@ -157,6 +157,7 @@ class Recorder:
             result, returned = "conflict", time.monotonic()
         except LibraryUnavailableError:
             result = UNKNOWN
+            await asyncio.sleep(0.2)
         entry = Operation(name, arguments, result, called, returned)
         self.histories.setdefault(subject, []).append(entry)
         return result

@@ -55,10 +55,15 @@ def is_linearizable(history: Sequence[Operation], initial: State, step: Step) ->
         if (done, state) in seen:
             continue
         seen.add((done, state))
+        following = []
         for number in _possible_next(operations, done):
             after = step(state, operations[number])
-            if after is not WRONG:
-                stack.append((done | 1 << number, after))
+            unheard = operations[number].result is UNKNOWN
+            # What nothing was heard of is only worth a thought where it would change something,
+            # and only after what is known has been tried.
+            if after is not WRONG and not (unheard and after == state):
+                following.append((not unheard, done | 1 << number, after))
+        stack += [(then, after) for _, then, after in sorted(following, key=lambda f: f[0])]
     return False
 
 

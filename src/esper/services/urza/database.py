@@ -36,6 +36,13 @@ WAIT_SECONDS: Final = 10.0
 _SQLITE: Final = "sqlite:///"
 _WRITING: Final = "esper_writing"
 _OURS: Final = (IntegrityError, ProgrammingError, DataError)
+_BROKEN: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    # A connection that was cut in the middle of an operation, and has not noticed.
+    asyncpg.InternalClientError,
+    OSError,
+)
 
 
 class Database:
@@ -141,18 +148,28 @@ class _PostgresPoints:
     async def read(self, query: str, key: str) -> tuple[Any, ...] | None:
         pool = self._pool or await self._open()
         try:
-            row = await pool.fetchrow(query, key)
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
-            # The server was restarted: the pool has noticed and connects anew, once.
-            row = await pool.fetchrow(query, key)
+            row = await self._fetch(pool, query, key)
+        except _BROKEN:
+            # The server was restarted, and the other connections are no better: once more, anew.
+            await pool.expire_connections()
+            row = await self._fetch(pool, query, key)
         return None if row is None else tuple(row)
+
+    @staticmethod
+    async def _fetch(pool: asyncpg.Pool, query: str, key: str) -> Any:
+        async with pool.acquire() as connection:
+            try:
+                return await connection.fetchrow(query, key)
+            except _BROKEN:
+                connection.terminate()
+                raise
 
     async def _open(self) -> asyncpg.Pool:
         async with self._opening:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._url,
-                    min_size=1,
+                    min_size=0,
                     max_size=8,
                     timeout=WAIT_SECONDS,
                     command_timeout=WAIT_SECONDS,
@@ -234,9 +251,8 @@ def _translated() -> Iterator[None]:
         DBAPIError,
         PoolTimeoutError,
         asyncpg.PostgresError,
-        asyncpg.InterfaceError,
         sqlite3.OperationalError,
-        OSError,
+        *_BROKEN,
     ) as problem:
         raise LibraryUnavailableError(
             f"the library's database cannot serve now ({type(problem).__name__}); try again later"
