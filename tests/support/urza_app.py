@@ -77,7 +77,7 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Served]:
         app = create_app(library, config)
         secrets = {role: await issue(library, role) for role in Role}
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://urza") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield Served(library, app, client, secrets)
     finally:
         await library.close()

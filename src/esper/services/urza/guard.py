@@ -25,6 +25,7 @@ from esper.services.urza.access import ANONYMOUS
 from esper.services.urza.access import READ
 from esper.services.urza.access import Principal
 from esper.services.urza.access import allows
+from esper.services.urza.access import is_loopback
 from esper.services.urza.limits import check_announced
 from esper.services.urza.limits import limited
 from esper.services.urza.limits import too_many
@@ -107,7 +108,7 @@ async def _admitted(request: Request, state: ServerState, name: str) -> Principa
         return ANONYMOUS
     address = request.client.host if request.client else "unknown"
     try:
-        principal = await _identified(state, access, request.headers.get("authorization"))
+        principal = await _identified(request, state, access)
     except AccessDeniedError as error:
         _count(state, f"address {address}")
         state.metrics.refused("unauthenticated")
@@ -123,12 +124,14 @@ async def _admitted(request: Request, state: ServerState, name: str) -> Principa
     )
 
 
-async def _identified(
-    state: ServerState, access: frozenset[Role], authorization: str | None
-) -> Principal:
+async def _identified(request: Request, state: ServerState, access: frozenset[Role]) -> Principal:
+    authorization = request.headers.get("authorization")
     if authorization is not None:
         return await state.authenticator.principal(authorization)
-    if state.config.auth == "none" and access is READ:
+    # The name must be this machine's too: else a page in somebody's browser could read along
+    # under a name of its own that it has pointed here.
+    local = is_loopback(request.url.hostname or "")
+    if state.config.auth == "none" and access is READ and local:
         return ANONYMOUS
     raise AccessDeniedError(
         "this needs a token; send 'Authorization: Bearer <token>' "

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import APIRouter
 from fastapi import FastAPI
+from jwt.algorithms import OKPAlgorithm
 from starlette.routing import Mount
 
 from esper.contracts.enums import Role
@@ -19,6 +24,7 @@ from esper.services.urza.access import ACCESS
 from esper.services.urza.answers import router
 from esper.services.urza.app import ROUTERS
 from esper.services.urza.app import create_app
+from esper.services.urza.config import OidcConfig
 from esper.services.urza.guard import GuardedRoute
 from support.urza_app import KERNEL_ID
 from support.urza_app import Served
@@ -78,6 +84,8 @@ async def test_without_authentication_reads_are_anonymous_and_nothing_else_is(
             assert (response.status_code != 401) is anonymous, route.name
         wrong = await urza.client.get("/metrics", headers={"Authorization": "Bearer nonsense"})
         assert wrong.status_code == 401
+        elsewhere = await urza.client.get("/metrics", headers={"Host": "rebound.example.org"})
+        assert elsewhere.status_code == 401
 
 
 @pytest.mark.asyncio
@@ -181,3 +189,24 @@ async def test_the_description_has_no_loose_ends(urza: Served) -> None:
         for part in reference.removeprefix("#/").split("/"):
             node = node[part]
         assert isinstance(node, dict)
+
+
+@pytest.mark.asyncio
+async def test_a_token_of_the_identity_provider_has_the_roles_that_it_names(
+    tmp_path: Path,
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    public = {**OKPAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "k"}
+    keys = tmp_path / "jwks.json"
+    keys.write_text(json.dumps({"keys": [public]}), encoding="utf-8")
+    oidc = OidcConfig(issuer="https://id.example.org", jwks=str(keys))
+    claims = {"iss": oidc.issuer, "aud": oidc.audience, "sub": "ada", "exp": time.time() + 600}
+    async with served(tmp_path / "library", oidc=oidc) as urza:
+        for roles, expected in (["promoter"], 428), (["reader"], 403), ([], 403):
+            token = jwt.encode(claims | {"roles": roles}, key, "EdDSA", headers={"kid": "k"})
+            response = await urza.client.post(
+                f"/api/v1/kernels/{KERNEL_ID}/transitions",
+                json={"event": "validate"},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+            assert response.status_code == expected, response.text
