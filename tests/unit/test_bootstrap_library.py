@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from esper import bootstrap
+from esper.contracts.errors import ConfigError
+from esper.contracts.ports import BlueprintQueue
+from esper.contracts.ports import KernelLibrary
+
+HERE = "http://127.0.0.1:8420"
+
+
+@pytest.fixture(autouse=True)
+def _no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ESPER_URZA_URL", "ESPER_URZA_TOKEN", "ESPER_URZA_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_library_is_handed_out_as_the_ports_of_forge_and_trainer() -> None:
+    with bootstrap.library(HERE) as library:
+        assert isinstance(library, BlueprintQueue)
+        assert isinstance(library, KernelLibrary)
+
+
+def test_address_and_token_come_from_the_environment_unless_they_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ESPER_URZA_URL", HERE)
+    monkeypatch.setenv("ESPER_URZA_TOKEN", "from-environment")
+    with bootstrap.library() as library:
+        assert (library.config.url, library.config.token) == (HERE, "from-environment")
+    with bootstrap.library("http://localhost:1", "given") as library:
+        assert (library.config.url, library.config.token) == ("http://localhost:1", "given")
+
+
+def test_a_library_that_nobody_names_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match="--urza URL"):
+        bootstrap.library()
