@@ -13,7 +13,7 @@ BENCHMARKS := $(filter-out growth fuzz_artifact http_load,$(basename $(notdir $(
 NOW := $(shell date -u +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kill check format bench bench-growth fuzz fuzz-api docs clean
+.PHONY: help setup demo test test-kill test-faults check format bench bench-growth fuzz fuzz-api docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(STAMP) ## run the tests
 
 test-kill: $(STAMP) ## kill a growing run 20 times with -9 and resume it (minutes)
 	ESPER_KILLS=20 $(BIN)/python -m pytest -q --timeout=1200 tests/e2e/test_resume.py -k killed
+
+test-faults: $(STAMP) ## kill the library at every failpoint, halt its workers, restart its servers (minutes)
+	ESPER_FAULTS=long $(BIN)/python -m pytest -q --timeout=600 tests/faults
 
 check: $(STAMP) ## format, lint, types, import contracts, structure
 	$(BIN)/ruff format --check .

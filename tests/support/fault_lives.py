@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 
 from esper.contracts.errors import LeaseLostError
+from esper.contracts.errors import LibraryUnavailableError
 from esper.services.urza.library import Library
 from support.fault_scenario import Say
 from support.fault_scenario import build
@@ -33,10 +35,11 @@ async def worker(library: Library, say: Say, name: str, seconds: float, seed: in
     """Build one blueprint, as soon as there is one."""
     lease = None
     while lease is None:
-        lease = await library.leases.grant("forge", name, seconds)
+        # A rival that was halted in the middle of a change holds the library up for a while.
+        with contextlib.suppress(LibraryUnavailableError):
+            lease = await library.leases.grant("forge", name, seconds)
         await asyncio.sleep(0.02)
-    say("granted", lease.blueprint.blueprint_id, token=lease.token)
     try:
         await build(library, lease, say, seed)
-    except LeaseLostError:
+    except (LeaseLostError, LibraryUnavailableError):
         say("lost", lease.blueprint.blueprint_id, token=lease.token)
