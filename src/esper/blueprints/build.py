@@ -6,8 +6,12 @@ not installed.
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+from typing import Final
 
 import torch
 from torch import fx
@@ -17,7 +21,12 @@ from esper.blueprints.ir import DEFAULT_LIMITS
 from esper.blueprints.ir import GraphIR
 from esper.blueprints.ir import Limits
 from esper.blueprints.ir import Node
+from esper.blueprints.ops.op import Op
+from esper.blueprints.ops.op import Specs
 from esper.contracts.errors import BlueprintError
+
+_DESCRIBED: Final[dict[tuple[Op, Specs, str], Mapping[str, torch.Tensor]]] = {}
+_MOST_DESCRIBED: Final = 4096
 
 
 def build(ir: GraphIR, *, seed: int | None = None) -> fx.GraphModule:
@@ -72,9 +81,21 @@ def _module_tree(root: dict[str, Any]) -> nn.Module:
     return tree
 
 
-def _node_tensors(ir: GraphIR, node: Node) -> dict[str, torch.Tensor]:
+def _node_tensors(ir: GraphIR, node: Node) -> Mapping[str, torch.Tensor]:
+    op, inputs = ir.op(node), tuple(ir.input_specs(node))
+    # Kernels come in series of one shape, and describing a module is a tenth of checking a kernel.
+    key = (op, inputs, json.dumps(dict(node.attrs), sort_keys=True))
+    found = _DESCRIBED.get(key)
+    if found is None:
+        if len(_DESCRIBED) >= _MOST_DESCRIBED:
+            _DESCRIBED.clear()
+        found = _DESCRIBED[key] = _describe_node(op, inputs, node)
+    return found
+
+
+def _describe_node(op: Op, inputs: Specs, node: Node) -> Mapping[str, torch.Tensor]:
     try:
-        return ir.op(node).tensors(ir.input_specs(node), node.attrs)
+        return MappingProxyType(op.tensors(inputs, node.attrs))
     except (RuntimeError, OverflowError) as problem:
         raise BlueprintError(
             f"Node {node.name!r} ({node.op}) has weights that are too large to describe: {problem}"
