@@ -39,16 +39,9 @@ class Outcomes:
                 f"the outcome is of the kernel {outcome.kernel_id}, its field report of "
                 f"{outcome.report.kernel_id}; they must be the same"
             )
-        document = outcome.model_dump_json()
         async with self._changes.begin(actor, "outcomes") as change:
-            same_id = select(OUTCOMES.c.document).where(OUTCOMES.c.report_id == outcome.report_id)
-            known = (await change.connection.execute(same_id)).scalar_one_or_none()
-            if known is not None:
-                if KernelOutcome.model_validate_json(known) == outcome:
-                    return False
-                raise SubmissionError(
-                    f"the id {outcome.report_id!r} belongs to another report; give this a new one"
-                )
+            if await _is_known(change, outcome):
+                return False
             kernel = await read_row(change.connection, outcome.kernel_id)
             await change.connection.execute(
                 insert(OUTCOMES).values(
@@ -56,7 +49,7 @@ class Outcomes:
                     sequence=change.next_sequence,
                     kernel_id=outcome.kernel_id,
                     run_id=outcome.run_id,
-                    document=document,
+                    document=outcome.model_dump_json(),
                     outcome=outcome.report.outcome.value,
                     gain=outcome.report.gain,
                 )
@@ -102,6 +95,17 @@ class Outcomes:
             lambda r: KernelOutcome.model_validate_json(r.document),
             lambda r: [r.sequence],
         )
+
+
+async def _is_known(change: Change, outcome: KernelOutcome) -> bool:
+    """Return whether the report is stored already; refuse another one under its id."""
+    statement = select(OUTCOMES.c.document).where(OUTCOMES.c.report_id == outcome.report_id)
+    known = (await change.connection.execute(statement)).scalar_one_or_none()
+    if known is not None and KernelOutcome.model_validate_json(known) != outcome:
+        raise SubmissionError(
+            f"the id {outcome.report_id!r} belongs to another report; give this a new one"
+        )
+    return known is not None
 
 
 async def _proven_gain(change: Change, kernel_id: str) -> float | None:
