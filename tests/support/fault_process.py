@@ -22,13 +22,16 @@ from esper.utils.clock import SystemClock
 from support import fault_lives
 
 
+_FOLDERS = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))
+
+
 class Launcher:
     """Starts processes, one at a time, in milliseconds."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "support.fault_process"],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, _FOLDERS))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
