@@ -19,6 +19,7 @@ from esper.services.urza.config import UrzaConfig
 from esper.services.urza.metrics import Metrics
 
 REFERENCE = (pages.ROOT / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
+THREATS = (pages.ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
 GUIDE = (pages.ROOT / "docs" / "guides" / "library.md").read_text(encoding="utf-8")
 ABOUT = [*(pages.ROOT / "docs").glob("*.md"), *(pages.ROOT / "docs" / "guides").glob("*.md")]
 
@@ -66,3 +67,9 @@ def test_every_role_is_documented(role: Role) -> None:
 def test_the_exit_codes_that_are_named_are_the_ones_that_are_used() -> None:
     assert f"{ExitCode.REFUSED.value}, the library refused" in GUIDE
     assert f"{ExitCode.UNAVAILABLE.value}, it cannot be reached" in GUIDE.replace("\n", " ")
+
+
+def test_the_tests_that_the_threat_model_relies_on_exist() -> None:
+    named = re.findall(r"`(tests/[^`]+)`", THREATS)
+    assert len(named) > 20
+    assert not [name for name in named if not (pages.ROOT / name).is_file()]
