@@ -151,6 +151,7 @@ class TolariaTrainer:
             kernels=source,
             nursery=self._nursery,
         )
+        bridge.early.clear()
         state = saved_state(folder)
         progress = restore(session, state)
         if state is None:
@@ -158,9 +159,10 @@ class TolariaTrainer:
             write_durably(folder / CONFIG, write_yaml(self.config).encode())
         log = open_log(folder, state)
         try:
-            bridge.write = self._writer(log)
-            self._announce(session, state, bridge.write)
-            source.announce(bridge.write)
+            write = self._writer(log)
+            self._announce(session, state, write)
+            source.announce(write)
+            bridge.open(write)
             return self._train(session, folder, progress, log)
         finally:
             log.close()
@@ -248,16 +250,27 @@ class _LogSink:
     """Growth events on their way into the run log.
 
     The orchestrator looks at the data before the log is open: those events are of step 0, and a
-    resumed run has them already.
+    resumed run has them already. What happens as a run is resumed waits until the log is open.
     """
 
     def __init__(self) -> None:
-        self.write: OnEvent | None = None
+        self.early: list[BaseModel] = []
+        """Events from before the log was open."""
+        self._write: OnEvent | None = None
+
+    def open(self, write: OnEvent) -> None:
+        """Write what has waited, and from now on everything."""
+        self._write = write
+        for event in self.early:
+            self.emit(event)
+        self.early.clear()
 
     def emit(self, event: BaseModel) -> None:
         """Write the event as a record of type ``event``."""
-        if self.write is not None:
-            self.write({"type": "event", **event.model_dump(mode="json")})
+        if self._write is None:
+            self.early.append(event)
+        else:
+            self._write({"type": "event", **event.model_dump(mode="json")})
 
 
 def _wanted(nursery: Nursery | None, config: TolariaConfig) -> Nursery | None:

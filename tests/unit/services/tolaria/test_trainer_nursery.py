@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from esper.contracts.errors import ConfigError
 from esper.contracts.growth import GrowthReport
 from esper.services.tezzeret.nursery import ProcessNursery
 from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.trainer import TolariaTrainer
+from support.nurseries import LateNursery
 
 Make = Callable[..., TolariaConfig]
 SHORT: dict[str, Any] = {
@@ -48,6 +51,27 @@ def test_a_worker_killed_during_a_run_is_on_record_and_the_run_comes_to_its_end(
     assert (result.status.value, result.steps) == ("finished", 200)
     report = report_of(config.output)
     assert "killed by SIGKILL" in report.decisions[0].reason
+
+
+def test_a_run_that_is_resumed_in_a_race_calls_it_off_and_logs_that(make: Make) -> None:
+    config = make(**SHORT, log_every=1)
+    stop, racing = StopRequest(), []
+
+    def on_event(record: Any) -> None:
+        racing.append(record.get("kind") == "RaceStarted")
+        if any(racing) and record["type"] == "step":
+            stop.ask()
+
+    trainer = TolariaTrainer(config, nursery=LateNursery(10_000), stop=stop, on_event=on_event)
+    assert trainer.run().status.value == "interrupted"
+    TolariaTrainer.resuming(config.output, nursery=LateNursery(10_000)).run()
+    lines = (config.output / "run.jsonl").read_text(encoding="utf-8").splitlines()
+    ended = [r for line in lines if (r := json.loads(line)).get("kind") == "RaceDecided"]
+    assert "not part of a checkpoint" in ended[0]["reason"]
+    assert ended[0]["winner"] is None
+    report = report_of(config.output)
+    assert report.decisions[0].reason == ended[0]["reason"]
+    assert len(report.races) == len(ended)
 
 
 def test_a_worker_without_a_nursery_is_refused(make: Make) -> None:
