@@ -56,7 +56,8 @@ def _command(prefix: str, command: Any) -> str:
 
 
 def _spelling(option: Any) -> str:
-    spelling = ", ".join(f"`{name}`" for name in sorted(option.opts, key=len, reverse=True))
+    names = [*sorted(option.opts, key=len, reverse=True), *option.secondary_opts]
+    spelling = ", ".join(f"`{name}`" for name in names)
     if option.is_flag:
         return spelling
     kind = option.metavar or option.name.upper()

@@ -16,6 +16,7 @@ RUN = (
     ("optimizer.", "esper.services.tolaria.config", "OptimizerConfig"),
     ("schedule.", "esper.services.tolaria.config", "ScheduleConfig"),
     ("early_stop.", "esper.services.tolaria.config", "EarlyStopConfig"),
+    ("library.", "esper.services.tolaria.config", "LibraryConfig"),
     ("growth.", "esper.orchestration.config", "GrowthConfig"),
     ("growth.limits.", "esper.orchestration.config", "GrowthLimits"),
 )

@@ -105,7 +105,7 @@ def test_a_command_that_is_shown_has_the_options_that_are_shown(page: str, line:
         if word in getattr(command, "commands", {}):
             command = command.commands[word]
         elif word.startswith("-"):
-            known = {name for option in command.params for name in option.opts}
+            known = {n for option in command.params for n in (*option.opts, *option.secondary_opts)}
             assert word.partition("=")[0] in {*known, "--help", "-h"}, f"{page}: {line}"
 
 
