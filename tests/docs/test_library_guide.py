@@ -21,7 +21,7 @@ SHOWN = "http://127.0.0.1:8420"
 ELSEWHERE = re.compile(
     r"python3 -m pip"  # sets up what the tests run in
     r"|esper urza serve"  # runs for as long as the library is used: the test does it
-    r"|esper tezzeret"  # the same; the forge's own tests run it
+    r"|\S+ esper tezzeret"  # the same; the forge's own tests run it
     r"|esper train"  # takes minutes; the trainer's own tests run it
 )
 FIRST_LINE_OF = re.compile(r"(?P<name>\w+)=\$\((?P<command>.*) \| head -n 1\)")
