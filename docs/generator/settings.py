@@ -40,6 +40,9 @@ LIBRARY = (
 )
 """Settings of a library's server: prefix of the variable, module, class."""
 
+FORGE = (("", "esper.services.tezzeret.config", "TezzeretConfig"),)
+"""Settings of the forge: prefix of the key, module, class."""
+
 CLIENT = (("", "esper.services.urza.client.config", "ClientConfig"),)
 """Settings of a library's client."""
 
@@ -94,6 +97,12 @@ def page() -> str:
                 "`ESPER_URZA_ALLOW_PLAIN_HTTP`.\n"
             ),
             *(_section(*section) for section in CLIENT),
+            "## A forge\n",
+            (
+                "What `bootstrap.forge` takes; `esper tezzeret run` has options for most. "
+                "[The guide](../guides/forge.md) says\nwhat happens with it.\n"
+            ),
+            *(_section(*section) for section in FORGE),
         ]
     )
 

@@ -9,6 +9,7 @@ nobody but its own trainer can prepare.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -46,6 +47,18 @@ def share_compile_cache(
     environ = os.environ if environ is None else environ
     chosen = str(folder or default_compile_cache(environ))
     return Path(environ.setdefault(CACHE_VARIABLE, chosen))
+
+
+def prepare_to_compile() -> None:
+    """Import the compiler and let it look at the machine, before training begins.
+
+    Otherwise the first kernel that is compiled in a process pays for it, seconds in the midst of
+    training.
+    """
+    importlib.import_module("torch._dynamo")
+    importlib.import_module("torch._inductor.compile_fx")
+    # Looks for the processor's vector instructions by compiling a few lines, once in a process.
+    importlib.import_module("torch._inductor.cpu_vec_isa").pick_vec_isa()
 
 
 def compile_kernel(kernel: nn.Module) -> nn.Module:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from pathlib import Path
 
+import pytest
 from torch import nn
 
 from esper.execution.kernel_compile import CACHE_VARIABLE
 from esper.execution.kernel_compile import compile_kernel
 from esper.execution.kernel_compile import default_compile_cache
+from esper.execution.kernel_compile import prepare_to_compile
 from esper.execution.kernel_compile import share_compile_cache
 
 
@@ -24,6 +27,8 @@ def test_what_the_environment_says_stays(tmp_path: Path) -> None:
     assert share_compile_cache(tmp_path / "b", environ) == tmp_path / "a"
 
 
+# Importing the compiler, torch remarks on its own old ways.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_kernel_keeps_its_names_and_its_copies_are_plain() -> None:
     kernel = nn.Linear(3, 2)
     names = list(kernel.state_dict())
@@ -31,3 +36,9 @@ def test_a_compiled_kernel_keeps_its_names_and_its_copies_are_plain() -> None:
     assert list(kernel.state_dict()) == names
     assert pickle.loads(pickle.dumps(kernel))._compiled_call_impl is None
     assert copy.deepcopy(kernel)._compiled_call_impl is None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_compiling_needs_is_imported_beforehand() -> None:
+    prepare_to_compile()
+    assert "torch._inductor.compile_fx" in sys.modules
