@@ -11,6 +11,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import typer
 
@@ -20,6 +21,9 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.exit_codes import exit_code_of
 from esper.contracts.errors import EsperError
 from esper.utils import extras
+
+EXTRAS: Final = {"urza": "urza", "tezzeret": "tezzeret"}
+"""First word of a work module's name -> the extra that brings all that its command needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,8 @@ def carry_out(context: typer.Context, work: str, request: object, *, verbose: bo
 def _guarded(work: str, request: object, *, verbose: bool) -> int:
     console = diagnostics()
     try:
-        run: Callable[[object], int] = extras.load(f"esper.cli.work.{work}").run
+        extra = EXTRAS.get(work.partition("_")[0])
+        run: Callable[[object], int] = extras.load(f"esper.cli.work.{work}", extra=extra).run
         return run(request)
     except EsperError as error:
         if verbose:

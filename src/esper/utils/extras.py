@@ -30,8 +30,13 @@ EXTRA_OF: Final[Mapping[str, str]] = MappingProxyType(
 """Package as it is imported -> the smallest extra that brings it."""
 
 
-def load(module: str) -> ModuleType:
+def load(module: str, *, extra: str | None = None) -> ModuleType:
     """Import a module of ours that may need an extra.
+
+    Args:
+        module: Its full name.
+        extra: The extra that brings all that it needs; None names the one that brings what is
+            found missing first.
 
     Raises:
         ConfigError: A package that it needs is not installed; names the extra that brings it.
@@ -44,5 +49,5 @@ def load(module: str) -> ModuleType:
             raise
         raise ConfigError(
             f"this needs the package {missing!r}, which is not installed; install it with "
-            f"pip install 'esper-morphogenetic[{EXTRA_OF[missing]}]'"
+            f"pip install 'esper-morphogenetic[{extra or EXTRA_OF[missing]}]'"
         ) from error

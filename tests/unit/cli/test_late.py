@@ -1,20 +1,32 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from types import ModuleType
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from esper.cli.app import app
 from esper.cli.exit_codes import ExitCode
 from esper.cli.late import Session
 from esper.cli.late import carry_out
 from esper.contracts.errors import ConfigError
+from esper.utils.extras import EXTRA_OF
 
+WITHOUT_EXTRAS = (
+    "blueprints",
+    "doctor",
+    "export",
+    "inspect",
+    "kernel_build",
+    "kernel_file",
+    "report",
+    "train",
+)
 NAME = "esper.cli.work.for_this_test"
 Work = Callable[[object], int]
 
@@ -90,10 +102,30 @@ def test_square_brackets_in_a_message_are_not_markup(work: Callable[[Work], None
     assert "shape [/bold] is [1, 2]" in outcome()[1]
 
 
-def test_a_command_that_needs_an_extra_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "httpx", None)
-    for module in [name for name in sys.modules if name.startswith("esper.services.urza.client.s")]:
-        monkeypatch.delitem(sys.modules, module)
-    result = CliRunner().invoke(app, ["kernel", "search", "--urza", "http://127.0.0.1:1"])
-    assert result.exit_code == ExitCode.USAGE
-    assert "pip install 'esper-morphogenetic[library]'" in result.output
+def without(packages: Sequence[str], code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, in which these packages are not installed."""
+    missing = f"import sys\nsys.modules.update(dict.fromkeys({list(packages)!r}))\n"
+    return subprocess.run(
+        [sys.executable, "-c", missing + code], check=False, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "missing", "extra"),
+    [
+        (["kernel", "search", "--urza", "http://127.0.0.1:1"], "httpx", "library"),
+        # Both extras bring it; the smaller one would not be enough.
+        (["urza", "serve"], "cryptography", "urza"),
+        (["tezzeret", "prove", "low-rank/small", "--host", "linear"], "psutil", "tezzeret"),
+    ],
+)
+def test_a_command_that_needs_an_extra_names_it(words: list[str], missing: str, extra: str) -> None:
+    done = without([missing], f"from esper.cli.app import app\napp({words!r})")
+    assert done.returncode == ExitCode.USAGE, done.stderr
+    assert f"pip install 'esper-morphogenetic[{extra}]'" in done.stderr
+
+
+def test_commands_that_need_no_service_need_no_extra() -> None:
+    modules = ["esper.cli.app", *(f"esper.cli.work.{name}" for name in WITHOUT_EXTRAS)]
+    done = without(list(EXTRA_OF), "\n".join(f"import {module}" for module in modules))
+    assert done.returncode == 0, done.stderr

@@ -40,13 +40,15 @@ def test_every_package_of_an_extra_is_known(extra: str) -> None:
     assert ours <= set(extras.EXTRA_OF) | {"esper"}
 
 
+@pytest.mark.parametrize(("extra", "named"), [(None, "library"), ("urza", "urza")])
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(
-    monkeypatch: pytest.MonkeyPatch,
+    extra: str | None, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "needs_httpx.py").write_text("import httpx\n")
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "httpx", None)
-    monkeypatch.delitem(sys.modules, "esper.services.urza.client.sync", raising=False)
-    with pytest.raises(ConfigError, match=r"pip install 'esper-morphogenetic\[library\]'"):
-        extras.load("esper.services.urza.client.sync")
+    with pytest.raises(ConfigError, match=rf"pip install 'esper-morphogenetic\[{named}\]'"):
+        extras.load("needs_httpx", extra=extra)
 
 
 def test_a_missing_module_of_another_kind_is_not_dressed_up() -> None:
