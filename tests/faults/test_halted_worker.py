@@ -50,7 +50,7 @@ def _wait_until_halted(pid: int) -> None:
 
 
 async def _race(
-    config: UrzaConfig, slow: Launcher, fast: Launcher, folder: Path, name: str
+    config: UrzaConfig, slow: Launcher, fast: Launcher, folder: Path, name: str, at_work: bool
 ) -> None:
     library = await Library.open(config, SystemClock())
     await library.blueprints.submit(ACTOR, blueprint("good-0"))
@@ -58,9 +58,18 @@ async def _race(
         "worker", config, folder / "slow", f"{name}:stop", name="slow", seconds=0.3, seed=1
     )
     await asyncio.to_thread(_wait_until_halted, pid)
-    assert fast.run("worker", config, folder / "fast", name="fast", seconds=30, seed=2) == 0
+    # Either the rival is done when the other wakes up, or in the middle of its work.
+    until = "urza.blobs.before-publish:stop" if at_work else ""
+    rival = fast.start("worker", config, folder / "fast", until, name="fast", seconds=30, seed=2)
+    if at_work:
+        await asyncio.to_thread(_wait_until_halted, rival)
+    else:
+        assert fast.wait() == 0
     os.kill(pid, signal.SIGCONT)
     assert slow.wait() == 0
+    if at_work:
+        os.kill(rival, signal.SIGCONT)
+        assert fast.wait() == 0
     told = {who: read_told(folder / who) for who in ("slow", "fast")}
     assert told["fast"][-1] == {"what": "complete", "name": "good-0", "kernel": id_of(FAST)}
     assert told["slow"][-1] == {"what": "lost", "name": "good-0", "token": 1}
@@ -74,10 +83,16 @@ async def _race(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", BETWEEN_CHANGES)
+@pytest.mark.parametrize("at_work", [False, True], ids=["rival done", "rival at work"])
 async def test_a_worker_that_was_halted_publishes_nothing(
-    config: UrzaConfig, processes: Launcher, rivals: Launcher, tmp_path: Path, name: str
+    config: UrzaConfig,
+    processes: Launcher,
+    rivals: Launcher,
+    tmp_path: Path,
+    name: str,
+    at_work: bool,
 ) -> None:
-    await _race(config, processes, rivals, tmp_path, name)
+    await _race(config, processes, rivals, tmp_path, name, at_work)
 
 
 @pytest.mark.asyncio
@@ -88,4 +103,4 @@ async def test_a_worker_that_was_halted_within_a_change_publishes_nothing(
 ) -> None:
     if config.database_url.startswith("sqlite"):
         pytest.skip("an SQLite file has one writer, and waits for it: that is documented")
-    await _race(config, processes, rivals, tmp_path, name)
+    await _race(config, processes, rivals, tmp_path, name, at_work=False)

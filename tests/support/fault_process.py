@@ -21,7 +21,6 @@ from esper.utils import failpoint
 from esper.utils.clock import SystemClock
 from support import fault_lives
 
-
 _FOLDERS = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))
 
 
