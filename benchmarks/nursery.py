@@ -10,6 +10,7 @@ processes do on the machine hardly counts there.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from dataclasses import dataclass
@@ -123,7 +124,8 @@ def main() -> None:
     note = (
         f"MNIST-1D, perceptron 40-{width}-{width}-10, {arguments.steps:,} steps of batch "
         f"{bundle.recipe.batch_size}, one thread each for trainer and worker. The trainer never waits "
-        "for the worker, so a winner comes in as many steps later as the worker takes longer."
+        "for the worker, so a winner comes in as many steps later as the worker takes longer. Load "
+        f"average of the machine's {os.cpu_count()} processors meanwhile: {os.getloadavg()[1]:.1f}."
     )
     Result("nursery", "A race beside training", columns, rows, [note]).publish()
 

@@ -5,7 +5,6 @@ It lives as long as the trainer holds the other end of its pipe, whatever become
 
 from __future__ import annotations
 
-import os
 import signal
 from multiprocessing.connection import Connection
 
@@ -21,14 +20,10 @@ from esper.services.tezzeret.nursery_wire import header
 from esper.services.tezzeret.nursery_wire import pack_answer
 from esper.services.tezzeret.nursery_wire import unpack
 
-_NICENESS = 5
-"""Training comes first where both want the same processor."""
-
 
 def serve(connection: Connection) -> None:
     """Hold one race after another until the trainer is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to answer
-    os.nice(_NICENESS)
     held = _Held()
     try:
         while True:
