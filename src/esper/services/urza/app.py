@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import EsperError
@@ -29,6 +30,7 @@ from esper.services.urza.metrics import Metrics
 from esper.services.urza.oidc import OidcCheck
 from esper.services.urza.problems import Problem
 from esper.services.urza.problems import on_esper_error
+from esper.services.urza.problems import on_gone
 from esper.services.urza.problems import on_http_exception
 from esper.services.urza.problems import on_invalid_request
 from esper.services.urza.problems import on_unexpected
@@ -92,6 +94,7 @@ def create_app(
     app.add_exception_handler(EsperError, on_esper_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(Exception, on_unexpected)
     description = _description(app)
     # FastAPI's own way to replace the description (its guide, "Extending OpenAPI").

@@ -13,6 +13,7 @@ from uuid import uuid4
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
@@ -178,6 +179,12 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
     return problem_response(
         422, "; ".join(f"{fault.where}: {fault.message}" for fault in faults[:3]), faults=faults
     )
+
+
+async def on_gone(request: Request, error: Exception) -> Response:
+    """Answer somebody who hung up in the middle of a body: nobody reads it, and nothing failed."""
+    assert isinstance(error, ClientDisconnect)
+    return problem_response(400, "the connection ended before the body did; send it again")
 
 
 async def on_unexpected(request: Request, error: Exception) -> Response:

@@ -82,6 +82,25 @@ def test_who_never_finishes_is_not_waited_for_longer_than_the_settings_say(
 
 
 @pytest.mark.slow
+def test_who_hangs_up_in_the_middle_leaves_nothing_behind_and_is_no_failure(
+    tmp_path: Path,
+) -> None:
+    with process(tmp_path) as urza:
+        with _half_an_upload(urza):
+            pass
+        reader = {"Authorization": f"Bearer {urza.secrets[Role.READER]}"}
+        while "in_flight 1.0" not in httpx.get(f"{urza.url}/metrics", headers=reader).text:
+            time.sleep(0.05)
+        blob = f"{urza.url}{API}/blobs/{DIGEST}"
+        assert httpx.head(blob, headers=reader).status_code == 404
+        urza.terminate()
+        status, log = urza.finished()
+        assert status == 0
+        assert "urza failed" not in log, log
+        assert "Traceback" not in log, log
+
+
+@pytest.mark.slow
 def test_a_second_signal_ends_it_now(tmp_path: Path) -> None:
     with process(tmp_path, drain_seconds=1000.0) as urza, _half_an_upload(urza):
         urza.terminate()
