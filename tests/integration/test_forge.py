@@ -34,7 +34,7 @@ from support.urza_server import UrzaServer
 from support.urza_server import urza_server
 
 PATIENCE = 90.0
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 
 @pytest.fixture(scope="module")

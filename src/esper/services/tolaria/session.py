@@ -21,6 +21,7 @@ from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
 from esper.execution.artifact import KernelArtifact
+from esper.execution.kernel_compile import share_compile_cache
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.orchestrator import SeedOrchestrator
 from esper.services.tolaria.config import TolariaConfig
@@ -98,6 +99,8 @@ def begin(
         EsperError: the model cannot be wrapped, or the growth data is unusable.
     """
     device = _device(config.device)
+    if config.compile:
+        share_compile_cache()  # one folder for all trainers and forges of this machine
     bundle = load_data(config) if bundle is None else bundle
     torch.manual_seed(config.seed)
     random.seed(config.seed)

@@ -26,6 +26,7 @@ from support.forge import perceptron
 CONFIG = TezzeretConfig(targets=(Target(batch_size=4),), build_seconds=100.0, niceness=0)
 GOOD = blueprint_of(perceptron())
 Child = Callable[[str, str, TezzeretConfig], None]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def build(context: ForkServerContext, child: Child | None = None, **changes: Any) -> Outcome:

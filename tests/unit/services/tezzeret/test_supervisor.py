@@ -33,7 +33,7 @@ CONFIG = TezzeretConfig(
     backoff_most_seconds=0.1,
     niceness=0,
 )
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def until(reached: Callable[[], bool]) -> None:

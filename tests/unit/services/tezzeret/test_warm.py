@@ -18,7 +18,11 @@ from support.forge import perceptron
 
 COMPILED = Target(batch_size=4, compiled=True)
 # Compiling in a test's own process imports what warns of its own old ways.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 
 @pytest.fixture(autouse=True)
