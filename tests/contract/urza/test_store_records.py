@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from typing import Any
@@ -26,6 +27,7 @@ from esper.services.urza.idempotency import StoredAnswer
 from esper.services.urza.library import Library
 from support.clocks import StillClock
 from support.stored import ACTOR
+from support.stored import blueprint
 from support.stored import build
 from support.stored import chunks
 from support.stored import id_of
@@ -159,6 +161,34 @@ async def test_a_reader_of_the_log_can_check_its_digests(library: Library) -> No
         assert entry.digest == hashlib.sha256(canonical.encode()).hexdigest()
         assert entry.previous == previous
         previous = entry.digest
+
+
+async def test_the_log_holds_while_it_grows(library: Library) -> None:
+    kernel_id = await _kernel(library)
+    found: list[int] = []
+    writing = asyncio.gather(
+        *(library.aliases.put(ACTOR, f"n{n}@x", kernel_id, None) for n in range(30))
+    )
+    while not writing.done():
+        found.append(await library.audit.verify())
+    await writing
+    assert found == sorted(found)
+    assert await library.audit.verify() == 3 + 30
+
+
+async def test_a_text_that_the_database_cannot_keep_is_refused_or_kept(library: Library) -> None:
+    strange = blueprint(family="a\x00b", host="\x00")
+    try:
+        await library.blueprints.submit(ACTOR, strange)
+    except SubmissionError:
+        assert not library.database.is_sqlite
+        with pytest.raises(SubmissionError, match="NUL"):
+            await library.blueprints.search(family="a\x00b")
+        with pytest.raises(SubmissionError, match="NUL"):
+            await library.kernels.get_json("\x00")
+    else:
+        assert len((await library.blueprints.search(family="a\x00b")).items) == 1
+    assert await library.audit.verify() <= 1
 
 
 async def test_a_refused_change_leaves_no_entry(library: Library) -> None:

@@ -19,7 +19,6 @@ from typing import Final
 import asyncpg
 from sqlalchemy import Connection
 from sqlalchemy import event
-from sqlalchemy.exc import DataError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import ProgrammingError
@@ -29,13 +28,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from esper.contracts.errors import LibraryUnavailableError
+from esper.contracts.errors import SubmissionError
 
 WAIT_SECONDS: Final = 10.0
 """How long a transaction waits for another, a connection for the server."""
 
 _SQLITE: Final = "sqlite:///"
 _WRITING: Final = "esper_writing"
-_OURS: Final = (IntegrityError, ProgrammingError, DataError)
+_OURS: Final = (IntegrityError, ProgrammingError)
 _BROKEN: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -84,6 +84,9 @@ class Database:
         """
         with _translated():
             async with self._engine.connect() as connection:
+                if not self.is_sqlite:
+                    # Else every statement would see a state of its own.
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
                 yield connection
 
     @contextlib.asynccontextmanager
@@ -242,7 +245,7 @@ def _postgres_engine(url: str) -> AsyncEngine:
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Turn what says that the database is away into the error that says so."""
+    """Turn what a driver says into what it means: the value is bad, or the database is away."""
     try:
         yield
     except _OURS:
@@ -254,6 +257,16 @@ def _translated() -> Iterator[None]:
         sqlite3.OperationalError,
         *_BROKEN,
     ) as problem:
+        if _is_bad_value(problem):
+            raise SubmissionError(
+                "a text holds a character that the database cannot keep, such as NUL; leave it out"
+            ) from problem
         raise LibraryUnavailableError(
             f"the library's database cannot serve now ({type(problem).__name__}); try again later"
         ) from problem
+
+
+def _is_bad_value(problem: BaseException) -> bool:
+    """Return whether it is one of PostgreSQL's data exceptions, which are class 22."""
+    state = getattr(getattr(problem, "orig", None) or problem, "sqlstate", None)
+    return str(state or "").startswith("22")
