@@ -16,11 +16,12 @@ from esper.contracts.library import KernelRegistration
 from esper.execution.artifact import kernel_id_of
 from esper.services.urza.client.sync import UrzaClient
 from kernels import kernel_file
+from support.servers import S3Place
 from support.urza_server import ESPER
 from support.urza_server import urza_server
 from support.urza_server import without_library
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def esper(
@@ -117,3 +118,45 @@ def test_with_authentication_nothing_is_read_without_a_token(tmp_path: Path) -> 
             pytest.raises(errors.SubmissionError, match="100000"),
         ):
             trainer.put_blob(large)
+
+
+@pytest.fixture
+def for_many(tmp_path: Path, postgres_url: str, s3_place: S3Place) -> dict[str, str]:
+    """The settings of the operations page: PostgreSQL, S3, authentication, secrets in files."""
+    secrets = {
+        "DATABASE_URL": postgres_url,
+        "S3_ACCESS_KEY": s3_place.access_key,
+        "S3_SECRET_KEY": s3_place.secret_key,
+    }
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(f"{value}\n")
+    return {
+        **{f"ESPER_URZA_{name}_FILE": str(tmp_path / name) for name in secrets},
+        "ESPER_URZA_BLOBS": s3_place.url,
+        "ESPER_URZA_S3_ENDPOINT": s3_place.endpoint,
+        "ESPER_URZA_AUTH": "token",
+    }
+
+
+def test_a_library_for_many_is_set_up_as_the_operations_page_says(
+    tmp_path: Path, for_many: dict[str, str]
+) -> None:
+    unready = esper("urza", "serve", "--port", "0", folder=tmp_path, settings=for_many)
+    assert unready.returncode == 6
+    assert "esper urza migrate" in unready.stderr
+    migrated = esper("urza", "migrate", folder=tmp_path, settings=for_many)
+    assert migrated.returncode == 0, migrated.stderr
+    data = kernel_file()
+    with (
+        urza_server(tmp_path / "one", for_many) as one,
+        urza_server(tmp_path / "two", for_many) as two,
+        UrzaClient(one.url, one.tokens[Role.TRAINER]) as trainer,
+        UrzaClient(two.url, two.tokens[Role.ADMIN]) as admin,
+    ):
+        # Any number of servers over one database and bucket.
+        trainer.deposit(data, KernelRegistration(kernel_id=kernel_id_of(data)))
+        assert admin.fetch(kernel_id_of(data)) == data
+        assert admin.verify_audit() == len(admin.audit().items)
+    assert not (tmp_path / "one").exists()
+    kept = (tmp_path / "one.log").read_text() + (tmp_path / "two.log").read_text()
+    assert not [secret for secret in one.tokens.values() if secret in kept]

@@ -72,7 +72,7 @@ def urza_server(folder: Path, settings: Mapping[str, str] | None = None) -> Iter
             assert process.stdout is not None
             url = process.stdout.readline().strip()
             assert url.startswith("http://"), log.read_text()
-            yield UrzaServer(url, folder, process, issue_all(folder))
+            yield UrzaServer(url, folder, process, issue_all(folder, settings or {}))
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -81,11 +81,11 @@ def urza_server(folder: Path, settings: Mapping[str, str] | None = None) -> Iter
                 process.kill()
 
 
-def issue_all(folder: Path) -> dict[Role, str]:
+def issue_all(folder: Path, settings: Mapping[str, str]) -> dict[Role, str]:
     """A token for each role, made directly in the database, as `esper urza token issue` does."""
 
     async def issued() -> dict[Role, str]:
-        library = await Library.open(UrzaConfig.default(folder), SystemClock())
+        library = await Library.open(UrzaConfig.from_environment(settings, folder), SystemClock())
         try:
             return {
                 role: (

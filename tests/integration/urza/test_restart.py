@@ -16,7 +16,7 @@ from support.urza_server import UrzaServer
 from support.urza_server import urza_server
 from support.urza_server import without_library
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def restarted(server: UrzaServer) -> subprocess.Popen[str]:
