@@ -189,7 +189,9 @@ def refusal(answer: Answer, what: str) -> EsperError:
     kind = _KINDS.get(str(problem.get("code", "")), default)
     detail = shown(str(problem.get("detail") or problem.get("title") or ""))
     if detail:
-        return kind(f"{detail} ({what}: {answer.status})")
+        # Whoever keeps the library finds the cause under it, in the library's log.
+        instance = shown(str(problem.get("instance") or "")) if answer.status >= 500 else ""
+        return kind(f"{detail} ({what}: {answer.status}{instance and f', {instance}'})")
     media = shown(answer.headers.get("content-type", "no content type"))
     return kind(
         f"{what} was answered with {answer.status} and {media}, which is not how a library "

@@ -79,6 +79,13 @@ def test_a_problem_becomes_the_error_that_it_names(
     assert str(status) in str(error)
 
 
+def test_a_defect_of_the_library_is_told_with_the_number_to_look_up() -> None:
+    failed = problem(500, detail="the library failed", instance="urn:uuid:1234")
+    assert "urn:uuid:1234" in str(core.refusal(failed, "GET x"))
+    refused = problem(404, detail="no such thing", instance="urn:uuid:1234")
+    assert "urn:uuid" not in str(core.refusal(refused, "GET x"))
+
+
 @pytest.mark.parametrize(
     "answer",
     [
