@@ -267,7 +267,8 @@ def main() -> int:
     setting = (
         "Valkey and the library (SQLite, local files, `esper urza serve`) run on the same machine, "
         "over loopback; loads of 1 MB come in blocks of 20 that take turns. A load means: the bytes are fetched, their "
-        "digest and all else is checked, and the artifact is in memory."
+        "digest and all else is checked, and the artifact is in memory. The bars are held against "
+        "the blocks: a load between others finds the processor's caches cold, and takes longer."
     )
     notes = [bars, setting, conditions()]
     Result("kernel-cache", "Kernel cache and guard", ["what", "figure"], rows, notes).publish()
