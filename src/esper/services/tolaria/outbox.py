@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from esper.contracts.errors import KernelError
 from esper.contracts.errors import LibraryError
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.errors import SubmissionError
@@ -28,6 +29,7 @@ from esper.contracts.library import KernelRegistration
 from esper.contracts.ports import KernelLibrary
 from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
+from esper.orchestration.outcomes import Fossil
 from esper.orchestration.outcomes import fossil_outcome
 from esper.orchestration.outcomes import fossils
 from esper.orchestration.outcomes import kernel_outcomes
@@ -85,7 +87,7 @@ def fill(
         return
     name = run_id(folder)
     outcomes = list(kernel_outcomes(report, name))
-    for fossil in fossils(model, run_id=name, tags=tags) if deposit else ():
+    for fossil in _fossils(model, name, tags) if deposit else ():
         path = _kernels(folder) / f"{fossil.registration.kernel_id}.safetensors"
         write_durably(path, fossil.data)
         write_durably(path.with_suffix(".json"), fossil.registration.model_dump_json().encode())
@@ -94,6 +96,15 @@ def fill(
     for outcome in outcomes:
         path = _reports(folder) / f"{outcome.report_id}.json"
         write_durably(path, outcome.model_dump_json().encode())
+
+
+def _fossils(model: MorphableModel, name: str, tags: Mapping[str, str]) -> list[Fossil]:
+    """The kernels that the run kept; none where one of them is not fit to be passed on."""
+    try:
+        return list(fossils(model, run_id=name, tags=tags))
+    except KernelError as error:
+        logger.warning("the run's kernels are not deposited: %s", error)
+        return []
 
 
 def deliver(folder: Path, library: KernelLibrary) -> Delivery:
