@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 from multiprocessing import parent_process
+from pathlib import Path
 from threading import Thread
 from typing import Final
 
@@ -23,7 +24,11 @@ def confine(*, memory_bytes: int, niceness: int) -> None:
     """
     with contextlib.suppress(PermissionError):  # it leads a session already
         os.setsid()
-    os.nice(niceness)
+    stand_back(niceness)
+    # Where Linux groups processes by session, niceness counts within the group only, and the new
+    # group has a niceness of its own. Elsewhere there is no such file.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = getattr(psutil.Process().memory_info(), "data", None)
     if used is not None:
@@ -32,6 +37,12 @@ def confine(*, memory_bytes: int, niceness: int) -> None:
         if hard != resource.RLIM_INFINITY:
             limit = min(limit, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def stand_back(niceness: int) -> None:
+    """Give this process, and what it starts, at least that niceness."""
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, max(now, niceness))
 
 
 def end_with_parent() -> None:

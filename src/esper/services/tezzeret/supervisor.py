@@ -23,6 +23,7 @@ from esper.services.tezzeret.backoff import Backoff
 from esper.services.tezzeret.build import prepare
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.limits import end_with_parent
+from esper.services.tezzeret.limits import stand_back
 from esper.services.tezzeret.stop import Flag
 from esper.services.tezzeret.stop import Stop
 from esper.services.tezzeret.worker import Worker
@@ -185,6 +186,7 @@ def work(make_queue: MakeQueue, config: TezzeretConfig, name: str) -> None:
     end_with_parent()
     setup_logging("tezzeret")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every look at the queue
+    stand_back(config.niceness)  # what builds are forked from imports torch, which takes seconds
     prepare(config)
     try:
         Worker(make_queue(), config, name=name).run(stop, hurry=hurry)
