@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -289,8 +290,9 @@ class S3Server(Server):
             f"http://{HOST}:{self.ports['filer']}/buckets/{self.bucket}/", method="POST"
         )
         try:
-            with urllib.request.urlopen(request, timeout=5):
-                pass
+            # After a restart it is there already, which is a conflict.
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(request, timeout=5).close()
             obstore.put(self.store(), "ready", b"yes")
         except (OSError, BaseError):
             return False
