@@ -204,7 +204,6 @@ def disturbance(server: UrzaServer, cache: Path, workload: Workload, rounds: int
         Figure(
             f"{name}ratio of {rounds} pairs of blocks, median (least, most)",
             f"{statistics.median(ratios):.3f} ({min(ratios):.3f}, {max(ratios):.3f})",
-            "within the noise",
         ),
         Figure(
             f"{name}the same, processor time",
