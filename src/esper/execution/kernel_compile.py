@@ -38,15 +38,14 @@ def share_compile_cache(
 ) -> Path:
     """Let this process and its children compile into `folder`; return the folder.
 
-    A folder that the environment names already stays.
-
     Args:
-        folder: Default `default_compile_cache()`.
+        folder: Default: the one that the environment names, or else `default_compile_cache()`.
         environ: The variables; default this process's.
     """
     environ = os.environ if environ is None else environ
-    chosen = str(folder or default_compile_cache(environ))
-    return Path(environ.setdefault(CACHE_VARIABLE, chosen))
+    if folder is not None:
+        environ[CACHE_VARIABLE] = str(folder)
+    return Path(environ.setdefault(CACHE_VARIABLE, str(default_compile_cache(environ))))
 
 
 def prepare_to_compile() -> None:
@@ -65,7 +64,8 @@ def compile_kernel(kernel: nn.Module) -> nn.Module:
     """Compile `kernel` in place, at its next call, and return it.
 
     Names, parameters, pickles and copies stay those of the plain module. One graph serves every
-    batch size and length of two or more.
+    batch size and length of two or more, and every number of threads: a forge compiles with one,
+    and its trainers have as many as they like.
     """
-    kernel.compile(dynamic=True)
+    kernel.compile(dynamic=True, options={"cpp.dynamic_threads": True})
     return kernel

@@ -20,11 +20,14 @@ def test_the_folder_lies_in_espers_home(tmp_path: Path) -> None:
     assert default_compile_cache({}).name == "compiled"
 
 
-def test_what_the_environment_says_stays(tmp_path: Path) -> None:
-    environ: dict[str, str] = {}
+def test_a_folder_that_is_asked_for_comes_before_the_environments_and_that_before_the_default(
+    tmp_path: Path,
+) -> None:
+    environ: dict[str, str] = {"ESPER_HOME": str(tmp_path)}
+    assert share_compile_cache(None, environ) == tmp_path / "compiled"
     assert share_compile_cache(tmp_path / "a", environ) == tmp_path / "a"
     assert environ[CACHE_VARIABLE] == str(tmp_path / "a")
-    assert share_compile_cache(tmp_path / "b", environ) == tmp_path / "a"
+    assert share_compile_cache(None, environ) == tmp_path / "a"
 
 
 # Importing the compiler, torch remarks on its own old ways.

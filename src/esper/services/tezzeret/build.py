@@ -67,7 +67,7 @@ Outcome = Proof | Broken | Abandoned
 def prepare(config: TezzeretConfig) -> ForkServerContext:
     """Set the environment that builds inherit, and start the server that they are forked from.
 
-    What the environment says already stays. Call it once in a process, before `build_apart`.
+    What the environment says about threads stays. Call it once in a process, before `build_apart`.
     """
     # Both are read when torch is first imported; idle threads must not spin beside a training run.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
