@@ -23,7 +23,6 @@ from benchmarks.instructions import measured
 from benchmarks.interleaved import Comparison
 from benchmarks.interleaved import interleave
 from benchmarks.results import Result
-from benchmarks.workloads import COMPILED_TOO
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads import Loop
 from benchmarks.workloads import Workload
@@ -130,7 +129,7 @@ def measure(rounds: int, instructions: list[str]) -> list[list[str]]:
         plain, twin = dormant(workload)
         found = interleave(plain.step, twin.step, steps=workload.block, rounds=rounds)
         rows.append(row("dormant, eager", workload, found, exact))
-    for workload in (WORKLOADS[0], COMPILED_TOO, *WORKLOADS[1:]):
+    for workload in WORKLOADS:
         plain, twin = compiled(workload)
         found = interleave(plain.step, twin.step, steps=workload.block, rounds=rounds)
         rows.append(row("dormant, compiled", workload, found))
@@ -148,9 +147,7 @@ NOTES = (
         "Processor time per training step (forward, loss, backward, AdamW), one thread; medians over "
         "rounds in which both twins run a block each, in alternating order. Added: the median over "
         "rounds of the ratio, with its 95 % interval. Bars: dormant 1 %, idle 2 % of a step. "
-        "Compiled means the whole model with `fullgraph=True`, which raises at a graph break. The "
-        "call of an nn.Sequential is compiled too, that of any other class is not, wrapped or plain: "
-        "hence the row with a class of its own."
+        "Compiled means the whole model with `fullgraph=True`, which raises at a graph break."
     ),
     (
         "Instructions: what a dormant step executes more than a plain one, counted by callgrind; "

@@ -38,18 +38,6 @@ def mlp(*widths: int) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-class OwnClass(nn.Module):
-    """A model as people write it: torch compiles the call of an nn.Sequential in a way of its own."""
-
-    def __init__(self, layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = layers
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, features) → (batch, classes)."""
-        return self.layers(x)  # type: ignore[no-any-return]  # nn.Module call
-
-
 @dataclass(frozen=True)
 class Workload:
     """A model and the batch that it is trained on."""
@@ -73,11 +61,6 @@ WORKLOADS = (
     Workload("MLP 784-512-512-10, batch 128", lambda: mlp(784, 512, 512, 10), (128, 784), 20),
     Workload("6-layer encoder, 16 × 32 × 128", Encoder, (16, 32, 128), 4),
 )
-
-COMPILED_TOO = Workload(
-    "the same MLP in a class of its own", lambda: OwnClass(mlp(40, 100, 100, 10)), (100, 40), 100
-)
-"""Besides `WORKLOADS`: of interest under `torch.compile` only."""
 
 
 def twins(workload: Workload) -> tuple[nn.Module, nn.Module]:
