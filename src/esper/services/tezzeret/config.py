@@ -27,8 +27,8 @@ class TezzeretConfig:
     """Where latency is measured; a compiled target also fills the cache of compiled kernels."""
     compile_cache: Path | None = None
     """Folder of compiled kernels, which trainers on this machine share; ``None``:
-    ``$ESPER_HOME/compiled``, or ``compiled`` in the user's cache folder for Esper.
-    ``TORCHINDUCTOR_CACHE_DIR`` wins over both."""
+    the one that ``TORCHINDUCTOR_CACHE_DIR`` names, or else ``$ESPER_HOME/compiled``, or
+    ``compiled`` in the user's cache folder for Esper."""
     seed: int = 0
     """Of the weights that kernels are born with, and of every input that they are tried on."""
     build_seconds: float = 300.0
