@@ -22,7 +22,7 @@ setup: $(STAMP) ## create .venv and install everything into it
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[data,urza,tezzeret,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[data,platform,tracing,parquet,tensorboard,wandb,mlflow,trackio,dev]'
 	@touch $@
 
 demo: $(STAMP) ## grow a small network on MNIST-1D and write a report to runs/

@@ -20,8 +20,11 @@ RECORDS = (
     ("What a run leaves behind", "esper.contracts.growth"),
     ("What is kept", "esper.contracts.assets"),
     ("What library, forge and trainers tell each other", "esper.contracts.library"),
+    ("What a run writes into its log", "esper.contracts.records"),
+    ("What happens outside of runs", "esper.contracts.platform_events"),
+    ("What a run store answers", "esper.contracts.runs"),
 )
-BASES = {"Event", "SeedEventBase", "Command", "Contract"}
+BASES = {"Event", "SeedEventBase", "Command", "Contract", "PlatformEvent", "Record"}
 
 
 def page() -> str:
@@ -43,6 +46,7 @@ def page() -> str:
             *(_entry("esper.contracts.events", name) for name in events()),
             "## The envelope and the commands\n",
             _intro("esper.contracts.messages"),
+            "Every command has `version` and `command_id`, its identity.\n",
             *(_entry("esper.contracts.messages", name) for name in messages()),
             *(_records(title, module) for title, module in RECORDS),
             "## The vocabulary\n",

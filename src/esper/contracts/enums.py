@@ -122,6 +122,10 @@ class KasminaAction(StrEnum):
     LOAD_KERNEL = "load_kernel"
     UNLOAD_KERNEL = "unload_kernel"
     SET_ALPHA = "set_alpha"
+    CULL = "cull"
+    """Remove the seed's kernel, and leave the slot alone for a while."""
+    FREEZE = "freeze"
+    """Train the seed's kernel no further; it goes on taking part."""
     FOSSILIZE = "fossilize"
 
 
@@ -142,7 +146,9 @@ class TopicNames(StrEnum):
     TELEMETRY_TRAINING = "telemetry.training"
     CONTROL_KASMINA_COMMANDS = "control.kasmina_commands"
     CONTROL_ADAPTATION_DECISIONS = "control.adaptation_decisions"
+    CONTROL_RESULTS = "control.results"
     HEALTH_COMPONENTS = "health.components"
+    HEALTH_ALERTS = "health.alerts"
     EVENTS_SEED = "events.seed"
     EVENTS_RACE = "events.race"
     EVENTS_TRAINING = "events.training"
@@ -164,6 +170,55 @@ class Role(StrEnum):
     """Moves states, signs, and sets aliases."""
     ADMIN = "admin"
     """Everything, tokens and the audit log included."""
+
+
+class AlertRule(StrEnum):
+    """What an observer raises an alert for; the runbook has a line for each."""
+
+    LOSS_SPIKE = "loss_spike"
+    """The train loss jumped far above its recent values."""
+    PLATEAU = "plateau"
+    """The growth loss has not fallen for long, and nothing grows."""
+    NOT_FINITE = "not_finite"
+    """A loss or a health measurement is NaN or infinite."""
+    DEAD_UNITS = "dead_units"
+    """Most units of a layer no longer vary."""
+    GRADIENT_EXPLOSION = "gradient_explosion"
+    """A layer's gradient grew far above its recent values."""
+    STALLED_RACE = "stalled_race"
+    """A race is open long after it should have been decided."""
+    WORKER_LOST = "worker_lost"
+    """A service or trainer has not been heard of for too long."""
+    BUS_LAG = "bus_lag"
+    """A group of the bus falls behind, or its messages are dropped."""
+    CACHE_MISS_STORM = "cache_miss_storm"
+    """Most loads of a kernel cache find nothing."""
+
+
+class Severity(StrEnum):
+    """How much an alert matters."""
+
+    WARNING = "warning"
+    """Somebody should look."""
+    CRITICAL = "critical"
+    """The run, or the platform, is about to lose its work."""
+
+
+class RunState(StrEnum):
+    """Where a training run is, as far as is known."""
+
+    RUNNING = "running"
+    """It was heard of lately."""
+    FINISHED = "finished"
+    """All steps were trained."""
+    STOPPED_EARLY = "stopped_early"
+    """The growth loss no longer fell."""
+    INTERRUPTED = "interrupted"
+    """It was asked to stop; it can be resumed."""
+    FAILED = "failed"
+    """It ended with an error."""
+    LOST = "lost"
+    """It said nothing for too long: killed, or cut off."""
 
 
 class ComponentName(StrEnum):

@@ -26,6 +26,11 @@
     │   ├── RunFolderError                       the output folder belongs to another run
     │   └── DivergenceError                      the loss is not finite and could not be rolled back
     ├── RegistryError (LookupError)              unknown or duplicate key in a registry
+    ├── BusError                                 the message bus refused
+    │   └── BusUnavailableError                  it cannot be reached, or does not answer
+    ├── RunStoreError                            the store of runs could not be read or written
+    │   └── RunNotFoundError (LookupError)       it has no run of that name
+    ├── PlatformError                            a service of the platform could not be started
     └── LibraryError                             the library of blueprints and kernels refused
         ├── LibraryNotFoundError (LookupError)   it has nothing under that name
         ├── RevisionConflictError                somebody else changed the record first
@@ -136,6 +141,26 @@ class DivergenceError(TrainingError):
 
 class RegistryError(EsperError, LookupError):
     """A registry has no such key, or has it already."""
+
+
+class BusError(EsperError):
+    """The message bus refused what was asked of it."""
+
+
+class BusUnavailableError(BusError):
+    """The bus's server cannot be reached, or does not answer in time."""
+
+
+class RunStoreError(EsperError):
+    """The store of runs could not be opened, read or written."""
+
+
+class RunNotFoundError(RunStoreError, LookupError):
+    """The store has no run of that id, or several that begin with it."""
+
+
+class PlatformError(EsperError):
+    """A service of the platform could not be started, found or stopped."""
 
 
 class LibraryError(EsperError):

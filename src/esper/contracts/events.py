@@ -19,6 +19,7 @@ from esper.contracts.base import KernelId
 from esper.contracts.base import NonNegative
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import CandidateStanding
+from esper.contracts.growth import GrowthDecision
 from esper.contracts.operational import AdaptationDecision
 from esper.contracts.operational import FieldReport
 from esper.contracts.operational import HealthSignal
@@ -216,6 +217,39 @@ class HealthMeasured(Event):
     """One for each layer."""
 
 
+class VerdictReached(Event):
+    """A decision about a candidate or a kernel, with the evidence that it rests on."""
+
+    kind: Literal["VerdictReached"] = "VerdictReached"
+    """Name of the event."""
+    decision: GrowthDecision
+    """What, about whom, on which evidence, and why."""
+
+
+class CommandCarriedOut(Event):
+    """A command that came over the bus was carried out at this step's boundary."""
+
+    kind: Literal["CommandCarriedOut"] = "CommandCarriedOut"
+    """Name of the event."""
+    command_id: str
+    """Which command."""
+    command: str
+    """Its kind and action, in a few words."""
+
+
+class CommandRefused(Event):
+    """A command that came over the bus could not be carried out; nothing was changed."""
+
+    kind: Literal["CommandRefused"] = "CommandRefused"
+    """Name of the event."""
+    command_id: str
+    """Which command."""
+    command: str
+    """Its kind and action, in a few words."""
+    reason: str
+    """Why, as a sentence."""
+
+
 class CheckpointSaved(Event):
     """A checkpoint was written."""
 
@@ -240,6 +274,9 @@ AnyEvent = Annotated[
     | RolledBack
     | LearningRateRewarmed
     | HealthMeasured
+    | VerdictReached
+    | CommandCarriedOut
+    | CommandRefused
     | CheckpointSaved,
     Field(discriminator="kind"),
 ]

@@ -1,12 +1,15 @@
 """Messages: the envelope that the bus carries, and the commands that go inside it.
 
 A command is imperative, has one handler, and raises where it cannot be carried out. Events,
-what has happened, are in `events.py`. The envelope's payload is the JSON of either.
+what has happened, are in `events.py` and `platform_events.py`; what a training run writes into
+its log travels as `RunRecords` (`records.py`). The envelope's payload is the JSON of one of them;
+`topics.py` says which topic carries what.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 from typing import Literal
 from typing import Self
 from uuid import uuid4
@@ -14,6 +17,7 @@ from uuid import uuid4
 from pydantic import BaseModel
 from pydantic import Field
 from pydantic import JsonValue
+from pydantic import TypeAdapter
 from pydantic import model_validator
 
 from esper.contracts.assets import Blueprint
@@ -26,6 +30,17 @@ from esper.contracts.enums import KasminaAction
 from esper.contracts.enums import TopicNames
 
 
+class Claim(Contract):
+    """Where a payload lies that is too large for the bus."""
+
+    key: str = Field(min_length=1)
+    """Its key in the object store."""
+    digest: KernelId
+    """SHA-256 of its JSON."""
+    size: Count
+    """Bytes of its JSON."""
+
+
 class OonaMessage(Contract):
     """The envelope of everything that goes over the bus."""
 
@@ -34,24 +49,40 @@ class OonaMessage(Contract):
     event_id: str = Field(default_factory=lambda: str(uuid4()), min_length=1)
     """Identity of the message: receivers drop what they have seen."""
     sender_id: str = Field(min_length=1)
-    """Who sent it."""
+    """Who sent it: `component/instance`, for example `tolaria/<run id>`."""
     topic: TopicNames
     """Where it goes."""
     payload: dict[str, JsonValue]
-    """JSON of a command or an event; `kind` and `version` in it say of which."""
-    trace_id: str = Field(default_factory=lambda: str(uuid4()), min_length=1)
-    """Shared by all messages that follow from the same first cause."""
+    """JSON of a command or an event; `kind` and `version` in it say of which. Empty while the
+    payload waits under `claim`, which receivers never see: the bus puts it back."""
+    trace_id: str = Field(default_factory=lambda: uuid4().hex, min_length=1)
+    """Shared by all messages that follow from the same first cause: 32 hexadecimal digits, a
+    W3C trace id."""
+    traceparent: str | None = None
+    """The span that sent it, as the W3C header of that name; None where nobody traces."""
     timestamp: datetime = Field(default_factory=utc_now)
     """When it was sent, UTC."""
+    claim: Claim | None = None
+    """Where the payload lies, on its way through the bus."""
 
     @classmethod
     def of(
-        cls, body: BaseModel, *, sender_id: str, topic: TopicNames, trace_id: str | None = None
+        cls,
+        body: BaseModel,
+        *,
+        sender_id: str,
+        topic: TopicNames,
+        trace_id: str | None = None,
+        traceparent: str | None = None,
     ) -> Self:
         """Put a command or an event into an envelope; without `trace_id` a new trace begins."""
-        trace = str(uuid4()) if trace_id is None else trace_id
-        payload = body.model_dump(mode="json")
-        return cls(sender_id=sender_id, topic=topic, payload=payload, trace_id=trace)
+        return cls(
+            sender_id=sender_id,
+            topic=topic,
+            payload=body.model_dump(mode="json"),
+            trace_id=uuid4().hex if trace_id is None else trace_id,
+            traceparent=traceparent,
+        )
 
 
 class Command(Contract):
@@ -59,6 +90,8 @@ class Command(Contract):
 
     version: Literal[1] = 1
     """Version of the command's fields."""
+    command_id: str = Field(default_factory=lambda: str(uuid4()), min_length=1)
+    """Identity of the command: carried out once, however often it arrives."""
 
 
 class KasminaControlCommand(Command):
@@ -66,6 +99,8 @@ class KasminaControlCommand(Command):
 
     kind: Literal["KasminaControlCommand"] = "KasminaControlCommand"
     """Name of the command."""
+    run_id: str = Field(min_length=1)
+    """Which training run."""
     action: KasminaAction
     """What to do."""
     layer_name: str = Field(min_length=1)
@@ -108,3 +143,20 @@ class StopTraining(Command):
     """Which run."""
     reason: str
     """Why; it goes into the run's log."""
+
+
+AnyCommand = Annotated[
+    KasminaControlCommand | RequestBlueprint | StopTraining, Field(discriminator="kind")
+]
+"""Any command, told apart by `kind`."""
+
+_ADAPTER: TypeAdapter[AnyCommand] = TypeAdapter(AnyCommand)
+
+
+def parse_command(data: object) -> AnyCommand:
+    """Read a command from its JSON object, as `model_dump(mode="json")` wrote it.
+
+    Raises:
+        pydantic.ValidationError: The kind is unknown or a field is not as it should be.
+    """
+    return _ADAPTER.validate_python(data)

@@ -7,12 +7,15 @@ is where they meet.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from typing import runtime_checkable
 
 from pydantic import BaseModel
 
+from esper.contracts.enums import TopicNames
 from esper.contracts.library import BlueprintRecord
 from esper.contracts.library import KernelOutcome
 from esper.contracts.library import KernelQuery
@@ -26,23 +29,143 @@ from esper.contracts.operational import AdaptationDecision
 from esper.contracts.operational import GrowthObservation
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A message on its way to one consumer of a group; pending until it is acknowledged."""
+
+    message: OonaMessage
+    """The message, payload and all."""
+    position: str
+    """Where it stands in its topic; grows from message to message."""
+    group: str
+    """Group that it was delivered to."""
+    tries: int = 1
+    """How often it was delivered to the group, this time included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message that a group gave up."""
+
+    dead_id: str
+    """Identity among the dead letters of its topic."""
+    message: OonaMessage
+    """The message, unchanged."""
+    group: str
+    """Who gave it up."""
+    error: str
+    """The last failure."""
+    tries: int
+    """How often it was tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLag:
+    """How far a group is behind its topic."""
+
+    topic: TopicNames
+    """The topic."""
+    group: str
+    """The group."""
+    waiting: int
+    """Messages that nobody of the group was given yet."""
+    pending: int
+    """Messages that were delivered and not acknowledged."""
+    oldest_seconds: float
+    """Age of the oldest message that is waiting or pending, in seconds; 0.0 where there is none."""
+    consumers: int
+    """Consumers that the group knows."""
+
+
 @runtime_checkable
 class Bus(Protocol):
-    """Carries messages between parts, at least once, in order within a topic."""
+    """Carries messages between parts: at least once, in order within a topic, in groups.
 
-    async def publish(self, message: OonaMessage) -> None:
-        """Hand the message over; return when the bus has it safely."""
+    Every message reaches every group, and within a group one consumer. A message that was
+    delivered is pending until it is acknowledged; what a consumer left pending when it died goes
+    to another one. Topics are trimmed, but never beyond what a group still has to get or has
+    pending.
 
-    def consume(
-        self, topics: Sequence[str], *, group: str, consumer: str
-    ) -> AsyncIterator[OonaMessage]:
-        """Yield messages for this consumer of the group; each is pending until acknowledged."""
+    Raises:
+        BusUnavailableError: From every method: the server cannot be reached, or does not answer.
+    """
 
-    async def acknowledge(self, message: OonaMessage, *, group: str) -> None:
-        """Say that the group is done with the message."""
+    async def publish(self, messages: Sequence[OonaMessage]) -> None:
+        """Hand messages over, in order; return when the bus has them safely."""
+
+    async def join(self, topics: Sequence[TopicNames], group: str, *, since: str = "$") -> None:
+        """Make a group, unless it exists.
+
+        It gets what is published from now on, or from the position `since` on (`0` is the
+        beginning of what is still there).
+        """
+
+    async def consume(
+        self,
+        topics: Sequence[TopicNames],
+        *,
+        group: str,
+        consumer: str,
+        limit: int = 256,
+        wait_seconds: float = 1.0,
+    ) -> Sequence[Delivery]:
+        """Return up to `limit` messages for this consumer, or none after `wait_seconds`.
+
+        First come those that the consumer left pending before it was started again, then those
+        that other consumers of the group have left pending for too long, then new ones.
+        """
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Say that the group is done with these messages."""
+
+    async def bury(self, delivery: Delivery, error: str) -> None:
+        """Give a message up: it goes to the dead letters of its topic, and is done with."""
+
+    def replay(
+        self, topic: TopicNames, *, since: str = "0", until: str | None = None
+    ) -> AsyncIterator[tuple[str, OonaMessage]]:
+        """Yield what a topic still holds, with positions, in order; no group is concerned."""
+
+    async def dead(self, topic: TopicNames, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """Return the dead letters of a topic, the oldest first."""
+
+    async def retry(self, topic: TopicNames, dead_id: str) -> None:
+        """Publish a dead letter again, under its own event id, and take it off the list.
+
+        Raises:
+            BusError: There is no such dead letter.
+        """
+
+    async def lag(self) -> Sequence[GroupLag]:
+        """Return how far every group is behind each of its topics."""
+
+    async def trim(self) -> int:
+        """Remove what every group is done with and retention no longer asks for; return how many."""
+
+    async def leave(self, topics: Sequence[TopicNames], group: str) -> None:
+        """Remove a group, with whatever it had pending."""
 
     async def close(self) -> None:
         """Release connections. Unacknowledged messages stay pending."""
+
+
+@runtime_checkable
+class Publisher(Protocol):
+    """Sends in the background. Never blocks and never raises: what cannot be sent is counted."""
+
+    def publish(
+        self,
+        body: BaseModel,
+        *,
+        topic: TopicNames,
+        trace_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> None:
+        """Take the command or event; it is frozen and may be kept."""
+
+    @property
+    def dropped(self) -> Mapping[TopicNames, int]:
+        """Messages that were given up, by topic, so far."""
 
 
 @runtime_checkable

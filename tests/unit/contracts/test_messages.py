@@ -10,6 +10,7 @@ from esper.contracts.events import parse_event
 from esper.contracts.messages import KasminaControlCommand
 from esper.contracts.messages import OonaMessage
 from esper.contracts.messages import StopTraining
+from esper.contracts.messages import parse_command
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -54,7 +55,7 @@ def test_a_command_with_the_wrong_arguments_is_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=complaint):
         KasminaControlCommand.model_validate(
-            {"action": action, "layer_name": "body.0", "seed_idx": 0, **extra}
+            {"run_id": "r", "action": action, "layer_name": "body.0", "seed_idx": 0, **extra}
         )
 
 
@@ -64,11 +65,18 @@ def test_a_command_with_the_wrong_arguments_is_refused(
         (KasminaAction.LOAD_KERNEL, {"kernel_id": DIGEST}),
         (KasminaAction.SET_ALPHA, {"alpha": 0.0}),
         (KasminaAction.UNLOAD_KERNEL, {}),
+        (KasminaAction.CULL, {}),
+        (KasminaAction.FREEZE, {}),
         (KasminaAction.FOSSILIZE, {}),
     ],
 )
 def test_a_command_with_its_arguments_is_accepted(
     action: KasminaAction, extra: dict[str, object]
 ) -> None:
-    body = {"action": action, "layer_name": "body.0", "seed_idx": 0, **extra}
+    body = {"run_id": "r", "action": action, "layer_name": "body.0", "seed_idx": 0, **extra}
     assert KasminaControlCommand.model_validate(body).action is action
+
+
+def test_a_command_is_read_back_as_its_own_class_with_its_identity() -> None:
+    stop = StopTraining(run_id="r", reason="enough")
+    assert parse_command(stop.model_dump(mode="json")) == stop

@@ -1,0 +1,114 @@
+"""Platform events: what happens outside of a training run, to services, blueprints and kernels.
+
+Growth events, which have a training step, are in `events.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+from pydantic import JsonValue
+
+from esper.contracts.base import Contract
+from esper.contracts.base import KernelId
+from esper.contracts.base import NonNegative
+from esper.contracts.base import utc_now
+from esper.contracts.enums import AlertRule
+from esper.contracts.enums import ComponentName
+from esper.contracts.enums import ComponentStatus
+from esper.contracts.enums import Severity
+from esper.contracts.operational import FieldReport
+
+
+class PlatformEvent(Contract):
+    """Base of the platform's events."""
+
+    version: Literal[1] = 1
+    """Version of the event's fields."""
+
+
+class BuildStarted(PlatformEvent):
+    """A worker of the forge began to build a blueprint."""
+
+    kind: Literal["BuildStarted"] = "BuildStarted"
+    """Name of the event."""
+    blueprint_id: str
+    """Which blueprint."""
+    worker: str
+    """Who builds."""
+
+
+class BuildFinished(PlatformEvent):
+    """A build ended: with a kernel in the library, or without."""
+
+    kind: Literal["BuildFinished"] = "BuildFinished"
+    """Name of the event."""
+    blueprint_id: str
+    """Which blueprint."""
+    worker: str
+    """Who built."""
+    seconds: NonNegative
+    """How long it took."""
+    kernel_id: KernelId | None = None
+    """The kernel; None where there is none."""
+    reason: str = ""
+    """Why there is none, as a sentence."""
+
+
+class FieldReported(PlatformEvent):
+    """What an adaptation came to, for whoever learns from it."""
+
+    kind: Literal["FieldReported"] = "FieldReported"
+    """Name of the event."""
+    run_id: str
+    """Run of the adaptation."""
+    report: FieldReport
+    """How it went."""
+
+
+class ComponentHealth(PlatformEvent):
+    """A process says that it is there, and how it is. Sent every few seconds."""
+
+    kind: Literal["ComponentHealth"] = "ComponentHealth"
+    """Name of the event."""
+    component: ComponentName
+    """What it is."""
+    instance: str
+    """Which one: unique among those of its kind."""
+    status: ComponentStatus
+    """How it is."""
+    pid: int = Field(ge=1)
+    """Its process id, on its own machine."""
+    interval_seconds: float = Field(gt=0)
+    """When it will say so again; three times that without a word, and it counts as lost."""
+    leaving: bool = False
+    """Whether this is its last word before it ends in order."""
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+    """Figures of its own: counters, rates, sizes."""
+
+
+class Alert(PlatformEvent):
+    """Something needs a look, or no longer does."""
+
+    kind: Literal["Alert"] = "Alert"
+    """Name of the event."""
+    alert_id: str = Field(min_length=1)
+    """Identity: the same from its first raising to its end."""
+    rule: AlertRule
+    """What was found."""
+    severity: Severity
+    """How much it matters."""
+    subject: str
+    """What it is about: a layer, a service, a topic; empty for the run as a whole."""
+    run_id: str | None = None
+    """Run concerned, if it is about one."""
+    step: int | None = None
+    """Training step at which it was found."""
+    message: str
+    """What was found, with its figures, as a sentence."""
+    raised_at: datetime = Field(default_factory=utc_now)
+    """When it was found, UTC."""
+    ended_at: datetime | None = None
+    """When it was over, UTC; None while it lasts."""

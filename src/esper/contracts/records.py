@@ -1,0 +1,232 @@
+"""Records: the lines of a training run's log, and how they travel.
+
+The log in the run's folder is the truth; whatever the bus or a run store holds is a copy that can
+be made again from it. A line is known by its position, the byte at which it begins: a run that is
+resumed cuts its log back, so that an attempt says how many bytes of the attempts before it stand.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+from typing import Any
+from typing import Literal
+
+from pydantic import Field
+from pydantic import JsonValue
+from pydantic import TypeAdapter
+
+from esper.contracts.base import Contract
+from esper.contracts.base import Count
+from esper.contracts.base import Fraction
+from esper.contracts.base import KernelId
+from esper.contracts.events import AnyEvent
+from esper.contracts.events import parse_event
+from esper.contracts.growth import CostAccount
+from esper.contracts.growth import GrowthReport
+from esper.contracts.growth import LayerRecord
+
+
+class Record(Contract):
+    """Base of the lines that are no growth event; `type` says which."""
+
+    step: Count
+    """Training step."""
+
+
+class HostRecord(Contract):
+    """The model as it was given."""
+
+    parameters: Count
+    """Its trainable scalars."""
+    training_flops: float | None = None
+    """FLOPs of its training over the whole run; None where growth is off."""
+    layers: tuple[LayerRecord, ...] = ()
+    """Its layers that hold parameters, in the order in which the model names them."""
+    slots: dict[str, Count] = Field(default_factory=dict)
+    """Seed slots of every layer that may grow, by qualified name."""
+
+
+class RunStarted(Record):
+    """The first line of a run."""
+
+    type: Literal["start"] = "start"
+    """Kind of line."""
+    name: str
+    """`data model`."""
+    config: dict[str, JsonValue]
+    """The settings, complete."""
+    environment: dict[str, JsonValue]
+    """Versions and machine."""
+    total_steps: Count
+    """Steps planned."""
+    batch_size: Count
+    """Samples in one batch."""
+    learning_rate: float
+    """Peak learning rate."""
+    data: str
+    """What the data is."""
+    source: str
+    """Where the data is from."""
+    metric: str
+    """Name of the metric."""
+    higher_is_better: bool = True
+    """Direction of the metric."""
+    split: dict[str, Count]
+    """Samples of `train`, `growth` and `test`."""
+    host: HostRecord
+    """The model as it was given."""
+
+
+class RunResumed(Record):
+    """A run goes on from a checkpoint."""
+
+    type: Literal["resume"] = "resume"
+    """Kind of line."""
+    environment: dict[str, JsonValue]
+    """Versions and machine."""
+
+
+class KernelsEntered(Record):
+    """What the library had for the run."""
+
+    type: Literal["library"] = "library"
+    """Kind of line."""
+    entered: tuple[KernelId, ...]
+    """Kernels that may race."""
+    trouble: str | None = None
+    """Why there are no more, if the library failed."""
+
+
+class StepLogged(Record):
+    """A point of the training curve."""
+
+    type: Literal["step"] = "step"
+    """Kind of line."""
+    train_loss: float | None
+    """Mean since the point before; None where it was not finite."""
+    lr: float
+    """Learning rate."""
+    alpha: dict[str, Fraction] = Field(default_factory=dict)
+    """Blending coefficient of every live seed, by `layer#slot`."""
+    step_seconds: float | None = None
+    """Mean time of a step since the point before, in seconds; None in logs that do not have it."""
+
+
+class Evaluated(Record):
+    """The model was evaluated on the growth split."""
+
+    type: Literal["eval"] = "eval"
+    """Kind of line."""
+    train_loss: float | None
+    """Mean since the evaluation before; None where it was not finite."""
+    growth_loss: float | None
+    """On the growth split."""
+    growth_metric: float | None
+    """On the growth split."""
+    cost: CostAccount | None = None
+    """Compute so far; None where growth is off."""
+
+
+class CheckpointFailed(Record):
+    """A checkpoint could not be written; training goes on."""
+
+    type: Literal["checkpoint_failed"] = "checkpoint_failed"
+    """Kind of line."""
+    error: str
+    """Why."""
+
+
+class RunInterrupted(Record):
+    """A signal or a command asked the run to stop; it can be resumed."""
+
+    type: Literal["interrupted"] = "interrupted"
+    """Kind of line."""
+    signal: int | None = None
+    """The signal; None for a command."""
+    reason: str | None = None
+    """The command's reason; None for a signal."""
+
+
+class GrowthClosed(Record):
+    """Growth has ended: the record of all of it."""
+
+    type: Literal["growth"] = "growth"
+    """Kind of line."""
+    report: GrowthReport
+    """As in the run's `report.json`."""
+
+
+class RunEnded(Record):
+    """The last line of a run."""
+
+    type: Literal["end"] = "end"
+    """Kind of line."""
+    result: dict[str, JsonValue]
+    """The closing figures, as in the run's `result.json`."""
+
+
+class RunFailed(Record):
+    """The run ended with an error. Sent over the bus only: the log ends where the error struck."""
+
+    type: Literal["failed"] = "failed"
+    """Kind of line."""
+    error: str
+    """The error, as a person saw it."""
+
+
+AnyRecord = Annotated[
+    RunStarted
+    | RunResumed
+    | KernelsEntered
+    | StepLogged
+    | Evaluated
+    | CheckpointFailed
+    | RunInterrupted
+    | GrowthClosed
+    | RunEnded
+    | RunFailed,
+    Field(discriminator="type"),
+]
+"""Any line but a growth event's, told apart by `type`."""
+
+_ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
+
+
+def parse_record(line: dict[str, Any]) -> AnyRecord | AnyEvent:
+    """Read a line of a run's log; one of type `event` comes back as that event.
+
+    Raises:
+        pydantic.ValidationError: The type is unknown or a field is not as it should be.
+    """
+    if line.get("type") == "event":
+        return parse_event({key: value for key, value in line.items() if key != "type"})
+    return _ADAPTER.validate_python(line)
+
+
+class RunLine(Contract):
+    """One line of a log, and where it stands."""
+
+    position: Count
+    """Byte of the log at which it begins."""
+    body: dict[str, JsonValue]
+    """The line; `parse_record` reads it."""
+
+
+class RunRecords(Contract):
+    """Lines of one run's log, on their way over the bus."""
+
+    kind: Literal["RunRecords"] = "RunRecords"
+    """Name of the payload."""
+    version: Literal[1] = 1
+    """Version of its fields."""
+    run_id: str = Field(min_length=1)
+    """Which run."""
+    attempt: Count
+    """How often the run had been resumed when it wrote them."""
+    kept: Count = 0
+    """Bytes of the earlier attempts' log that this attempt began with: what stood behind them
+    is void."""
+    folder: str = ""
+    """Where the run's folder is, on its own machine."""
+    lines: tuple[RunLine, ...]
+    """In the order in which they were written."""

@@ -1,0 +1,69 @@
+"""Topics: what each topic of the bus carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from pydantic import BaseModel
+
+from esper.contracts.enums import TopicNames
+from esper.contracts.messages import KasminaControlCommand
+from esper.contracts.messages import RequestBlueprint
+from esper.contracts.messages import StopTraining
+from esper.contracts.platform_events import Alert
+from esper.contracts.platform_events import BuildFinished
+from esper.contracts.platform_events import BuildStarted
+from esper.contracts.platform_events import ComponentHealth
+from esper.contracts.platform_events import FieldReported
+from esper.contracts.records import RunRecords
+
+PAYLOADS: Final[Mapping[TopicNames, tuple[type[BaseModel], ...]]] = MappingProxyType(
+    {
+        TopicNames.TELEMETRY_TRAINING: (RunRecords,),
+        TopicNames.TELEMETRY_SEED_HEALTH: (RunRecords,),
+        TopicNames.EVENTS_TRAINING: (RunRecords,),
+        TopicNames.EVENTS_RACE: (RunRecords,),
+        TopicNames.EVENTS_SEED: (RunRecords,),
+        TopicNames.EVENTS_COMPILATION: (BuildStarted, BuildFinished),
+        TopicNames.CONTROL_ADAPTATION_DECISIONS: (RunRecords,),
+        TopicNames.CONTROL_KASMINA_COMMANDS: (KasminaControlCommand, StopTraining),
+        TopicNames.CONTROL_RESULTS: (RunRecords,),
+        TopicNames.HEALTH_COMPONENTS: (ComponentHealth,),
+        TopicNames.HEALTH_ALERTS: (Alert,),
+        TopicNames.INNOVATION_BLUEPRINT_REQUESTS: (RequestBlueprint,),
+        TopicNames.INNOVATION_FIELD_REPORTS: (FieldReported,),
+    }
+)
+"""Payload types by topic."""
+
+_EVENT_TOPICS: Final[Mapping[str, TopicNames]] = MappingProxyType(
+    {
+        "HealthMeasured": TopicNames.TELEMETRY_SEED_HEALTH,
+        "AdaptationDecided": TopicNames.CONTROL_ADAPTATION_DECISIONS,
+        "CommandCarriedOut": TopicNames.CONTROL_RESULTS,
+        "CommandRefused": TopicNames.CONTROL_RESULTS,
+        "RaceStarted": TopicNames.EVENTS_RACE,
+        "RungFinished": TopicNames.EVENTS_RACE,
+        "RaceDecided": TopicNames.EVENTS_RACE,
+        "SeedGerminated": TopicNames.EVENTS_SEED,
+        "GraftStarted": TopicNames.EVENTS_SEED,
+        "GraftEvaluated": TopicNames.EVENTS_SEED,
+        "SeedRetreated": TopicNames.EVENTS_SEED,
+        "SeedFossilized": TopicNames.EVENTS_SEED,
+        "SeedCulled": TopicNames.EVENTS_SEED,
+        "SeedIsolated": TopicNames.EVENTS_SEED,
+        "VerdictReached": TopicNames.EVENTS_SEED,
+    }
+)
+
+
+def topic_of(line: Mapping[str, object]) -> TopicNames:
+    """The topic that carries a line of a run's log."""
+    kind = line.get("type")
+    if kind in {"step", "eval"}:
+        return TopicNames.TELEMETRY_TRAINING
+    if kind == "event":
+        return _EVENT_TOPICS.get(str(line.get("kind")), TopicNames.EVENTS_TRAINING)
+    return TopicNames.EVENTS_TRAINING
