@@ -30,7 +30,6 @@ from esper.report.write import write_report
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.nursery import ProcessNursery
 from esper.services.tolaria.config import TolariaConfig
-from esper.services.tolaria.exchange import Check
 from esper.services.tolaria.keeper import restore
 from esper.services.tolaria.keeper import saved_state
 from esper.services.tolaria.outbox import Delivery
@@ -46,9 +45,6 @@ from esper.services.urza.client.config import ClientConfig
 from esper.utils import extras
 
 if TYPE_CHECKING:
-    # At run time it needs cryptography, which an installation without a library does not have.
-    from esper.execution.trust import TrustPolicy
-
     # At run time it needs psutil, which an installation without a forge does not have.
     from esper.services.tezzeret.supervisor import Supervisor
 
@@ -65,6 +61,7 @@ def train(
     resume: bool = False,
     on_record: OnRecord | None = None,
     sinks: Sequence[TelemetrySink] = (),
+    redis: str | None = None,
 ) -> tuple[RunResult, WrittenReport | None]:
     """Train a model, and write its report when the run has come to its end.
 
@@ -73,6 +70,7 @@ def train(
         resume: go on with the run in `config.output`.
         on_record: shown every record of the run log.
         sinks: receive growth events.
+        redis: URL of a Redis or Valkey server that keeps kernels near, if there is one.
 
     Returns:
         The closing figures, and the report; None for a run that was interrupted.
@@ -92,7 +90,7 @@ def train(
             on_event=on_record,
             sinks=sinks,
             library=source,
-            check=_check(config.library.trusted_keys),
+            cache=kernel_cache(source, redis=redis, config=_whose_kernels(config)),
             nursery=nursery,
         )
         result = trainer.run()
@@ -120,12 +118,9 @@ def send(folder: Path, url: str | None = None) -> Delivery:
         return deliver(folder, source)
 
 
-def _check(trusted: Sequence[Path]) -> Check | None:
-    """What refuses kernels that none of these keys signed; None where any kernel may enter."""
-    if not trusted:
-        return None
-    policy: TrustPolicy = extras.load("esper.execution.trust").TrustPolicy.from_files(trusted)
-    return policy.check
+def _whose_kernels(config: TolariaConfig) -> KernelCacheConfig:
+    keys = config.library.trusted_keys
+    return KernelCacheConfig(trusted_keys=keys, require_signatures=bool(keys))
 
 
 def prepare(config: TolariaConfig) -> Session:
@@ -157,14 +152,14 @@ def kernel_store() -> LocalKernelStore:
 def kernel_cache(
     source: KernelSource | None = None,
     *,
-    redis: RedisConfig | None = None,
+    redis: RedisConfig | str | None = None,
     config: KernelCacheConfig | None = None,
 ) -> KernelCache:
     """A cache of kernels, as `esper.wrap(kernel_source=...)` takes it: memory, Redis, library.
 
     Args:
         source: Asked last: a library, for example; None is the kernel store of this machine.
-        redis: Server between memory and the source, `EsperConfig.redis` for example; None has none.
+        redis: Server between memory and the source, `EsperConfig.redis` or a URL; None has none.
         config: Sizes, times, and whose kernels are taken.
 
     Raises:
@@ -174,7 +169,8 @@ def kernel_cache(
     tiers: list[KernelTier] = []
     if redis is not None:
         tier = extras.load("esper.execution.redis_tier").RedisTier
-        tiers.append(tier(redis.url, config.redis))
+        url = redis if isinstance(redis, str) else redis.url
+        tiers.append(tier(url, config.redis))
     trust = None
     if config.trusted_keys:
         policy = extras.load("esper.execution.trust").TrustPolicy

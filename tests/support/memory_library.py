@@ -14,6 +14,7 @@ from esper.contracts.library import KernelOutcome
 from esper.contracts.library import KernelQuery
 from esper.contracts.library import KernelRecord
 from esper.contracts.library import KernelRegistration
+from esper.contracts.library import Signature
 from esper.execution.artifact import unpack
 
 
@@ -29,6 +30,8 @@ class MemoryLibrary:
         self.data: dict[str, bytes] = {}
         self.records: dict[str, KernelRecord] = {}
         self.outcomes: dict[str, KernelOutcome] = {}
+        self.signed: dict[str, tuple[Signature, ...]] = {}
+        """Signatures by kernel's id."""
         self.refused: set[str] = set()
         """Ids of kernels and reports that it takes from nobody."""
 
@@ -47,6 +50,10 @@ class MemoryLibrary:
             return self.data[kernel_id]
         except KeyError:
             raise KernelNotFoundError(f"no kernel {kernel_id}") from None
+
+    def signatures(self, kernel_id: str) -> Sequence[Signature]:
+        self._answer()
+        return self.signed.get(kernel_id, ())
 
     async def afetch(self, kernel_id: str) -> bytes:
         return await asyncio.to_thread(self.fetch, kernel_id)

@@ -156,6 +156,31 @@ class KernelCache:
             asyncio.get_running_loop().run_in_executor(None, self._fly, key, flight)
         return await asyncio.shield(asyncio.wrap_future(flight))
 
+    def fetch(self, kernel_id: str) -> bytes:
+        """Return a kernel's file, checked and trusted, from the nearest tier that has it.
+
+        The kernel is in memory from then on. With this a cache is a `KernelSource` itself.
+
+        Raises:
+            EsperError: As `load_sync` does.
+        """
+        with self._lock:
+            self._refuse_absent(kernel_id)
+        try:
+            artifact, data = self._below.obtain(kernel_id)
+        except KernelNotFoundError:
+            with self._lock:
+                self._absences.note(kernel_id)
+            raise
+        with self._lock:
+            self._keep((kernel_id, artifact.device), artifact)
+            self._count(loads=1)
+        return data
+
+    async def afetch(self, kernel_id: str) -> bytes:
+        """Do what `fetch` does without blocking the event loop."""
+        return await asyncio.to_thread(self.fetch, kernel_id)
+
     def add(
         self, data: bytes, *, signatures: Sequence[Signature] = (), origin: str = "kernel bytes"
     ) -> KernelArtifact:
@@ -258,7 +283,7 @@ class KernelCache:
 
     def _fetch(self, kernel_id: str, fetch: Future[KernelArtifact]) -> KernelArtifact:
         try:
-            artifact = self._below.obtain(kernel_id)
+            artifact, _ = self._below.obtain(kernel_id)
             self._check_fits(artifact)
         except BaseException as error:
             if isinstance(error, KernelNotFoundError):

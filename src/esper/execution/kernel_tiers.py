@@ -97,8 +97,8 @@ class KernelTiers:
         own = [replace(books.pop(tier.name), errors=tier.errors) for tier in self._tiers]
         return (*own, *books.values())
 
-    def obtain(self, kernel_id: str) -> KernelArtifact:
-        """Return a kernel on the CPU, checked and trusted; blocks while it is fetched.
+    def obtain(self, kernel_id: str) -> tuple[KernelArtifact, bytes]:
+        """Return a kernel on the CPU and its file, checked and trusted; blocks while it is fetched.
 
         Raises:
             KernelNotFoundError: The source has no such kernel, or there is no source.
@@ -114,11 +114,10 @@ class KernelTiers:
             without.append(tier)
         else:
             found = self._from_source(kernel_id)
-        artifact, data = found
         self._check_trust(kernel_id)
         for tier in without:
-            tier.put(kernel_id, data)
-        return artifact
+            tier.put(kernel_id, found[1])
+        return found
 
     def discard(self, kernel_id: str) -> None:
         """Drop a kernel from every tier."""

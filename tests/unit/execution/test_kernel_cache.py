@@ -188,3 +188,16 @@ def test_added_kernel_needs_no_source() -> None:
 def test_cache_too_small_for_anything_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="max_bytes is 10"):
         KernelCache(max_bytes=10)
+
+
+def test_a_cache_is_a_source_itself_and_keeps_what_it_handed_out() -> None:
+    shelf = Shelf(FILES)
+    cache = KernelCache(shelf, negative_seconds=60.0)
+    assert cache.fetch(IDS[0]) == FILES[IDS[0]]
+    assert asyncio.run(cache.afetch(IDS[1])) == FILES[IDS[1]]
+    assert cache.load_sync(IDS[0]).kernel_id == IDS[0]
+    assert (cache.stats.hits, cache.stats.loads) == (1, 2)
+    for _ in range(2):
+        with pytest.raises(KernelNotFoundError):
+            cache.fetch("f" * 64)
+    assert shelf.fetched == [IDS[0], IDS[1], "f" * 64]

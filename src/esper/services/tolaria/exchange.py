@@ -24,28 +24,23 @@ from typing import Any
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.tensor_spec import Shape
 from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.errors import KernelError
 from esper.contracts.errors import LibraryError
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.errors import RunFolderError
 from esper.contracts.library import KernelQuery
 from esper.contracts.library import KernelRecord
-from esper.contracts.library import Signature
 from esper.contracts.ports import KernelLibrary
 from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
 from esper.execution.artifact import KernelArtifact
 from esper.execution.artifact import read_kernel_file
-from esper.execution.artifact import unpack
+from esper.execution.kernel_cache import KernelCache
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.proven import fitting
 from esper.orchestration.strategies import STRATEGIES
 
 logger = logging.getLogger(__name__)
-
-Check = Callable[[str, Sequence[Signature]], None]
-"""Passes, or raises an `ArtifactError`, for a kernel's id and the signatures over it."""
 
 KERNELS = "kernels"
 _LIST = "entered.json"
@@ -87,7 +82,7 @@ def choose(
     growth: GrowthConfig,
     *,
     limit: int,
-    check: Check | None = None,
+    cache: KernelCache,
 ) -> Selection:
     """Find kernels for a model's layers, those with the largest proven gain first.
 
@@ -96,7 +91,7 @@ def choose(
         model: as it will be trained.
         growth: whose strategy says which modes are wanted.
         limit: most kernels.
-        check: refuses kernels whose signatures do not satisfy it.
+        cache: what their files come through; its policy says whose kernels are taken.
     """
     entered: list[Entered] = []
     geometries = [g for layer in model.kasmina_layers.values() if (g := layer.geometry) is not None]
@@ -105,7 +100,7 @@ def choose(
         for record in _found(library, geometries, growth, limit):
             if len(entered) == limit:
                 break
-            one = _fetched(library, record, check)
+            one = _fetched(cache, record)
             if one is not None and any(fitting([one.kernel], g, modes) for g in geometries):
                 entered.append(one)
     except LibraryError as error:
@@ -122,7 +117,7 @@ class KernelChoice:
         growth: the growth cycle's settings.
         library: None where the run has been begun already, or asks none.
         limit: most kernels.
-        check: see `choose`.
+        cache: what their files come through.
     """
 
     def __init__(
@@ -131,13 +126,13 @@ class KernelChoice:
         growth: GrowthConfig,
         library: KernelLibrary | None,
         limit: int,
-        check: Check | None,
+        cache: KernelCache,
     ) -> None:
         self._folder = folder
         self._growth = growth
         self._library = library
         self._limit = limit
-        self._check = check
+        self._cache = cache
         self._selection = Selection()
 
     def __call__(self, model: MorphableModel) -> tuple[KernelArtifact, ...]:
@@ -146,7 +141,7 @@ class KernelChoice:
             return kept(self._folder)
         if self._limit:
             self._selection = choose(
-                self._library, model, self._growth, limit=self._limit, check=self._check
+                self._library, model, self._growth, limit=self._limit, cache=self._cache
             )
         return self._selection.kernels
 
@@ -199,18 +194,14 @@ def _spelled(shape: Shape) -> str:
     return ",".join("*" if size is None else str(size) for size in shape)
 
 
-def _fetched(library: KernelLibrary, record: KernelRecord, check: Check | None) -> Entered | None:
+def _fetched(cache: KernelCache, record: KernelRecord) -> Entered | None:
     kernel_id = record.metadata.kernel_id
     assert kernel_id is not None  # _found keeps no others
     try:
-        data = library.fetch(kernel_id)
-        kernel = unpack(data, expected_id=kernel_id, origin=f"kernel {kernel_id} of the library")
-        if check is not None:
-            check(kernel_id, record.signatures)
-    except (ArtifactError, KernelNotFoundError, LibraryNotFoundError) as error:
+        return Entered(data=cache.fetch(kernel_id), kernel=cache.load_sync(kernel_id))
+    except (KernelError, LibraryNotFoundError) as error:
         logger.warning("kernel %s does not enter any race: %s", kernel_id, error)
         return None
-    return Entered(data=data, kernel=kernel)
 
 
 def keep(folder: Path, selection: Selection) -> None:

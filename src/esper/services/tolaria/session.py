@@ -21,6 +21,7 @@ from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
 from esper.execution.artifact import KernelArtifact
+from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_compile import share_compile_cache
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.orchestrator import SeedOrchestrator
@@ -82,6 +83,7 @@ def begin(
     bundle: DataBundle | None = None,
     sinks: Sequence[TelemetrySink] = (),
     kernels: Kernels = _no_kernels,
+    cache: KernelCache | None = None,
     nursery: Nursery | None = None,
 ) -> Session:
     """Put a run together at step 0. Seeds the global random generators.
@@ -91,6 +93,7 @@ def begin(
         bundle: the data, where the caller has it at hand already.
         sinks: receive growth events.
         kernels: proven kernels for the model, which may enter races.
+        cache: where the model's ``load_kernel`` finds kernels; ``None`` is this machine's store.
         nursery: holds the races; ``None`` holds them in the training loop.
 
     Raises:
@@ -111,7 +114,7 @@ def begin(
     train = (x.to(device), y.to(device))
     host = make_model(config, bundle).to(device)
     parameters_before = sum(p.numel() for p in host.parameters())
-    model = _growing(host, config, train[0][:2]) if config.grow else host
+    model = _growing(host, config, train[0][:2], cache) if config.grow else host
     optimizer = make_optimizer(model.parameters(), config.optimizer, plan)
     scheduler = make_scheduler(optimizer, plan.steps, config.schedule)
     return Session(
@@ -165,8 +168,12 @@ def _orchestrator(
     )
 
 
-def _growing(host: nn.Module, config: TolariaConfig, example: Tensor) -> MorphableModel:
-    return wrap(host, config.target_layers, example_input=example, inplace=True)
+def _growing(
+    host: nn.Module, config: TolariaConfig, example: Tensor, cache: KernelCache | None
+) -> MorphableModel:
+    return wrap(
+        host, config.target_layers, example_input=example, inplace=True, kernel_source=cache
+    )
 
 
 def _device(name: str) -> torch.device:

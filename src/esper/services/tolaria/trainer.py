@@ -26,11 +26,12 @@ from esper.contracts.ports import TelemetrySink
 from esper.core.checkpoint import Checkpoint
 from esper.core.durable_file import write_durably
 from esper.data.bundle import DataBundle
+from esper.execution.kernel_cache import KernelCache
+from esper.execution.kernel_store import LocalKernelStore
 from esper.orchestration.nursery import Nursery
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import config_to_mapping
 from esper.services.tolaria.config_file import write_yaml
-from esper.services.tolaria.exchange import Check
 from esper.services.tolaria.exchange import KernelChoice
 from esper.services.tolaria.keeper import Keeper
 from esper.services.tolaria.keeper import open_log
@@ -66,7 +67,8 @@ class TolariaTrainer:
         bundle: the data, where the caller has it at hand; ``config.data`` is its name then.
         library: asked for kernels before the run, as ``config.library`` says. What the run has for
             it at the end lies in the folder's outbox (`outbox.deliver`).
-        check: refuses kernels of the library whose signatures do not satisfy it.
+        cache: what kernels are loaded through, whose policy says which are taken; by default one
+            before the library, or where there is none, before this machine's kernel store.
         nursery: holds the races where ``config.nursery`` is ``process``.
         stop: asked at every step boundary; SIGINT and SIGTERM are noted in it while the run lasts.
         clock: seconds, never running backwards.
@@ -90,7 +92,7 @@ class TolariaTrainer:
         sinks: Sequence[TelemetrySink] = (),
         bundle: DataBundle | None = None,
         library: KernelLibrary | None = None,
-        check: Check | None = None,
+        cache: KernelCache | None = None,
         nursery: Nursery | None = None,
         stop: StopRequest | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -101,7 +103,7 @@ class TolariaTrainer:
         self._sinks = tuple(sinks)
         self._bundle = bundle
         self._library = library
-        self._check = check
+        self._cache = cache or KernelCache(LocalKernelStore() if library is None else library)
         self._nursery = _wanted(nursery, config)
         self._stop = StopRequest() if stop is None else stop
         self._clock = clock
@@ -149,6 +151,7 @@ class TolariaTrainer:
             bundle=self._bundle,
             sinks=(bridge, *self._sinks),
             kernels=source,
+            cache=self._cache,
             nursery=self._nursery,
         )
         bridge.early.clear()
@@ -171,7 +174,7 @@ class TolariaTrainer:
         """Where the run's kernels come from: the library for a new one, else its folder."""
         library = None if (folder / CONFIG).exists() else self._library
         limit = self.config.library.enter
-        return KernelChoice(folder.path, self.config.growth, library, limit, self._check)
+        return KernelChoice(folder.path, self.config.growth, library, limit, self._cache)
 
     def _train(
         self, session: Session, folder: RunFolder, progress: Progress, log: RunLog
