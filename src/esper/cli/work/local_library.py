@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Final
 from typing import TypeVar
 
-import platformdirs
-
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils.clock import SystemClock
+from esper.utils.home import data_home
 
 LOCAL: Final = "local"
 """Who the audit log names for the command line on the library's own machine."""
@@ -39,9 +38,7 @@ def settings(
 
 def default_folder() -> Path:
     """Where an embedded library lies if nobody says otherwise."""
-    home = os.environ.get("ESPER_HOME")
-    base = Path(home).expanduser() if home else platformdirs.user_data_path("esper")
-    return base / "urza"
+    return data_home() / "urza"
 
 
 def with_library(folder: Path | None, work: Callable[[Library], Awaitable[Result]]) -> Result:
