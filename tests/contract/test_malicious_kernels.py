@@ -37,10 +37,10 @@ from esper.execution.signatures import new_key
 from esper.execution.signatures import sign
 from esper.execution.signatures import write_public_key
 from esper.execution.trust import TrustPolicy
-from esper.services.urza import schema
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.services.urza.library import open_database
+from esper.services.urza.schema import SCHEMA
 from samples.malicious import GOOD
 from samples.malicious import Malicious
 from samples.malicious import corpus
@@ -228,7 +228,7 @@ def test_a_damaged_signature_file_is_no_signature(tmp_path: Path) -> None:
 async def library(tmp_path: Path) -> AsyncIterator[Library]:
     config = _strict(tmp_path)
     database = open_database(config)
-    await schema.upgrade(database)
+    await SCHEMA.upgrade(database)
     await database.close()
     opened = await Library.open(config, StillClock())
     yield opened

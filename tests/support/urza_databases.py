@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from esper.services.urza import schema
-from esper.services.urza.database import Database
+from esper.services.urza.schema import KEEPING
+from esper.services.urza.schema import SCHEMA
+from esper.storage.database import Database
 from support.servers import PostgresServer
 
 
 async def upgraded(url: str) -> None:
     """Bring an empty database to the latest revision."""
-    database = Database(url)
-    await schema.upgrade(database)
+    database = Database(url, KEEPING)
+    await SCHEMA.upgrade(database)
     await database.close()
 
 

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from esper.contracts.errors import LibraryUnavailableError
-from esper.services.urza import schema
 from esper.services.urza.config import UrzaConfig
-from esper.services.urza.database import Database
 from esper.services.urza.library import Library
+from esper.services.urza.schema import KEEPING
+from esper.services.urza.schema import SCHEMA
 from esper.services.urza.tables import METADATA
+from esper.storage.database import Database
+from esper.storage.schema import BASE
 from support.clocks import StillClock
 from support.stored import ACTOR
 from support.stored import build
@@ -24,10 +25,7 @@ from support.stored import register
 
 pytestmark = pytest.mark.asyncio
 
-REVISIONS = [
-    script.revision
-    for script in reversed(list(ScriptDirectory.from_config(schema._config(None)).walk_revisions()))
-]
+REVISIONS = [script.revision for script in reversed(list(SCHEMA.scripts().walk_revisions()))]
 
 
 async def _rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
@@ -52,20 +50,20 @@ async def _fill(url: str, folder: Path) -> None:
 
 
 async def test_the_tables_are_what_the_code_expects(empty_database_url: str) -> None:
-    database = Database(empty_database_url)
-    await schema.upgrade(database)
-    assert await schema.differences(database) == []
-    assert await schema.current(database) == schema.latest() == REVISIONS[-1]
+    database = Database(empty_database_url, KEEPING)
+    await SCHEMA.upgrade(database)
+    assert await SCHEMA.differences(database) == []
+    assert await SCHEMA.current(database) == SCHEMA.latest() == REVISIONS[-1]
     await database.close()
 
 
 async def test_a_difference_between_tables_and_code_is_noticed(empty_database_url: str) -> None:
-    database = Database(empty_database_url)
-    await schema.upgrade(database)
+    database = Database(empty_database_url, KEEPING)
+    await SCHEMA.upgrade(database)
     async with database.writing() as connection:
         await connection.execute(text("ALTER TABLE tokens ADD COLUMN surplus INTEGER"))
         await connection.commit()
-    assert "surplus" in str(await schema.differences(database))
+    assert "surplus" in str(await SCHEMA.differences(database))
     await database.close()
 
 
@@ -73,26 +71,26 @@ async def test_a_difference_between_tables_and_code_is_noticed(empty_database_ur
 async def test_data_survive_a_way_down_and_up_again(
     empty_database_url: str, tmp_path: Path, revision: str
 ) -> None:
-    database = Database(empty_database_url)
-    await schema.upgrade(database)
+    database = Database(empty_database_url, KEEPING)
+    await SCHEMA.upgrade(database)
     await _fill(empty_database_url, tmp_path)
     before = await _rows(database)
     assert all(before[name] for name in ("kernels", "builds", "aliases", "outcomes", "audit"))
-    await schema.downgrade(database, revision)
-    assert await schema.current(database) == revision
-    await schema.upgrade(database)
+    await SCHEMA.downgrade(database, revision)
+    assert await SCHEMA.current(database) == revision
+    await SCHEMA.upgrade(database)
     assert await _rows(database) == before
-    assert await schema.differences(database) == []
+    assert await SCHEMA.differences(database) == []
     await database.close()
 
 
 async def test_all_the_way_down_leaves_nothing(empty_database_url: str, tmp_path: Path) -> None:
-    database = Database(empty_database_url)
-    await schema.upgrade(database)
+    database = Database(empty_database_url, KEEPING)
+    await SCHEMA.upgrade(database)
     await _fill(empty_database_url, tmp_path)
-    await schema.downgrade(database, schema.BASE)
-    assert await schema.current(database) is None
-    await schema.upgrade(database)
+    await SCHEMA.downgrade(database, BASE)
+    assert await SCHEMA.current(database) is None
+    await SCHEMA.upgrade(database)
     await _fill(empty_database_url, tmp_path)
     await database.close()
 
@@ -100,13 +98,13 @@ async def test_all_the_way_down_leaves_nothing(empty_database_url: str, tmp_path
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(
     empty_database_url: str,
 ) -> None:
-    database = Database(empty_database_url)
+    database = Database(empty_database_url, KEEPING)
     async with database.writing() as connection:
         # In the way of the first migration's last table.
         await connection.execute(text("CREATE TABLE outcomes (id INTEGER)"))
         await connection.commit()
     with pytest.raises(Exception, match=r"outcomes|ProgrammingError|OperationalError"):
-        await schema.upgrade(database)
+        await SCHEMA.upgrade(database)
     async with database.reading() as connection:
         with pytest.raises(Exception, match="kernels"):
             await connection.execute(text("SELECT * FROM kernels"))
@@ -116,8 +114,8 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
 async def test_a_database_at_another_revision_is_refused(
     empty_database_url: str, tmp_path: Path
 ) -> None:
-    database = Database(empty_database_url)
-    await schema.upgrade(database, REVISIONS[0])
+    database = Database(empty_database_url, KEEPING)
+    await SCHEMA.upgrade(database, REVISIONS[0])
     await database.close()
     config = UrzaConfig(database_url=empty_database_url, blobs=f"file://{tmp_path}")
     with pytest.raises(LibraryUnavailableError, match="esper urza migrate"):

@@ -12,10 +12,10 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import UrzaMigrateRequest
 from esper.cli.work.local_library import settings
 from esper.contracts.errors import ConfigError
-from esper.services.urza import schema
 from esper.services.urza.config import UrzaConfig
-from esper.services.urza.database import Database
 from esper.services.urza.library import open_database
+from esper.services.urza.schema import SCHEMA
+from esper.storage.database import Database
 
 
 def run(request: UrzaMigrateRequest) -> int:
@@ -38,14 +38,14 @@ async def _run(request: UrzaMigrateRequest) -> int:
         return _report(None)
     database = open_database(config)
     try:
-        before = await schema.current(database)
+        before = await SCHEMA.current(database)
         if request.check:
             return _report(before)
         try:
             await _move(database, request.down)
         except CommandError as error:
             raise ConfigError(f"--down {request.down}: {error}") from error
-        after = await schema.current(database)
+        after = await SCHEMA.current(database)
         output().print(f"revision {before or 'none'} → {after or 'none'}", soft_wrap=True)
         return ExitCode.OK
     finally:
@@ -58,7 +58,7 @@ def _is_missing(config: UrzaConfig) -> bool:
 
 
 def _report(revision: str | None) -> int:
-    wanted = schema.latest()
+    wanted = SCHEMA.latest()
     state = "current" if revision == wanted else f"this version needs {wanted}"
     output().print(f"revision {revision or 'none'}: {state}", soft_wrap=True)
     return ExitCode.OK if revision == wanted else ExitCode.FAILED
@@ -66,6 +66,6 @@ def _report(revision: str | None) -> int:
 
 async def _move(database: Database, down: str | None) -> None:
     if down is not None:
-        await schema.downgrade(database, down)
+        await SCHEMA.downgrade(database, down)
     else:
-        await schema.upgrade(database)
+        await SCHEMA.upgrade(database)

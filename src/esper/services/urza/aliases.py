@@ -25,10 +25,10 @@ from esper.services.urza.change import Changes
 from esper.services.urza.change import moment
 from esper.services.urza.cursor import decode
 from esper.services.urza.cursor import page
-from esper.services.urza.database import Database
 from esper.services.urza.kernel_rows import id_of
 from esper.services.urza.kernel_rows import read_row
 from esper.services.urza.tables import ALIASES
+from esper.storage.database import Database
 
 _NAME: Final = TypeAdapter[str](AliasName)
 _PRODUCTION: Final = "production"

@@ -15,9 +15,9 @@ from esper.services.urza.change import digest_of
 from esper.services.urza.change import entry_of
 from esper.services.urza.cursor import decode
 from esper.services.urza.cursor import page
-from esper.services.urza.database import Database
 from esper.services.urza.tables import AUDIT
 from esper.services.urza.tables import AUDIT_HEAD
+from esper.storage.database import Database
 
 _BATCH: Final = 1000
 

@@ -28,8 +28,8 @@ from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.errors import SubmissionError
 from esper.services.urza.change import Change
 from esper.services.urza.change import Changes
-from esper.services.urza.database import Database
 from esper.services.urza.tables import BLOBS
+from esper.storage.database import Database
 from esper.utils.failpoint import declare
 from esper.utils.failpoint import failpoint
 from esper.utils.object_store import ObjectStore

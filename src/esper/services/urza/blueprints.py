@@ -33,8 +33,8 @@ from esper.services.urza.change import Changes
 from esper.services.urza.change import digest_of
 from esper.services.urza.cursor import decode
 from esper.services.urza.cursor import page
-from esper.services.urza.database import Database
 from esper.services.urza.tables import BLUEPRINTS
+from esper.storage.database import Database
 
 LEASE_EVENTS: Final = frozenset(
     {

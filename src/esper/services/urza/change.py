@@ -23,9 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.library import AuditEntry
 from esper.contracts.ports import Clock
-from esper.services.urza.database import Database
 from esper.services.urza.tables import AUDIT
 from esper.services.urza.tables import AUDIT_HEAD
+from esper.storage.database import Database
 from esper.utils.failpoint import declare
 from esper.utils.failpoint import failpoint
 

@@ -19,10 +19,10 @@ from esper.services.urza.blobs import key_of
 from esper.services.urza.blobs import place_of
 from esper.services.urza.blobs import read_key
 from esper.services.urza.change import Changes
-from esper.services.urza.database import Database
 from esper.services.urza.idempotency import Idempotency
 from esper.services.urza.tables import BLOBS
 from esper.services.urza.tables import KERNELS
+from esper.storage.database import Database
 from esper.utils.failpoint import declare
 from esper.utils.failpoint import failpoint
 from esper.utils.object_store import ObjectStore

@@ -15,8 +15,8 @@ from sqlalchemy import select
 
 from esper.contracts.errors import SubmissionError
 from esper.services.urza.change import Changes
-from esper.services.urza.database import Database
 from esper.services.urza.tables import ANSWERS
+from esper.storage.database import Database
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,6 @@ from esper.services.urza.blobs import place_of
 from esper.services.urza.change import Change
 from esper.services.urza.change import Changes
 from esper.services.urza.cursor import page
-from esper.services.urza.database import Database
 from esper.services.urza.kernel_rows import find_row
 from esper.services.urza.kernel_rows import id_of
 from esper.services.urza.kernel_rows import insert_row
@@ -43,6 +42,7 @@ from esper.services.urza.kernel_search import key_of
 from esper.services.urza.kernel_search import statement_for
 from esper.services.urza.lineage import lineage
 from esper.services.urza.tables import BUILDS
+from esper.storage.database import Database
 
 _DOCUMENT: Final = "SELECT document, revision FROM kernels WHERE kernel_id = $1"
 

@@ -37,7 +37,6 @@ from esper.services.urza.blueprints import graph_of
 from esper.services.urza.change import Change
 from esper.services.urza.change import Changes
 from esper.services.urza.change import moment
-from esper.services.urza.database import Database
 from esper.services.urza.kernel_rows import find_row
 from esper.services.urza.kernel_rows import read_row as read_kernel
 from esper.services.urza.kernels import Kernels
@@ -45,6 +44,7 @@ from esper.services.urza.kernels import add_kernel
 from esper.services.urza.kernels import link
 from esper.services.urza.kernels import prove_kernel
 from esper.services.urza.tables import BLUEPRINTS
+from esper.storage.database import Database
 
 LONGEST_SECONDS: Final = 3600.0
 _B: Final = BLUEPRINTS.c

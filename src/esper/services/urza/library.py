@@ -17,13 +17,13 @@ from esper.services.urza.blueprints import Blueprints
 from esper.services.urza.change import Changes
 from esper.services.urza.config import S3Access
 from esper.services.urza.config import UrzaConfig
-from esper.services.urza.database import Database
 from esper.services.urza.garbage import Garbage
 from esper.services.urza.idempotency import Idempotency
 from esper.services.urza.kernels import Kernels
 from esper.services.urza.leases import Leases
 from esper.services.urza.outcomes import Outcomes
 from esper.services.urza.tokens import Tokens
+from esper.storage.database import Database
 from esper.utils.object_store import ObjectStore
 
 _ALIVE: Final = "SELECT id FROM audit_head WHERE CAST(id AS VARCHAR(8)) = $1"
@@ -101,7 +101,7 @@ class Library:
 
 def open_database(config: UrzaConfig) -> Database:
     """Return the database of a library, whatever its revision; for migrations and `open`."""
-    database = Database(config.database_url)
+    database = Database(config.database_url, schema.KEEPING)
     if database.is_sqlite:
         database.file.parent.mkdir(parents=True, exist_ok=True)
     return database

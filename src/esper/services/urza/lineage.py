@@ -10,11 +10,11 @@ from esper.contracts.library import KernelOutcome
 from esper.contracts.library import Lineage
 from esper.services.urza import blueprint_rows
 from esper.services.urza.aliases import alias_of
-from esper.services.urza.database import Database
 from esper.services.urza.kernel_rows import read_row
 from esper.services.urza.tables import ALIASES
 from esper.services.urza.tables import BUILDS
 from esper.services.urza.tables import OUTCOMES
+from esper.storage.database import Database
 
 MOST: Final = 1000
 """Siblings, aliases and outcomes that are shown, of each; the lists of their own show all."""

@@ -14,10 +14,10 @@ from esper.services.urza.change import Change
 from esper.services.urza.change import Changes
 from esper.services.urza.cursor import decode
 from esper.services.urza.cursor import page
-from esper.services.urza.database import Database
 from esper.services.urza.kernel_rows import read_row
 from esper.services.urza.kernel_rows import update_row
 from esper.services.urza.tables import OUTCOMES
+from esper.storage.database import Database
 
 
 class Outcomes:

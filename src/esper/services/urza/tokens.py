@@ -23,8 +23,8 @@ from esper.services.urza.change import Change
 from esper.services.urza.change import Changes
 from esper.services.urza.cursor import decode
 from esper.services.urza.cursor import page
-from esper.services.urza.database import Database
 from esper.services.urza.tables import TOKENS
+from esper.storage.database import Database
 
 _FORM: Final = re.compile(r"esper_(?P<id>[0-9a-f]{16})_(?P<rest>[A-Za-z0-9_-]{43})")
 _FIND: Final = "SELECT secret_digest, document FROM tokens WHERE token_id = $1"

@@ -1,8 +1,8 @@
 """Database: SQLite in a file or PostgreSQL, with the same transactions and the same failures.
 
-A reading transaction sees one state of everything. A writing one is alone: SQLite has one writer
-at a time anyway, and on PostgreSQL every writer first takes the row of the audit log's head
-(`change.py`), so changes happen one after the other and histories are linearizable.
+A reading transaction sees one state of everything. A writing one is alone on SQLite, which has one
+writer at a time anyway; on PostgreSQL writers that must not overlap first take a row that all of
+them need.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -27,8 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import SubmissionError
+from esper.contracts.errors import EsperError
 
 WAIT_SECONDS: Final = 10.0
 """How long a transaction waits for another, a connection for the server."""
@@ -45,17 +45,36 @@ _BROKEN: Final = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """How a service keeps its records, and how it says that it cannot."""
+
+    name: str
+    """What messages call the database: `the library's database`."""
+    unavailable: type[EsperError]
+    """Raised where the database cannot be reached or is too busy."""
+    bad_value: type[EsperError]
+    """Raised where a value cannot be kept, such as a text with NUL in it."""
+    survives_power_loss: bool = True
+    """Whether a commit on SQLite waits for the disk. Without, a loss of power may take the newest
+    commits, but spoils nothing; the end of the process takes nothing either way."""
+
+
 class Database:
     """One database, open in one event loop.
 
     Args:
-        url: As `UrzaConfig.database_url`.
+        url: `sqlite:///<absolute path>` or `postgresql://…`.
+        keeping: Whose it is.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, keeping: Keeping) -> None:
         self._url = url
+        self.keeping = keeping
         self._writer = asyncio.Lock()
-        self._engine = _sqlite_engine(self.file) if self.is_sqlite else _postgres_engine(url)
+        self._engine = (
+            _sqlite_engine(self.file, keeping) if self.is_sqlite else _postgres_engine(url)
+        )
         self._points: _SqlitePoints | _PostgresPoints = (
             _SqlitePoints(self.file) if self.is_sqlite else _PostgresPoints(url)
         )
@@ -80,9 +99,9 @@ class Database:
         """Yield a connection whose statements all see the same state.
 
         Raises:
-            LibraryUnavailableError: The database cannot be reached or is too busy.
+            EsperError: `keeping.unavailable`: the database cannot be reached or is too busy.
         """
-        with _translated():
+        with self._translated():
             async with self._engine.connect() as connection:
                 if not self.is_sqlite:
                     # Else every statement would see a state of its own.
@@ -94,11 +113,11 @@ class Database:
         """Yield a connection that may write; committed by the caller, else rolled back.
 
         Raises:
-            LibraryUnavailableError: The database cannot be reached or is too busy. If it was lost
+            EsperError: `keeping.unavailable`: the database cannot be reached or is too busy. If it was lost
                 during the commit, the change may or may not have happened.
         """
         async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(_translated())
+            stack.enter_context(self._translated())
             if self.is_sqlite:
                 # In turn within this process; SQLite's own waiting is neither fair nor cheap.
                 await stack.enter_async_context(self._writer)
@@ -112,10 +131,33 @@ class Database:
         The layers above cost ten times what such a read does.
 
         Raises:
-            LibraryUnavailableError: The database cannot be reached.
+            EsperError: `keeping.unavailable`: the database cannot be reached.
         """
-        with _translated():
+        with self._translated():
             return await self._points.read(query, key)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what a driver says into what it means: the value is bad, or the database is away."""
+        try:
+            yield
+        except _OURS:
+            raise
+        except (
+            DBAPIError,
+            PoolTimeoutError,
+            asyncpg.PostgresError,
+            sqlite3.OperationalError,
+            *_BROKEN,
+        ) as problem:
+            if _is_bad_value(problem):
+                raise self.keeping.bad_value(
+                    "a text holds a character that the database cannot keep, such as NUL; leave it "
+                    "out"
+                ) from problem
+            raise self.keeping.unavailable(
+                f"{self.keeping.name} cannot serve now ({type(problem).__name__}); try again later"
+            ) from problem
 
 
 class _SqlitePoints:
@@ -191,7 +233,7 @@ async def _leave(_connection: Any) -> None:
     """Do nothing."""
 
 
-def _sqlite_engine(file: Path) -> AsyncEngine:
+def _sqlite_engine(file: Path, keeping: Keeping) -> AsyncEngine:
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{file}", pool_size=4, max_overflow=4, pool_timeout=WAIT_SECONDS
     )
@@ -204,8 +246,7 @@ def _sqlite_engine(file: Path) -> AsyncEngine:
         for setting in (
             f"busy_timeout = {int(WAIT_SECONDS * 1000)}",
             "journal_mode = WAL",
-            # FULL: what was acknowledged outlives a loss of power too.
-            "synchronous = FULL",
+            f"synchronous = {'FULL' if keeping.survives_power_loss else 'NORMAL'}",
             "foreign_keys = ON",
         ):
             cursor.execute(f"PRAGMA {setting}")
@@ -241,29 +282,6 @@ def _postgres_engine(url: str) -> AsyncEngine:
         pool_timeout=WAIT_SECONDS,
         pool_pre_ping=True,
     )
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what a driver says into what it means: the value is bad, or the database is away."""
-    try:
-        yield
-    except _OURS:
-        raise
-    except (
-        DBAPIError,
-        PoolTimeoutError,
-        asyncpg.PostgresError,
-        sqlite3.OperationalError,
-        *_BROKEN,
-    ) as problem:
-        if _is_bad_value(problem):
-            raise SubmissionError(
-                "a text holds a character that the database cannot keep, such as NUL; leave it out"
-            ) from problem
-        raise LibraryUnavailableError(
-            f"the library's database cannot serve now ({type(problem).__name__}); try again later"
-        ) from problem
 
 
 def _is_bad_value(problem: BaseException) -> bool:

@@ -1,0 +1,4 @@
+"""Storage: databases that services keep their records in, SQLite or PostgreSQL.
+
+Start reading at `database.py`; `schema.py` migrates.
+"""

@@ -1,0 +1,112 @@
+"""Schema: a service's tables, which step of its migrations a database is at, and moving it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy import MetaData
+from sqlalchemy import inspect
+from sqlalchemy import text
+
+from esper.storage.database import Database
+
+HEAD: Final = "head"
+BASE: Final = "base"
+
+_MIGRATING: Final = 0x4573706572
+"""Lock of PostgreSQL that whoever migrates holds, so that two who begin at once take turns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The tables of one service."""
+
+    metadata: MetaData
+    """As the code expects them."""
+    migrations: ModuleType
+    """Package with the steps that lead there, and an `env.py` that calls `migrate.run`."""
+
+    def scripts(self) -> ScriptDirectory:
+        """Return the steps."""
+        return ScriptDirectory.from_config(self._config(None))
+
+    def latest(self) -> str:
+        """Return the revision that this version of the package needs."""
+        revision = self.scripts().get_current_head()
+        assert revision is not None
+        return revision
+
+    async def current(self, database: Database) -> str | None:
+        """Return the database's revision; None where there is none.
+
+        Raises:
+            EsperError: The database cannot be reached.
+        """
+        async with database.reading() as connection:
+            return await connection.run_sync(_revision)
+
+    async def is_empty(self, database: Database) -> bool:
+        """Return whether the database holds no table at all.
+
+        Raises:
+            EsperError: The database cannot be reached.
+        """
+        async with database.reading() as connection:
+            return not await connection.run_sync(lambda c: inspect(c).get_table_names())
+
+    async def upgrade(self, database: Database, revision: str = HEAD) -> None:
+        """Bring the tables up to `revision`, in one transaction.
+
+        Raises:
+            EsperError: The database cannot be reached.
+        """
+        await self._migrate(database, lambda config: command.upgrade(config, revision))
+
+    async def downgrade(self, database: Database, revision: str) -> None:
+        """Bring the tables back down to `revision`, in one transaction; `base` removes all.
+
+        Raises:
+            EsperError: The database cannot be reached.
+        """
+        await self._migrate(database, lambda config: command.downgrade(config, revision))
+
+    async def differences(self, database: Database) -> list[str]:
+        """Return how the tables differ from what the code expects; `alembic check` in words."""
+
+        def compare(connection: Connection) -> list[str]:
+            options = {"compare_type": True, "compare_server_default": True}
+            context = MigrationContext.configure(connection, opts=options)
+            return [str(difference) for difference in compare_metadata(context, self.metadata)]
+
+        async with database.reading() as connection:
+            return await connection.run_sync(compare)
+
+    async def _migrate(self, database: Database, step: Callable[[Config], None]) -> None:
+        async with database.writing() as connection:
+            if not database.is_sqlite:
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
+            await connection.run_sync(lambda c: step(self._config(c)))
+            await connection.commit()
+
+    def _config(self, connection: Connection | None) -> Config:
+        folder = self.migrations.__file__
+        assert folder is not None
+        config = Config()
+        config.set_main_option("script_location", str(Path(folder).parent))
+        config.attributes["connection"] = connection
+        config.attributes["metadata"] = self.metadata
+        return config
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
