@@ -19,7 +19,6 @@ from esper.contracts.errors import AccessDeniedError
 from esper.contracts.errors import EsperError
 from esper.contracts.ports import BlueprintQueue
 from esper.contracts.ports import Clock
-from esper.services.tezzeret.backoff import Backoff
 from esper.services.tezzeret.build import prepare
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.limits import end_with_parent
@@ -27,6 +26,7 @@ from esper.services.tezzeret.limits import stand_back
 from esper.services.tezzeret.stop import Flag
 from esper.services.tezzeret.stop import Stop
 from esper.services.tezzeret.worker import Worker
+from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
 from esper.utils.logging import setup_logging

@@ -27,7 +27,6 @@ from esper.contracts.library import Lease
 from esper.contracts.library import ValidationReport
 from esper.contracts.ports import BlueprintQueue
 from esper.contracts.ports import Clock
-from esper.services.tezzeret.backoff import Backoff
 from esper.services.tezzeret.build import Abandoned
 from esper.services.tezzeret.build import Broken
 from esper.services.tezzeret.build import Outcome
@@ -37,6 +36,7 @@ from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.heartbeat import Heartbeat
 from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.stop import Stop
+from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from random import Random
 
-from esper.services.tezzeret.backoff import Backoff
+from esper.utils.backoff import Backoff
 
 
 def test_pauses_double_up_to_the_longest_and_start_again_after_a_success() -> None:
