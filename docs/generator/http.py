@@ -7,11 +7,11 @@ from docs.generator.prose import table
 from docs.generator.source import link_to
 
 from esper.contracts.enums import Role
-from esper.services.urza import metrics
-from esper.services.urza import problems
 from esper.services.urza.access import ACCESS
 from esper.services.urza.app import ROUTERS
 from esper.services.urza.guard import GuardedRoute
+from esper.web import http_metrics
+from esper.web import problems
 
 _KINDS = {
     "kernels": "Kernels",
@@ -108,7 +108,8 @@ def _status(status: int) -> str:
 
 
 def _metrics() -> str:
-    text = metrics.__doc__ or ""
+    text = http_metrics.__doc__ or ""
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     cells = [[part.strip() for part in row.strip("|").split("|")] for row in rows]
+    cells = [[f"`esper_urza{name.strip('`')}`", what] for name, what in cells]
     return table(["metric", "what it counts"], cells)

@@ -16,7 +16,7 @@ from esper.services.urza.client import config as client
 from esper.services.urza.config import OidcConfig
 from esper.services.urza.config import S3Access
 from esper.services.urza.config import UrzaConfig
-from esper.services.urza.metrics import Metrics
+from esper.web.http_metrics import HttpMetrics
 
 REFERENCE = (pages.ROOT / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
 THREATS = (pages.ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_every_variable_that_is_named_is_a_setting(page: Path) -> None:
 
 
 def counted() -> list[Metric]:
-    return list(Metrics().registry.collect())
+    return list(HttpMetrics("esper_urza").registry.collect())
 
 
 @pytest.mark.parametrize("metric", counted(), ids=lambda metric: metric.name)
@@ -55,7 +55,7 @@ def test_every_metric_is_documented(metric: Metric) -> None:
 
 def test_no_metric_is_documented_that_is_not_there() -> None:
     names = {metric.name for metric in counted()}
-    documented = re.findall(r"^\| `(urza_\w+)` \|", REFERENCE, re.MULTILINE)
+    documented = re.findall(r"^\| `(esper_urza_\w+)` \|", REFERENCE, re.MULTILINE)
     assert {name.removesuffix("_total") for name in documented} == names
 
 

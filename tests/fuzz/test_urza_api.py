@@ -96,7 +96,7 @@ def _never_successful(urza: Process) -> set[str]:
     """Routes that only refused, by the server's own counters."""
     reader = {"Authorization": f"Bearer {urza.secrets[Role.READER]}"}
     counters = httpx.get(f"{urza.url}/metrics", headers=reader).raise_for_status().text
-    done = re.findall(r'urza_requests_total{.*route="(\w+)",status="2', counters)
+    done = re.findall(r'esper_urza_requests_total{.*route="(\w+)",status="2', counters)
     return set(ACCESS) - set(done)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final
 
 from esper.contracts.enums import Role
 from esper.contracts.errors import ConfigError
+from esper.web.loopback import is_loopback
 
 Access = frozenset[Role] | None
 """The roles that may call a route; None for a route that is open to everyone."""
@@ -115,13 +115,3 @@ def check_exposure(host: str, auth: str) -> None:
             f"host {host!r} can be reached from other machines, and auth is 'none'. "
             "Set auth to 'token', or listen on 127.0.0.1."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` names this machine and no other can reach it."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -25,15 +25,7 @@ from esper.services.urza.guard import GuardedRoute
 from esper.services.urza.library import Library
 from esper.services.urza.limits import RateLimiter
 from esper.services.urza.links import add_links
-from esper.services.urza.metrics import MeasuredApp
-from esper.services.urza.metrics import Metrics
 from esper.services.urza.oidc import OidcCheck
-from esper.services.urza.problems import Problem
-from esper.services.urza.problems import on_esper_error
-from esper.services.urza.problems import on_gone
-from esper.services.urza.problems import on_http_exception
-from esper.services.urza.problems import on_invalid_request
-from esper.services.urza.problems import on_unexpected
 from esper.services.urza.routes.aliases import ALIASES
 from esper.services.urza.routes.audit import AUDIT
 from esper.services.urza.routes.blobs import BLOBS
@@ -47,6 +39,14 @@ from esper.services.urza.routes.work import WORK
 from esper.services.urza.state import ServerState
 from esper.services.urza.turns import Turns
 from esper.utils.clock import SystemClock
+from esper.web.http_metrics import HttpMetrics
+from esper.web.http_metrics import MeasuredApp
+from esper.web.problems import Problem
+from esper.web.problems import on_esper_error
+from esper.web.problems import on_gone
+from esper.web.problems import on_http_exception
+from esper.web.problems import on_invalid_request
+from esper.web.problems import on_unexpected
 
 # The most frequent ones first: routes are tried in order.
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -109,7 +109,7 @@ def _state(library: Library, config: UrzaConfig, clock: Clock) -> ServerState:
         config=config,
         authenticator=Authenticator(library.tokens, clock, oidc),
         limiter=RateLimiter(config.rate_per_second, config.rate_burst, clock),
-        metrics=Metrics(),
+        metrics=HttpMetrics("esper_urza"),
         turns=Turns(),
     )
 

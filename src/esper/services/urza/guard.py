@@ -25,17 +25,17 @@ from esper.services.urza.access import ANONYMOUS
 from esper.services.urza.access import READ
 from esper.services.urza.access import Principal
 from esper.services.urza.access import allows
-from esper.services.urza.access import is_loopback
 from esper.services.urza.limits import check_announced
 from esper.services.urza.limits import limited
 from esper.services.urza.limits import too_many
-from esper.services.urza.metrics import ROUTE
-from esper.services.urza.problems import problem_response
 from esper.services.urza.repeats import KEY_HEADER
 from esper.services.urza.repeats import once
 from esper.services.urza.state import PRINCIPAL
 from esper.services.urza.state import ServerState
 from esper.services.urza.state import state_of
+from esper.web.http_metrics import ROUTE
+from esper.web.loopback import is_loopback
+from esper.web.problems import problem_response
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

@@ -16,8 +16,8 @@ from starlette.responses import Response
 
 from esper.contracts.errors import SubmissionError
 from esper.services.urza.idempotency import StoredAnswer
-from esper.services.urza.problems import problem_response
 from esper.services.urza.state import ServerState
+from esper.web.problems import problem_response
 
 KEY_HEADER: Final = "idempotency-key"
 REPLAYED_HEADER: Final = "idempotency-replayed"

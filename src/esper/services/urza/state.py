@@ -15,15 +15,16 @@ from esper.services.urza.authentication import Authenticator
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.services.urza.limits import RateLimiter
-from esper.services.urza.metrics import Metrics
 from esper.services.urza.turns import Turns
+from esper.web.draining import Draining
+from esper.web.http_metrics import HttpMetrics
 
 PRINCIPAL: Final = "esper.principal"
 """Key of the connection's scope under which the guard leaves who is asking."""
 
 
 @dataclass(kw_only=True)
-class ServerState:
+class ServerState(Draining):
     """Everything that outlives a request."""
 
     library: Library
@@ -34,12 +35,10 @@ class ServerState:
     """Knows tokens."""
     limiter: RateLimiter
     """Knows who asks too often."""
-    metrics: Metrics
+    metrics: HttpMetrics
     """Counts."""
     turns: Turns
     """Lets repeated requests wait for their first."""
-    draining: bool = False
-    """Whether the server is about to stop: it finishes what it has and is not ready for more."""
 
 
 def state_of(request: Request) -> ServerState:

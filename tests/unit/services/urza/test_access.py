@@ -11,7 +11,7 @@ from esper.services.urza.access import Principal
 from esper.services.urza.access import allows
 from esper.services.urza.access import check_exposure
 from esper.services.urza.access import check_listed
-from esper.services.urza.access import is_loopback
+from esper.web.loopback import is_loopback
 
 
 def test_an_admin_may_call_every_route() -> None:

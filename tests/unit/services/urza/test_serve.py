@@ -96,7 +96,7 @@ def test_who_hangs_up_in_the_middle_leaves_nothing_behind_and_is_no_failure(
         urza.terminate()
         status, log = urza.finished()
         assert status == 0
-        assert "urza failed" not in log, log
+        assert "the server failed" not in log, log
         assert "Traceback" not in log, log
 
 

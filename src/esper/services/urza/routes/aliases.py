@@ -24,9 +24,9 @@ from esper.services.urza.parameters import Cursor
 from esper.services.urza.parameters import IfMatch
 from esper.services.urza.parameters import IfNoneMatch
 from esper.services.urza.parameters import Limit
-from esper.services.urza.problems import documented
 from esper.services.urza.state import ActorDep
 from esper.services.urza.state import LibraryDep
+from esper.web.problems import documented
 
 ALIASES: Final[APIRouter] = router(f"{PREFIX}/aliases", "aliases")
 

@@ -15,8 +15,8 @@ from esper.services.urza.answers import answer
 from esper.services.urza.answers import router
 from esper.services.urza.parameters import Cursor
 from esper.services.urza.parameters import Limit
-from esper.services.urza.problems import documented
 from esper.services.urza.state import LibraryDep
+from esper.web.problems import documented
 
 AUDIT: Final[APIRouter] = router(f"{PREFIX}/audit", "audit")
 

@@ -21,9 +21,9 @@ from esper.services.urza.etags import etag
 from esper.services.urza.etags import unchanged
 from esper.services.urza.library import Library
 from esper.services.urza.parameters import DigestPath
-from esper.services.urza.problems import documented
 from esper.services.urza.state import ActorDep
 from esper.services.urza.state import LibraryDep
+from esper.web.problems import documented
 
 BLOBS: Final[APIRouter] = router(f"{PREFIX}/blobs", "blobs")
 OCTETS: Final = "application/octet-stream"

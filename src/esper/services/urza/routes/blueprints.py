@@ -29,9 +29,9 @@ from esper.services.urza.parameters import Cursor
 from esper.services.urza.parameters import IdempotencyKey
 from esper.services.urza.parameters import IfMatch
 from esper.services.urza.parameters import Limit
-from esper.services.urza.problems import documented
 from esper.services.urza.state import ActorDep
 from esper.services.urza.state import LibraryDep
+from esper.web.problems import documented
 
 BLUEPRINTS: Final[APIRouter] = router(f"{PREFIX}/blueprints", "blueprints")
 

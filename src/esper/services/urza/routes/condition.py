@@ -12,11 +12,11 @@ from starlette.responses import Response
 from esper.services.urza.answers import answer
 from esper.services.urza.answers import router
 from esper.services.urza.bodies import Condition
-from esper.services.urza.metrics import MEDIA_TYPE
-from esper.services.urza.problems import documented
-from esper.services.urza.problems import problem_response
 from esper.services.urza.state import LibraryDep
 from esper.services.urza.state import state_of
+from esper.web.http_metrics import MEDIA_TYPE
+from esper.web.problems import documented
+from esper.web.problems import problem_response
 
 CONDITION: Final[APIRouter] = router("", "condition")
 

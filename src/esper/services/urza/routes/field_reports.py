@@ -13,9 +13,9 @@ from esper.services.urza.answers import also
 from esper.services.urza.answers import answer
 from esper.services.urza.answers import router
 from esper.services.urza.parameters import IdempotencyKey
-from esper.services.urza.problems import documented
 from esper.services.urza.state import ActorDep
 from esper.services.urza.state import LibraryDep
+from esper.web.problems import documented
 
 FIELD_REPORTS: Final[APIRouter] = router(f"{PREFIX}/field-reports", "field reports")
 

@@ -43,10 +43,10 @@ from esper.services.urza.parameters import IdempotencyKey
 from esper.services.urza.parameters import IfMatch
 from esper.services.urza.parameters import KernelIdPath
 from esper.services.urza.parameters import Limit
-from esper.services.urza.problems import documented
 from esper.services.urza.state import ActorDep
 from esper.services.urza.state import LibraryDep
 from esper.services.urza.state import state_of
+from esper.web.problems import documented
 
 KERNELS: Final[APIRouter] = router(f"{PREFIX}/kernels", "kernels")
 

@@ -19,10 +19,10 @@ from esper.services.urza.parameters import Cursor
 from esper.services.urza.parameters import IdempotencyKey
 from esper.services.urza.parameters import Limit
 from esper.services.urza.parameters import TokenIdPath
-from esper.services.urza.problems import documented
 from esper.services.urza.state import ActorDep
 from esper.services.urza.state import LibraryDep
 from esper.services.urza.state import state_of
+from esper.web.problems import documented
 
 TOKENS: Final[APIRouter] = router(f"{PREFIX}/tokens", "tokens")
 

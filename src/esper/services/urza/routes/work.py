@@ -21,9 +21,9 @@ from esper.services.urza.bodies import LeaseRequest
 from esper.services.urza.parameters import BlueprintIdPath
 from esper.services.urza.parameters import IdempotencyKey
 from esper.services.urza.parameters import Limit
-from esper.services.urza.problems import documented
 from esper.services.urza.state import ActorDep
 from esper.services.urza.state import LibraryDep
+from esper.web.problems import documented
 
 WORK: Final[APIRouter] = router(f"{PREFIX}/internal", "work")
 

@@ -24,5 +24,5 @@ async def test_what_was_answered_is_counted_by_route(urza: Served) -> None:
     await urza.call("GET", "/livez")
     await urza.call("GET", "/api/v1/kernels/nonsense")
     text = (await urza.call("GET", "/metrics", role=Role.READER)).text
-    assert 'urza_requests_total{method="GET",route="livez",status="200"} 1.0' in text
-    assert 'urza_requests_total{method="GET",route="get_kernel",status="422"} 1.0' in text
+    assert 'esper_urza_requests_total{method="GET",route="livez",status="200"} 1.0' in text
+    assert 'esper_urza_requests_total{method="GET",route="get_kernel",status="422"} 1.0' in text

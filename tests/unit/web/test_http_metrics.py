@@ -8,9 +8,9 @@ from starlette.types import Receive
 from starlette.types import Scope
 from starlette.types import Send
 
-from esper.services.urza import metrics
-from esper.services.urza.metrics import MeasuredApp
-from esper.services.urza.metrics import Metrics
+from esper.web import http_metrics
+from esper.web.http_metrics import HttpMetrics
+from esper.web.http_metrics import MeasuredApp
 
 
 async def _exchange(app: MeasuredApp, method: str = "GET") -> list[Message]:
@@ -27,7 +27,7 @@ async def _exchange(app: MeasuredApp, method: str = "GET") -> list[Message]:
 
 
 async def _answering(scope: Scope, receive: Receive, send: Send) -> None:
-    scope[metrics.ROUTE] = "get_kernel"
+    scope[http_metrics.ROUTE] = "get_kernel"
     await receive()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"abc", "more_body": True})
@@ -38,44 +38,44 @@ async def _failing(scope: Scope, receive: Receive, send: Send) -> None:
     raise ValueError("broken")
 
 
-def _value(counted: Metrics, name: str, **labels: str) -> float | None:
+def _value(counted: HttpMetrics, name: str, **labels: str) -> float | None:
     return counted.registry.get_sample_value(name, labels)
 
 
 @pytest.mark.asyncio
 async def test_an_exchange_is_counted_with_its_route_and_bytes() -> None:
-    counted = Metrics()
+    counted = HttpMetrics("esper_urza")
     for _ in range(2):
         await _exchange(MeasuredApp(_answering, counted))
     where = {"route": "get_kernel", "method": "GET", "status": "200"}
-    assert _value(counted, "urza_requests_total", **where) == 2
-    assert _value(counted, "urza_request_seconds_count", route="get_kernel") == 2
-    assert _value(counted, "urza_body_bytes_total", direction="in") == 10
-    assert _value(counted, "urza_body_bytes_total", direction="out") == 12
-    assert _value(counted, "urza_requests_in_flight") == 0
+    assert _value(counted, "esper_urza_requests_total", **where) == 2
+    assert _value(counted, "esper_urza_request_seconds_count", route="get_kernel") == 2
+    assert _value(counted, "esper_urza_body_bytes_total", direction="in") == 10
+    assert _value(counted, "esper_urza_body_bytes_total", direction="out") == 12
+    assert _value(counted, "esper_urza_requests_in_flight") == 0
 
 
 @pytest.mark.asyncio
 async def test_an_exchange_that_breaks_is_counted_as_a_failure() -> None:
-    counted = Metrics()
+    counted = HttpMetrics("esper_urza")
     with pytest.raises(ValueError, match="broken"):
         await _exchange(MeasuredApp(_failing, counted))
     where = {"route": "none", "method": "GET", "status": "500"}
-    assert _value(counted, "urza_requests_total", **where) == 1
-    assert _value(counted, "urza_requests_in_flight") == 0
+    assert _value(counted, "esper_urza_requests_total", **where) == 1
+    assert _value(counted, "esper_urza_requests_in_flight") == 0
 
 
 @pytest.mark.asyncio
 async def test_strangers_cannot_grow_the_registry_with_methods_of_their_own() -> None:
-    counted = Metrics()
+    counted = HttpMetrics("esper_urza")
     for number in range(3):
         await _exchange(MeasuredApp(_answering, counted), f"METHOD{number}")
     where = {"route": "get_kernel", "method": "other", "status": "200"}
-    assert _value(counted, "urza_requests_total", **where) == 3
+    assert _value(counted, "esper_urza_requests_total", **where) == 3
 
 
 def test_every_metric_is_documented_in_the_modules_docstring() -> None:
-    counted = Metrics()
+    counted = HttpMetrics("esper_urza")
     counted.refused("rate")
     names = {
         line.split()[2]
@@ -83,4 +83,6 @@ def test_every_metric_is_documented_in_the_modules_docstring() -> None:
         if line.startswith("# TYPE") and not line.split()[2].endswith("_created")
     }
     assert names
-    assert all(f"`{name}`" in (metrics.__doc__ or "") for name in names), names
+    assert all(
+        f"`{name.removeprefix('esper_urza')}`" in (http_metrics.__doc__ or "") for name in names
+    ), names

@@ -1,12 +1,14 @@
-"""What the server counts: the names at `/metrics`, in Prometheus' text format.
+"""What a server counts of its exchanges, in Prometheus' text format.
+
+Every name begins with the server's own, `esper_urza` for example; the table leaves it out.
 
 | metric | what it counts |
 |---|---|
-| `urza_requests_total` | answers, by `route`, `method` and `status` |
-| `urza_request_seconds` | time from a request's head to the end of its answer, by `route` |
-| `urza_requests_in_flight` | requests that are being answered now |
-| `urza_refusals_total` | requests that were turned away before any work, by `reason` |
-| `urza_body_bytes_total` | bytes of bodies, by `direction` (`in`, `out`) |
+| `_requests_total` | answers, by `route`, `method` and `status` |
+| `_request_seconds` | time from a request's head to the end of its answer, by `route` |
+| `_requests_in_flight` | requests that are being answered now |
+| `_refusals_total` | requests that were turned away before any work, by `reason` |
+| `_body_bytes_total` | bytes of bodies, by `direction` (`in`, `out`) |
 """
 
 from __future__ import annotations
@@ -32,32 +34,37 @@ ROUTE: Final = "esper.route"
 """Key of the connection's scope under which a route leaves its name."""
 
 
-class Metrics:
-    """The server's counters, in a registry of their own: two servers in a process do not mix."""
+class HttpMetrics:
+    """A server's counters, in a registry of their own: two servers in a process do not mix."""
 
-    def __init__(self) -> None:
-        """Start every counter at zero."""
-        self.registry = CollectorRegistry()
+    def __init__(self, name: str, registry: CollectorRegistry | None = None) -> None:
+        """Start every counter at zero.
+
+        Args:
+            name: What every metric's name begins with, `esper_urza` for example.
+            registry: Where the counters stand; None makes a new one.
+        """
+        self.registry = CollectorRegistry() if registry is None else registry
         labels = ("route", "method", "status")
-        self._requests = Counter("urza_requests", "Answers.", labels, registry=self.registry)
+        self._requests = Counter(f"{name}_requests", "Answers.", labels, registry=self.registry)
         self._seconds = Histogram(
-            "urza_request_seconds",
+            f"{name}_request_seconds",
             "Time from a request's head to the end of its answer.",
             ("route",),
             buckets=_BUCKETS,
             registry=self.registry,
         )
         self.in_flight = Gauge(
-            "urza_requests_in_flight", "Requests being answered.", registry=self.registry
+            f"{name}_requests_in_flight", "Requests being answered.", registry=self.registry
         )
         self._refusals = Counter(
-            "urza_refusals",
+            f"{name}_refusals",
             "Requests that were turned away before any work.",
             ("reason",),
             registry=self.registry,
         )
         self._bytes = Counter(
-            "urza_body_bytes", "Bytes of bodies.", ("direction",), registry=self.registry
+            f"{name}_body_bytes", "Bytes of bodies.", ("direction",), registry=self.registry
         )
         # Looking a child up by its labels costs more than counting: the ones in use are kept.
         self._counted: dict[tuple[str, str, int], Counter] = {}
@@ -98,7 +105,7 @@ class Metrics:
 class MeasuredApp:
     """ASGI middleware: counts and times every exchange, whatever becomes of it."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         """Stand before `app`."""
         self._app = app
         self._metrics = metrics

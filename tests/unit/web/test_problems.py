@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from esper.contracts import errors
-from esper.services.urza import problems
-from esper.services.urza.problems import MEDIA_TYPE
-from esper.services.urza.problems import Problem
+from esper.web import problems
+from esper.web.problems import MEDIA_TYPE
+from esper.web.problems import Problem
 
 
 def _request(**headers: str) -> Request:

@@ -23,6 +23,7 @@ from esper.contracts.base import Contract
 from esper.contracts.errors import AccessDeniedError
 from esper.contracts.errors import ArtifactError
 from esper.contracts.errors import BlueprintError
+from esper.contracts.errors import BusUnavailableError
 from esper.contracts.errors import EsperError
 from esper.contracts.errors import IllegalTransitionError
 from esper.contracts.errors import KernelNotFoundError
@@ -31,12 +32,14 @@ from esper.contracts.errors import LibraryError
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.errors import RevisionConflictError
+from esper.contracts.errors import RunNotFoundError
+from esper.contracts.errors import RunStoreError
 from esper.contracts.errors import SubmissionError
 from esper.utils.logging import get_logger
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 2
-"""What `Retry-After` says while the library cannot serve."""
+"""What `Retry-After` says while the server cannot serve."""
 
 STATUS: Final[Mapping[type[EsperError], int]] = MappingProxyType(
     {
@@ -50,6 +53,9 @@ STATUS: Final[Mapping[type[EsperError], int]] = MappingProxyType(
         BlueprintError: 422,
         ArtifactError: 422,
         LibraryUnavailableError: 503,
+        RunNotFoundError: 404,
+        RunStoreError: 503,
+        BusUnavailableError: 503,
     }
 )
 """Error class -> status; the nearest ancestor decides, and what has none here is a 500."""
@@ -98,7 +104,7 @@ class Problem(Contract):
     """What is wrong with the request, value by value, where that is known."""
 
 
-_log = get_logger("urza")
+_log = get_logger("web")
 
 
 def problem_response(
@@ -131,7 +137,9 @@ def problem_response(
         faults=faults,
     )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("urza cannot answer", instance=problem.instance, status=status, code=name)
+        _log.warning(
+            "the server cannot answer", instance=problem.instance, status=status, code=name
+        )
     return Response(problem.model_dump_json(), status, dict(headers or {}), MEDIA_TYPE)
 
 
@@ -153,7 +161,7 @@ async def on_esper_error(request: Request, error: Exception) -> Response:
     conditional = not {"if-match", "if-none-match"}.isdisjoint(request.headers.keys())
     status = status_of(error, conditional=conditional)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, LibraryError):
-        # Its message was not written for callers of the library, and may name files or hosts.
+        # Its message was not written for callers from outside, and may name files or hosts.
         return await on_unexpected(request, error)
     headers = (
         {"Retry-After": str(RETRY_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
@@ -189,9 +197,9 @@ async def on_gone(request: Request, error: Exception) -> Response:
 
 async def on_unexpected(request: Request, error: Exception) -> Response:
     """Answer for a defect: a number to look up, and nothing of what went wrong."""
-    response = problem_response(500, "the library failed; its log says more under this instance")
+    response = problem_response(500, "the server failed; its log says more under this instance")
     # The problem's body is the one place where the instance stands.
-    _log.error("urza failed", answer=bytes(response.body).decode(), exc_info=error)
+    _log.error("the server failed", answer=bytes(response.body).decode(), exc_info=error)
     return response
 
 
