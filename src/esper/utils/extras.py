@@ -19,12 +19,16 @@ EXTRA_OF: Final[Mapping[str, str]] = MappingProxyType(
         "fastapi": "urza",
         "httpx": "library",
         "jwt": "urza",
+        "mlflow": "mlflow",
         "prometheus_client": "urza",
         "psutil": "tezzeret",
         "redis": "library",
         "sqlalchemy": "urza",
         "starlette": "urza",
+        "tensorboard": "tensorboard",
+        "trackio": "trackio",
         "uvicorn": "urza",
+        "wandb": "wandb",
     }
 )
 """Package as it is imported -> the smallest extra that brings it."""

@@ -1,0 +1,4 @@
+"""Integrations: what other people's tools need in order to see a run.
+
+Start reading at `loggers/feed.py`.
+"""

@@ -1,0 +1,4 @@
+"""Loggers: TensorBoard, W&B, MLflow, Trackio, and whatever has Lightning's logger surface.
+
+Start reading at `feed.py`.
+"""
