@@ -1,0 +1,82 @@
+"""Settings of the bus."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from esper.contracts.errors import ConfigError
+
+
+def default_claims(environ: Mapping[str, str] | None = None) -> str:
+    """Return the URL of `$ESPER_HOME/claims`, or of `claims` in the user's cache folder."""
+    home = (os.environ if environ is None else environ).get("ESPER_HOME")
+    base = Path(home).expanduser().resolve() if home else platformdirs.user_cache_path("esper")
+    return (base / "claims").as_uri()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OonaConfig:
+    """How messages are carried, kept and given up. Where the server is, its URL says."""
+
+    prefix: str = "esper:"
+    """What the keys on the server begin with; the topic follows."""
+    claim_bytes: int = 65_536
+    """Payloads whose JSON is longer are laid down in the object store, and travel as a claim."""
+    largest_bytes: int = 64 * 2**20
+    """Largest JSON of a payload, in bytes; larger ones are refused."""
+    claims: str = ""
+    """Where such payloads lie: `file:///<absolute folder>`, or `s3://bucket/prefix` with the keys in
+    the provider's environment variables; empty means `$ESPER_HOME/claims`. The same for everyone
+    on the bus."""
+    keep_messages: int = 100_000
+    """Messages of a topic that trimming leaves for replay at least, unless they are too old."""
+    keep_seconds: float = 86_400.0
+    """Age beyond which a message is not kept for replay."""
+    keep_dead: int = 10_000
+    """Dead letters of a topic; where there are more, the oldest go."""
+    held_messages: int = 5_000
+    """Messages of a topic that the bus inside a process holds. What every group is done with makes
+    room; where nothing does, it refuses more until a group catches up."""
+    max_tries: int = 5
+    """Deliveries and tries after which a message is given up to the dead letters."""
+    idle_seconds: float = 30.0
+    """How long a message may be pending with one consumer before another one takes it over. Longer
+    than handling a batch takes."""
+    group_idle_seconds: float = 86_400.0
+    """How long nobody may have read for a group before trimming removes the group: what is dead must
+    not hold up the rest."""
+    connect_seconds: float = 2.0
+    """Longest time for a connection to open."""
+    answer_seconds: float = 5.0
+    """Longest time for a whole answer of the server."""
+    capacity: int = 10_000
+    """Messages that wait in a process to be sent; further ones are dropped, and counted."""
+    linger_seconds: float = 0.1
+    """How long lines of a run are gathered before they are sent."""
+    batch: int = 256
+    """Messages sent or received at once."""
+    backoff_seconds: float = 0.05
+    """Pause after a first failure; doubles with each further one."""
+    longest_backoff_seconds: float = 5.0
+    """Longest such pause."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        for name, value in vars(self).items():
+            if isinstance(value, (int, float)) and not value > 0:
+                raise ConfigError(f"OonaConfig.{name} is {value}; give > 0")
+        if self.claim_bytes > self.largest_bytes:
+            raise ConfigError(
+                f"OonaConfig.claim_bytes is {self.claim_bytes}; give at most largest_bytes, "
+                f"{self.largest_bytes}"
+            )
+
+    def backoff(self, failures: int) -> float:
+        """Return the pause after so many failures in a row, in seconds."""
+        doubled = self.backoff_seconds * 2.0 ** min(failures - 1, 30)
+        return min(doubled, self.longest_backoff_seconds)

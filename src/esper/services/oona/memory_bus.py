@@ -1,0 +1,347 @@
+"""InProcessBus: the bus inside one process, for parts that share an event loop.
+
+It makes the promises of the port `Bus`, except that nothing outlives the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from types import MappingProxyType
+
+from esper.contracts.enums import TopicNames
+from esper.contracts.errors import BusError
+from esper.contracts.errors import BusUnavailableError
+from esper.contracts.messages import OonaMessage
+from esper.contracts.ports import Clock
+from esper.contracts.ports import DeadLetter
+from esper.contracts.ports import Delivery
+from esper.contracts.ports import GroupLag
+from esper.services.oona.config import OonaConfig
+from esper.services.oona.redelivery import together
+
+
+@dataclass(slots=True)
+class _Pending:
+    consumer: str
+    since: float
+    tries: int
+
+
+@dataclass(slots=True)
+class _Group:
+    after: int
+    """Number of the last message that was given to it."""
+    seen: float
+    """When somebody last read for it."""
+    pending: dict[int, _Pending] = field(default_factory=dict)
+    """By number; the longest pending first."""
+    consumers: set[str] = field(default_factory=set)
+    again_after: dict[str, int] = field(default_factory=dict)
+    """Consumers that are given what they had pending, and the last of it that they were given."""
+    started: set[str] = field(default_factory=set)
+    """Consumers that were given all of it."""
+
+    def low_water(self) -> int:
+        return min(min(self.pending, default=self.after + 1), self.after + 1)
+
+
+class _Topic:
+    """Messages by number, each with the time at which it came."""
+
+    def __init__(self) -> None:
+        self.first = 1
+        self.last = 0
+        self.entries: dict[int, tuple[OonaMessage, float]] = {}
+        self.groups: dict[str, _Group] = {}
+        self.dead: dict[str, DeadLetter] = {}
+
+    def append(self, messages: Sequence[OonaMessage], now: float) -> None:
+        self.entries.update(
+            (number, (message, now)) for number, message in enumerate(messages, self.last + 1)
+        )
+        self.last += len(messages)
+
+    def drop_before(self, number: int) -> int:
+        dropped = range(self.first, min(number, self.last + 1))
+        for old in dropped:
+            del self.entries[old]
+        self.first += len(dropped)
+        return len(dropped)
+
+    def first_since(self, moment: float) -> int:
+        young = (number for number, (_, came) in self.entries.items() if came >= moment)
+        return next(young, self.last + 1)
+
+    def low_water(self) -> int:
+        return min((group.low_water() for group in self.groups.values()), default=self.last + 1)
+
+
+class InProcessBus:
+    """Implements the port `Bus`. Belongs to one event loop; messages are handed over as they are.
+
+    Args:
+        config: How much is held, and when messages and groups are given up.
+        clock: Tells how long something has been pending.
+    """
+
+    def __init__(self, config: OonaConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._topics: Mapping[TopicNames, _Topic] = MappingProxyType(
+            {topic: _Topic() for topic in TopicNames}
+        )
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._dead_ids = itertools.count(1)
+
+    async def publish(self, messages: Sequence[OonaMessage]) -> None:
+        """Hand messages over; see the port.
+
+        Raises:
+            BusUnavailableError: A group is too far behind for a topic to take all of them; none of
+                them was taken.
+        """
+        by_topic: dict[TopicNames, list[OonaMessage]] = {}
+        for message in messages:
+            by_topic.setdefault(message.topic, []).append(message)
+        for name, more in by_topic.items():
+            self._make_room(name, len(more))
+        now = self._clock.now()
+        for name, more in by_topic.items():
+            self._topics[name].append(more, now)
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
+
+    def _make_room(self, name: TopicNames, more: int) -> None:
+        topic = self._topics[name]
+        excess = len(topic.entries) + more - self._config.held_messages
+        if excess <= 0:
+            return
+        topic.drop_before(min(topic.first + excess, topic.low_water()))
+        if topic.entries and len(topic.entries) + more > self._config.held_messages:
+            slowest = min(topic.groups, key=lambda group: topic.groups[group].low_water())
+            raise BusUnavailableError(
+                f"the topic {name.value!r} holds {len(topic.entries)} messages, and the group "
+                f"{slowest!r} is not done with them; wait for it, or let it leave"
+            )
+
+    async def join(self, topics: Sequence[TopicNames], group: str, *, since: str = "$") -> None:
+        """Make a group, unless it exists; see the port."""
+        for name in topics:
+            topic = self._topics[name]
+            if group in topic.groups:
+                # Whoever joins begins anew: what it had pending comes again.
+                topic.groups[group].again_after.clear()
+                topic.groups[group].started.clear()
+                continue
+            after = topic.last if since == "$" else max(_number(since), topic.first) - 1
+            topic.groups[group] = _Group(after=after, seen=self._clock.monotonic())
+
+    async def consume(
+        self,
+        topics: Sequence[TopicNames],
+        *,
+        group: str,
+        consumer: str,
+        limit: int = 256,
+        wait_seconds: float = 1.0,
+    ) -> Sequence[Delivery]:
+        """Return up to `limit` messages; see the port.
+
+        Raises:
+            BusError: The group has not joined a topic.
+        """
+        until = asyncio.get_running_loop().time() + wait_seconds
+        while True:
+            found = self._take(topics, group, consumer, limit)
+            left = until - asyncio.get_running_loop().time()
+            if found or left <= 0:
+                return found
+            await self._news(left)
+
+    async def _news(self, seconds: float) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        # Now and then without news, too: what others have pending grows old.
+        pause = min(seconds, self._config.idle_seconds / 4)
+        await asyncio.wait([future], timeout=pause)
+        self._waiting.discard(future)
+
+    def _take(
+        self, topics: Sequence[TopicNames], name: str, consumer: str, limit: int
+    ) -> list[Delivery]:
+        now = self._clock.monotonic()
+        groups = [(topic, self._group(topic, name)) for topic in topics]
+        for _, group in groups:
+            group.seen = now
+            group.consumers.add(consumer)
+        for topic, group in groups:
+            again = self._again(group, consumer, limit)
+            if again:
+                return [self._deliver(topic, name, number, consumer) for number in again]
+        found: list[Delivery] = []
+        for topic, _ in groups:
+            if len(found) < limit:
+                found += self._new(topic, name, consumer, limit - len(found))
+        return found
+
+    def _again(self, group: _Group, consumer: str, limit: int) -> Sequence[int]:
+        """Numbers that the consumer left pending before it joined, or else others left too long."""
+        if consumer not in group.started:
+            after = group.again_after.get(consumer, 0)
+            own = sorted(
+                number
+                for number, entry in group.pending.items()
+                if entry.consumer == consumer and number > after
+            )
+            if own:
+                numbers = _apart(own[:limit], group)
+                group.again_after[consumer] = numbers[-1]
+                return numbers
+            group.started.add(consumer)
+        before = self._clock.monotonic() - self._config.idle_seconds
+        idle = itertools.takewhile(
+            lambda number: group.pending[number].since <= before, group.pending
+        )
+        return _apart(list(itertools.islice(idle, limit)), group)
+
+    def _deliver(self, topic: TopicNames, name: str, number: int, consumer: str) -> Delivery:
+        group = self._topics[topic].groups[name]
+        # Taken out and put back: the longest pending stand first.
+        tries = group.pending.pop(number).tries + 1
+        group.pending[number] = _Pending(consumer, self._clock.monotonic(), tries)
+        message = self._topics[topic].entries[number][0]
+        return Delivery(message=message, position=str(number), group=name, tries=tries)
+
+    def _new(self, name: TopicNames, group_name: str, consumer: str, limit: int) -> list[Delivery]:
+        topic, now = self._topics[name], self._clock.monotonic()
+        group = topic.groups[group_name]
+        numbers = range(group.after + 1, min(group.after + limit, topic.last) + 1)
+        found = []
+        for number in numbers:
+            group.pending[number] = _Pending(consumer, now, 1)
+            found.append(
+                Delivery(message=topic.entries[number][0], position=str(number), group=group_name)
+            )
+        group.after += len(numbers)
+        return found
+
+    def _group(self, topic: TopicNames, group: str) -> _Group:
+        try:
+            return self._topics[topic].groups[group]
+        except KeyError:
+            raise BusError(
+                f"the group {group!r} has not joined the topic {topic.value!r}; call join first"
+            ) from None
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Say that the group is done with these messages."""
+        for delivery in deliveries:
+            group = self._topics[delivery.message.topic].groups.get(delivery.group)
+            if group is not None:
+                group.pending.pop(int(delivery.position), None)
+
+    async def bury(self, delivery: Delivery, error: str) -> None:
+        """Give a message up; see the port."""
+        topic = self._topics[delivery.message.topic]
+        group = topic.groups.get(delivery.group)
+        if group is None or group.pending.pop(int(delivery.position), None) is None:
+            return
+        dead_id = str(next(self._dead_ids))
+        topic.dead[dead_id] = DeadLetter(
+            dead_id=dead_id,
+            message=delivery.message,
+            group=delivery.group,
+            error=error,
+            tries=delivery.tries,
+        )
+        while len(topic.dead) > self._config.keep_dead:
+            del topic.dead[next(iter(topic.dead))]
+
+    async def replay(
+        self, topic: TopicNames, *, since: str = "0", until: str | None = None
+    ) -> AsyncIterator[tuple[str, OonaMessage]]:
+        """Yield what a topic still holds; see the port."""
+        held = self._topics[topic]
+        last = held.last if until is None else min(held.last, _number(until))
+        for number in range(max(held.first, _number(since)), last + 1):
+            # While the reader was elsewhere, it may have been trimmed.
+            if number in held.entries:
+                yield str(number), held.entries[number][0]
+
+    async def dead(self, topic: TopicNames, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """Return the dead letters of a topic, the oldest first."""
+        return list(itertools.islice(self._topics[topic].dead.values(), limit))
+
+    async def retry(self, topic: TopicNames, dead_id: str) -> None:
+        """Publish a dead letter again; see the port."""
+        letter = self._topics[topic].dead.get(dead_id)
+        if letter is None:
+            raise BusError(
+                f"the topic {topic.value!r} has no dead letter {dead_id!r}; list those that it has"
+            )
+        await self.publish([letter.message])
+        del self._topics[topic].dead[dead_id]
+
+    async def lag(self) -> Sequence[GroupLag]:
+        """Return how far every group is behind each of its topics."""
+        return [
+            self._lag_of(topic, name) for topic in TopicNames for name in self._topics[topic].groups
+        ]
+
+    def _lag_of(self, name: TopicNames, group_name: str) -> GroupLag:
+        topic = self._topics[name]
+        group = topic.groups[group_name]
+        oldest = group.low_water()
+        came = topic.entries[oldest][1] if oldest <= topic.last else self._clock.now()
+        return GroupLag(
+            topic=name,
+            group=group_name,
+            waiting=topic.last - group.after,
+            pending=len(group.pending),
+            oldest_seconds=max(0.0, self._clock.now() - came),
+            consumers=len(group.consumers),
+        )
+
+    async def trim(self) -> int:
+        """Remove what every group is done with and retention no longer asks for."""
+        oldest = self._clock.now() - self._config.keep_seconds
+        dropped = 0
+        for topic in self._topics.values():
+            self._drop_idle_groups(topic)
+            kept_from = topic.last + 1 - self._config.keep_messages
+            kept_from = max(kept_from, topic.first_since(oldest))
+            dropped += topic.drop_before(min(kept_from, topic.low_water()))
+        return dropped
+
+    def _drop_idle_groups(self, topic: _Topic) -> None:
+        before = self._clock.monotonic() - self._config.group_idle_seconds
+        for name in [name for name, group in topic.groups.items() if group.seen < before]:
+            del topic.groups[name]
+
+    async def leave(self, topics: Sequence[TopicNames], group: str) -> None:
+        """Remove a group, with whatever it had pending."""
+        for topic in topics:
+            self._topics[topic].groups.pop(group, None)
+
+    async def close(self) -> None:
+        """Wake whoever waits; nothing else is to be released."""
+        await self.publish([])
+
+
+def _apart(numbers: Sequence[int], group: _Group) -> Sequence[int]:
+    return numbers[: together(group.pending[number].tries for number in numbers)]
+
+
+def _number(position: str) -> int:
+    try:
+        return int(position)
+    except ValueError:
+        raise BusError(f"{position!r} is no position of this bus; give a whole number") from None
