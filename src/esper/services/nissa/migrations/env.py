@@ -1,0 +1,7 @@
+"""What Alembic looks for beside the steps."""
+
+from __future__ import annotations
+
+from esper.storage import migrate
+
+migrate.run()

@@ -1,0 +1,158 @@
+"""The run store's tables. A line's `body` is the line itself; other columns serve searches.
+
+Times are seconds since the epoch. What can be derived from lines is derived when it is asked for;
+only points, which are many, and mentions of kernels, which are asked for across runs, are kept
+beside the lines, and go when their line goes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger
+from sqlalchemy import Column
+from sqlalchemy import Double
+from sqlalchemy import Index
+from sqlalchemy import Integer
+from sqlalchemy import MetaData
+from sqlalchemy import String
+from sqlalchemy import Table
+from sqlalchemy import Text
+from sqlalchemy import UniqueConstraint
+from sqlalchemy import text
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+HEAD: Final = Table(
+    "head",
+    METADATA,
+    # One row. Who takes lines in holds it from beginning to end: cursors are seen in their order.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("cursor", BigInteger, nullable=False),
+)
+
+RUNS: Final = Table(
+    "runs",
+    METADATA,
+    Column("run_id", String(128), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index(None, "started_at"),
+)
+
+ATTEMPTS: Final = Table(
+    "attempts",
+    METADATA,
+    Column("run_id", String(128), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    # Bytes of the log of earlier attempts that it began with.
+    Column("kept", BigInteger, nullable=False),
+)
+
+LINES: Final = Table(
+    "lines",
+    METADATA,
+    # On SQLite only INTEGER is the row's own number, which costs nothing.
+    Column(
+        "cursor",
+        BigInteger().with_variant(Integer(), "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("run_id", String(128), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("trace_id", String(64), nullable=False),
+    Column("type", String(32), nullable=False),
+    # Of an event; empty for other lines.
+    Column("kind", String(64), nullable=False),
+    Column("step", BigInteger, nullable=False),
+    # A `RunState`, in lines that tell of one.
+    Column("state", String(32)),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("run_id", "position"),
+    Index(None, "run_id", "cursor"),
+    Index(None, "run_id", "type", "kind", "position"),
+    Index(
+        "ix_lines_states",
+        "run_id",
+        "position",
+        sqlite_where=text("state IS NOT NULL"),
+        postgresql_where=text("state IS NOT NULL"),
+    ),
+)
+
+SERIES: Final = Table(
+    "series",
+    METADATA,
+    Column("series_id", Integer, primary_key=True),
+    Column("run_id", String(128), nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("run_id", "name"),
+)
+
+POINTS: Final = Table(
+    "points",
+    METADATA,
+    Column("series_id", Integer, primary_key=True, autoincrement=False),
+    Column("step", BigInteger, primary_key=True, autoincrement=False),
+    # Of the line. A step that was trained again after a rollback has two points; the later counts.
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    # NULL where the figure was not finite.
+    Column("value", Double),
+    sqlite_with_rowid=False,
+)
+
+MENTIONS: Final = Table(
+    "mentions",
+    METADATA,
+    Column("kernel_id", String(64), primary_key=True),
+    Column("run_id", String(128), primary_key=True),
+    # Of the line.
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Index(None, "run_id", "position"),
+    sqlite_with_rowid=False,
+)
+
+ALERTS: Final = Table(
+    "alerts",
+    METADATA,
+    Column("alert_id", String(128), primary_key=True),
+    Column("run_id", String(128)),
+    Column("raised_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("document", Text, nullable=False),
+    Index(None, "raised_at"),
+    Index(None, "run_id", "raised_at"),
+)
+
+COMPONENTS: Final = Table(
+    "components",
+    METADATA,
+    Column("component", String(32), primary_key=True),
+    Column("instance", String(128), primary_key=True),
+    Column("seen_at", Double, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+BUILDS: Final = Table(
+    "builds",
+    METADATA,
+    Column("blueprint_id", String(128), primary_key=True),
+    Column("worker", String(128), primary_key=True),
+    # `BuildStarted` or `BuildFinished`.
+    Column("kind", String(32), primary_key=True),
+    Column("at", Double, primary_key=True),
+    Column("document", Text, nullable=False),
+    Index(None, "at"),
+)
