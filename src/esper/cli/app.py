@@ -13,8 +13,10 @@ from esper.cli.commands import export
 from esper.cli.commands import inspect
 from esper.cli.commands import kernel
 from esper.cli.commands import report
+from esper.cli.commands import status
 from esper.cli.commands import tezzeret
 from esper.cli.commands import train
+from esper.cli.commands import up
 from esper.cli.commands import urza
 from esper.cli.late import Session
 from esper.contracts.version import VERSION
@@ -35,6 +37,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="train", help=train.HELP, epilog=train.EXAMPLES)(train.train)
+app.command(name="up", epilog=up.EXAMPLES)(up.up)
+app.command(name="status", epilog=status.EXAMPLES)(status.status)
 app.command(name="inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.add_typer(blueprints.app, name="blueprints")
 app.add_typer(kernel.app, name="kernel")

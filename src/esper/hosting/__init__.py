@@ -1,4 +1,4 @@
 """Hosting: runs the platform's services on one machine, and lets others find them.
 
-Start reading at `discovery.py`.
+Start reading at `platform.py`.
 """

@@ -25,6 +25,7 @@ from esper.contracts.base import Contract
 from esper.contracts.base import Count
 from esper.contracts.errors import PlatformError
 from esper.hosting.lifecycle import ServiceState
+from esper.hosting.private_file import write_private
 from esper.utils.home import data_home
 from esper.utils.logging import get_logger
 
@@ -129,13 +130,12 @@ def claimed(home: Path) -> Iterator[None]:
 
 
 def write(home: Path, platform: Platform) -> None:
-    """Put the record where `find` looks for it; only this user may read it."""
-    temporary = home / f".{FILE}.tmp"
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(platform.model_dump_json(indent=2))
-    temporary.replace(home / FILE)
+    """Put the record where `find` looks for it; only this user may read it.
+
+    Raises:
+        PlatformError: It could not be written.
+    """
+    write_private(home / FILE, platform.model_dump_json(indent=2))
 
 
 def _is_held(path: Path) -> bool:

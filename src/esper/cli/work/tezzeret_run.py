@@ -9,8 +9,8 @@ from esper import bootstrap
 from esper.cli.exit_codes import ExitCode
 from esper.cli.forge_requests import TezzeretRunRequest
 from esper.cli.work.forge_settings import settings
-from esper.services.tezzeret.stop import Flag
 from esper.utils.logging import setup_logging
+from esper.utils.stop import Flag
 
 
 def run(request: TezzeretRunRequest) -> int:

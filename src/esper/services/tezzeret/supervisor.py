@@ -23,13 +23,13 @@ from esper.services.tezzeret.build import prepare
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.limits import end_with_parent
 from esper.services.tezzeret.limits import stand_back
-from esper.services.tezzeret.stop import Flag
-from esper.services.tezzeret.stop import Stop
 from esper.services.tezzeret.worker import Worker
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
 from esper.utils.logging import setup_logging
+from esper.utils.stop import Flag
+from esper.utils.stop import Stop
 
 logger = get_logger("tezzeret.supervisor")
 

@@ -35,10 +35,10 @@ from esper.services.tezzeret.build import prepare
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.heartbeat import Heartbeat
 from esper.services.tezzeret.proof import Proof
-from esper.services.tezzeret.stop import Stop
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
+from esper.utils.stop import Stop
 
 logger = get_logger("tezzeret.worker")
 

@@ -1,4 +1,4 @@
-"""Stop: how a worker is told to stop, and a flag that a signal handler may set."""
+"""Stop: how something that works on and on is told to stop; a flag that a signal handler may set."""
 
 from __future__ import annotations
 

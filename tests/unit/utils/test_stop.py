@@ -3,7 +3,7 @@ from __future__ import annotations
 import signal
 import threading
 
-from esper.services.tezzeret.stop import Flag
+from esper.utils.stop import Flag
 
 
 def test_a_flag_waits_until_it_is_set() -> None:

@@ -1,0 +1,177 @@
+"""HostedProcess: one service's process, which is started, asked how it is, and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC
+from datetime import datetime
+from random import Random
+from typing import Final
+
+from esper.contracts.ports import Clock
+from esper.hosting.config import HostingConfig
+from esper.hosting.discovery import ServiceRecord
+from esper.hosting.lifecycle import ServiceEvent
+from esper.hosting.lifecycle import ServiceState
+from esper.hosting.lifecycle import advance
+from esper.hosting.service import Service
+from esper.utils.backoff import Backoff
+from esper.utils.logging import get_logger
+
+_PR_SET_PDEATHSIG: Final = 1
+
+_log = get_logger("platform")
+
+
+class HostedProcess:
+    """A service, and its process while it has one.
+
+    Args:
+        service: How to start and to ask it.
+        config: Times and pauses.
+        clock: Tells the time.
+    """
+
+    def __init__(self, service: Service, config: HostingConfig, clock: Clock) -> None:
+        self.service = service
+        self.state = ServiceState.WAITING
+        self.failures = 0
+        """How often it ended without having been told to."""
+        self._config, self._clock = config, clock
+        random = Random(service.name)  # noqa: S311 spreads pauses, guards nothing
+        self._backoff = Backoff(config.backoff_seconds, config.backoff_most_seconds, random)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._not_before = 0.0
+        self._started = self._heard = 0.0
+        self._since = clock.now()
+
+    def record(self) -> ServiceRecord:
+        """How it is, for `platform.json`."""
+        return ServiceRecord(
+            name=self.service.name,
+            state=self.state,
+            address=self.service.address,
+            pid=None if self._process is None else self._process.pid,
+            restarts=self.failures,
+            since=datetime.fromtimestamp(self._since, tz=UTC),
+        )
+
+    def tend(self) -> None:
+        """See how it is, and do what is to be done: start it, start it again, kill it."""
+        now = self._clock.monotonic()
+        if self.state is ServiceState.WAITING:
+            if now >= self._not_before:
+                self._start(now)
+        elif not self.reap() and self.state is not ServiceState.STOPPING:
+            self._ask(now)
+            self._keep_log_small()
+
+    def reap(self) -> bool:
+        """See whether its process ended; whether it has none any more."""
+        if self._process is None:
+            return True
+        status = self._process.poll()
+        if status is None:
+            return False
+        # Whatever it left behind goes, too: the next one needs the port.
+        self._signal(signal.SIGKILL)
+        self._process = None
+        told = self.state is ServiceState.STOPPING
+        self._move(ServiceEvent.ENDED)
+        if not told:
+            self._failed(status)
+        return True
+
+    def tell(self) -> None:
+        """Tell it to stop."""
+        self._move(ServiceEvent.TOLD)
+        self._signal(signal.SIGTERM, group=False)
+
+    def kill(self) -> None:
+        """End it now, with everything that it started."""
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+        self.reap()
+
+    def _start(self, now: float) -> None:
+        service = self.service
+        service.log.parent.mkdir(parents=True, exist_ok=True)
+        with service.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 the plan's command, no user's text
+                service.command,
+                env={**os.environ, **service.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C in the terminal is for `esper up` alone, which tells services in order.
+                start_new_session=True,
+                # One C function is called there, and it takes no lock.
+                preexec_fn=_ending_with_parent(),  # noqa: PLW1509
+            )
+        self._started = self._heard = now
+        self._move(ServiceEvent.STARTED)
+        _log.info("started", name=service.name, pid=self._process.pid)
+
+    def _ask(self, now: float) -> None:
+        if self.service.is_ready():
+            self._heard = now
+            self._move(ServiceEvent.ANSWERED)
+            return
+        if self.service.lives():
+            self._heard = now
+        self._move(ServiceEvent.MISSED)
+        starting = self.state is ServiceState.STARTING
+        allowed = self._config.ready_seconds if starting else self._config.hung_seconds
+        if now - (self._started if starting else self._heard) > allowed:
+            _log.error("killed: it does not answer", name=self.service.name, seconds=allowed)
+            self.kill()
+
+    def _failed(self, status: int) -> None:
+        now = self._clock.monotonic()
+        if now - self._started > self._config.steady_seconds:
+            self._backoff.succeeded()
+        pause = self._backoff.failed()
+        self.failures += 1
+        self._not_before = now + pause
+        _log.warning(
+            "ended, starts again",
+            name=self.service.name,
+            status=status,
+            seconds=round(pause, 2),
+            log=str(self.service.log),
+        )
+
+    def _move(self, event: ServiceEvent) -> None:
+        after = advance(self.state, event)
+        if after is not self.state:
+            self.state, self._since = after, self._clock.now()
+
+    def _signal(self, word: signal.Signals, *, group: bool = True) -> None:
+        if self._process is None:
+            return
+        # It may have ended just now, or have no group any more.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            (os.killpg if group else os.kill)(self._process.pid, word)
+
+    def _keep_log_small(self) -> None:
+        log = self.service.log
+        if log.stat().st_size > self._config.log_bytes:
+            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+            # The service goes on in the same file: it only ever adds to its end.
+            os.truncate(log, 0)
+
+
+def _ending_with_parent() -> Callable[[], object] | None:
+    """What tells a child to stop when `esper up` is killed; only Linux can do that."""
+    if sys.platform != "linux":
+        return None
+    tell = ctypes.CDLL(None, use_errno=True).prctl
+    return lambda: tell(_PR_SET_PDEATHSIG, int(signal.SIGTERM))

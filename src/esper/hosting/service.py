@@ -1,0 +1,36 @@
+"""Service: what `esper up` has to know of each process that it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+
+Question = Callable[[], bool]
+"""Asks a service something, for a second or two at most; whatever is no answer is False."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """How to start one service, and how to ask it how it is."""
+
+    name: str
+    """What people call it."""
+    command: tuple[str, ...]
+    """What is run. Other users of the machine can see it: no secrets."""
+    address: str
+    """Where it answers; without secrets."""
+    port: int
+    """The TCP port of it."""
+    log: Path
+    """File that its output is added to."""
+    lives: Question
+    """Whether it answers at all."""
+    is_ready: Question
+    """Whether it takes work."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that it gets besides those of `esper up`."""
+    stop_seconds: float = 30.0
+    """How long it may take to end after SIGTERM before it is killed."""
