@@ -279,7 +279,7 @@ class Grafting:
     def _write_down(
         self, verb: str, standing: CandidateStanding, evidence: Evidence | None, reason: str
     ) -> None:
-        self._run.journal.decide(
+        self._run.decide(
             GrowthDecision(
                 step=self._run.step,
                 verdict=verb,

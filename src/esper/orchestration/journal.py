@@ -25,10 +25,6 @@ class Journal:
     races: list[RaceRecord] = field(default_factory=list)
     decisions: list[GrowthDecision] = field(default_factory=list)
 
-    def decide(self, decision: GrowthDecision) -> None:
-        """Write a decision down."""
-        self.decisions.append(decision)
-
     def state_dict(self) -> dict[str, Any]:
         """The journal as plain data."""
         return {

@@ -17,6 +17,7 @@ from esper.contracts.enums import AdaptationAction
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import OptimizerError
 from esper.contracts.events import HealthMeasured
+from esper.contracts.growth import CostAccount
 from esper.contracts.growth import GrowthReport
 from esper.contracts.operational import BudgetState
 from esper.contracts.operational import GrowthObservation
@@ -212,6 +213,11 @@ class SeedOrchestrator:
         """The report as of now."""
         self._book()
         return growth_report(self.run)
+
+    def cost(self) -> CostAccount:
+        """What the run has cost so far."""
+        self._book()
+        return self.run.ledger.account()
 
     @property
     def current_step(self) -> int:

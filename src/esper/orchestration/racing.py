@@ -14,6 +14,7 @@ from esper.blueprints.ir import GraphIR
 from esper.blueprints.library.catalog import CONTROL
 from esper.blueprints.library.catalog import Candidate
 from esper.contracts.errors import TrainingError
+from esper.contracts.events import AdaptationDecided
 from esper.contracts.events import RaceDecided
 from esper.contracts.events import RaceStarted
 from esper.contracts.events import RungFinished
@@ -67,6 +68,7 @@ class Racing:
     def open(self, decision: AdaptationDecision) -> None:
         """Start the race that a controller asked for, if any blueprint fits and is affordable."""
         run = self._run
+        run.emit(AdaptationDecided(step=run.step, decision=decision))
         slots = {
             name: layer.geometry
             for name, layer in run.open_slots().items()
@@ -85,7 +87,7 @@ class Racing:
         run.last_race = run.step
         if not first:
             reason = f"{decision.reason}; but no blueprint fits the layers, limits and budget"
-            run.journal.decide(
+            run.decide(
                 GrowthDecision(
                     step=run.step, verdict="decline", candidate=None, evidence=None, reason=reason
                 )
@@ -171,7 +173,16 @@ class Racing:
         run.journal.races.append(record)
         run.blueprints.learn(record, None if winner is None else winner.standing.family)
         best = outcome.best
-        run.journal.decide(
+        run.emit(
+            RaceDecided(
+                step=run.step,
+                race=record.index,
+                winner=None if winner is None else winner.standing,
+                standings=record.rungs[-1].standings if record.rungs else (),
+                reason=outcome.reason,
+            )
+        )
+        run.decide(
             GrowthDecision(
                 step=run.step,
                 verdict="decline" if winner is None else "graft",
@@ -179,15 +190,6 @@ class Racing:
                 evidence=outcome.evidence,
                 against_control=outcome.against_control,
                 rent=0.0 if best is None else best.standing.rent,
-                reason=outcome.reason,
-            )
-        )
-        run.emit(
-            RaceDecided(
-                step=run.step,
-                race=record.index,
-                winner=None if winner is None else winner.standing,
-                standings=record.rungs[-1].standings if record.rungs else (),
                 reason=outcome.reason,
             )
         )

@@ -32,10 +32,11 @@ def growth_report(run: Run) -> GrowthReport:
     )
 
 
-def layer_records(model: MorphableModel) -> tuple[LayerRecord, ...]:
-    """The model's layers that hold parameters, with kernels in their places."""
+def layer_records(model: nn.Module) -> tuple[LayerRecord, ...]:
+    """A model's layers that hold parameters, with kernels in their places."""
     records = []
-    for name, module in model.wrapped_model.named_modules():
+    root = model.wrapped_model if isinstance(model, MorphableModel) else model
+    for name, module in root.named_modules():
         if KERNELS in name.split("."):
             continue
         if isinstance(module, KasminaLayer):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from pydantic import BaseModel
 
+from esper.contracts.events import VerdictReached
+from esper.contracts.growth import GrowthDecision
 from esper.contracts.lifecycle import SeedPhase
 from esper.contracts.ports import TelemetrySink
 from esper.core.morphable_model import MorphableModel
@@ -65,6 +67,11 @@ class Run:
         """Tell everybody who listens."""
         for sink in self.sinks:
             sink.emit(event)
+
+    def decide(self, decision: GrowthDecision) -> None:
+        """Write a decision down, and tell everybody."""
+        self.journal.decisions.append(decision)
+        self.emit(VerdictReached(step=decision.step, decision=decision))
 
     def base_flops(self) -> float:
         """Training FLOPs of the static model over the whole run; tiny models count as the floor."""

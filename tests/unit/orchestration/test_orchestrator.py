@@ -101,8 +101,8 @@ def test_a_run_races_grafts_and_keeps_a_better_layer(finished: Session) -> None:
     assert finished.model.kasmina_layers["0"].host_dropped
     assert "took over layer 0" in report.summary
     kinds = finished.events.kinds
-    order = ["RaceStarted", "RungFinished", "RaceDecided", "SeedGerminated", "GraftStarted"]
-    order += ["GraftEvaluated", "SeedFossilized"]
+    order = ["AdaptationDecided", "RaceStarted", "RungFinished", "RaceDecided", "VerdictReached"]
+    order += ["SeedGerminated", "GraftStarted", "GraftEvaluated", "SeedFossilized"]
     assert [k for k in dict.fromkeys(kinds) if k != "HealthMeasured"] == order
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from esper.contracts.errors import CheckpointError
@@ -24,14 +26,21 @@ class Keeper:
         folder: where to.
         progress: how far it is.
         log: the run log; a checkpoint notes its length.
+        write: takes records for it.
     """
 
     def __init__(
-        self, session: Session, folder: RunFolder, progress: Progress, log: RunLog
+        self,
+        session: Session,
+        folder: RunFolder,
+        progress: Progress,
+        log: RunLog,
+        write: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self._session = session
         self._progress = progress
         self._log = log
+        self._write = write
         self.path = folder / CHECKPOINT
         self._resume = resume_command(folder.path)
         self.saved_step: int | None = progress.step if self.path.exists() else None
@@ -66,7 +75,7 @@ class Keeper:
         try:
             self.save()
         except CheckpointError as error:
-            self._log.write(
+            self._write(
                 {"type": "checkpoint_failed", "step": self._progress.step, "error": str(error)}
             )
 

@@ -150,8 +150,17 @@ class TrainingLoop:
                 "train_loss": progress.evaluated.read(),
                 "growth_loss": figures.loss,
                 "growth_metric": figures.metric,
+                "cost": _cost(session),
             }
         )
+
+
+def _cost(session: Session) -> dict[str, float] | None:
+    """Compute so far; None where growth is off."""
+    if session.orchestrator is None:
+        return None
+    cost: dict[str, float] = session.orchestrator.cost().model_dump(mode="json")
+    return cost
 
 
 def _alphas(session: Session) -> dict[str, float]:

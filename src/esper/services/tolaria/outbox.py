@@ -1,7 +1,6 @@
 """Outbox: what a run has for a library, kept in its folder until the library has it.
 
 ====================================  ================================================
-`run_id`                              the run's identity, from which those of its reports follow
 `outbox/kernels/<id>.safetensors`     a kernel that the run kept
 `outbox/kernels/<id>.json`            its registration
 `outbox/reports/<report id>.json`     what a kernel did in the run
@@ -17,7 +16,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from esper.contracts.errors import KernelError
 from esper.contracts.errors import LibraryError
@@ -37,7 +35,6 @@ from esper.orchestration.outcomes import kernel_outcomes
 logger = logging.getLogger(__name__)
 
 OUTBOX = "outbox"
-_RUN_ID = "run_id"
 _REFUSED = ".refused"
 
 
@@ -57,23 +54,12 @@ class Delivery:
     """Why something is left."""
 
 
-def run_id(folder: Path) -> str:
-    """The identity of the run in a folder, made when it is first asked for.
-
-    Raises:
-        CheckpointError: it cannot be written.
-    """
-    path = folder / _RUN_ID
-    if not path.exists():
-        write_durably(path, uuid4().hex.encode())
-    return path.read_text(encoding="utf-8").strip()
-
-
 def fill(
     folder: Path,
     model: MorphableModel,
     report: GrowthReport,
     *,
+    run_id: str,
     deposit: bool,
     tags: Mapping[str, str],
 ) -> None:
@@ -85,23 +71,22 @@ def fill(
     has_raced = any(e.kernel_id is not None for race in report.races for e in race.entrants)
     if not (deposit or has_raced):
         return
-    name = run_id(folder)
-    outcomes = list(kernel_outcomes(report, name))
-    for fossil in _fossils(model, name, tags) if deposit else ():
+    outcomes = list(kernel_outcomes(report, run_id))
+    for fossil in _fossils(model, run_id, tags) if deposit else ():
         path = _kernels(folder) / f"{fossil.registration.kernel_id}.safetensors"
         write_durably(path, fossil.data)
         write_durably(path.with_suffix(".json"), fossil.registration.model_dump_json().encode())
-        outcome = fossil_outcome(report, fossil, name)
+        outcome = fossil_outcome(report, fossil, run_id)
         outcomes += [] if outcome is None else [outcome]
     for outcome in outcomes:
         path = _reports(folder) / f"{outcome.report_id}.json"
         write_durably(path, outcome.model_dump_json().encode())
 
 
-def _fossils(model: MorphableModel, name: str, tags: Mapping[str, str]) -> list[Fossil]:
+def _fossils(model: MorphableModel, run_id: str, tags: Mapping[str, str]) -> list[Fossil]:
     """The kernels that the run kept; none where one of them is not fit to be passed on."""
     try:
-        return list(fossils(model, run_id=name, tags=tags))
+        return list(fossils(model, run_id=run_id, tags=tags))
     except KernelError as error:
         logger.warning("the run's kernels are not deposited: %s", error)
         return []

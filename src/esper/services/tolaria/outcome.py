@@ -28,27 +28,32 @@ _STATIC = "Growth was off: the host was trained as it is."
 _INTERRUPTED = "The run was interrupted and can be resumed."
 
 
-def close_growth(session: Session, folder: RunFolder) -> None:
+def close_growth(session: Session, folder: RunFolder, run_id: str) -> GrowthReport | None:
     """Let growth come to its end, and write its report and the finished model.
+
+    Returns:
+        The report; None where growth was off.
 
     Raises:
         CheckpointError: a file cannot be written.
     """
-    if session.orchestrator is not None:
+    report = None
+    if session.orchestrator is not None and isinstance(session.model, MorphableModel):
         report = session.orchestrator.finish()
         write_durably(folder / REPORT, report.model_dump_json(indent=1).encode())
-        _fill_outbox(session, folder, report)
+        fill(
+            folder.path,
+            session.model,
+            report,
+            run_id=run_id,
+            deposit=session.config.library.deposit,
+            tags={"task": session.bundle.name[:200]},
+        )
     session.model.eval()
     buffer = io.BytesIO()  # torch's own file writer aborts the process when the disk is full
     torch.save(export(session.model), buffer)
     write_durably(folder / MODEL, buffer.getbuffer())
-
-
-def _fill_outbox(session: Session, folder: RunFolder, report: GrowthReport) -> None:
-    if isinstance(session.model, MorphableModel):
-        deposit = session.config.library.deposit
-        tags = {"task": session.bundle.name[:200]}
-        fill(folder.path, session.model, report, deposit=deposit, tags=tags)
+    return report
 
 
 def closing_result(session: Session, progress: Progress, folder: RunFolder) -> RunResult:

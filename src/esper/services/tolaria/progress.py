@@ -60,6 +60,8 @@ class Progress:
     stopped_early: bool = False
     is_closed: bool = False
     """Whether growth has ended and its report is written."""
+    adaptations: int = 0
+    """How many are over: races without a winner, grafts that were judged."""
 
     def state_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -73,6 +75,7 @@ class Progress:
             "seconds": self.seconds,
             "stopped_early": self.stopped_early,
             "is_closed": self.is_closed,
+            "adaptations": self.adaptations,
         }
 
     @classmethod
@@ -84,5 +87,6 @@ class Progress:
             logged=LossMean.from_state(state["logged"]),
             evaluated=LossMean.from_state(state["evaluated"]),
             early_stop=EarlyStop(best=best, since=since),
+            adaptations=state.get("adaptations", 0),  # not in checkpoints of earlier versions
             **{name: state[name] for name in plain},
         )

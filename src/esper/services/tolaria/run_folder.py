@@ -2,6 +2,7 @@
 
 ==================  ==================================================================
 `config.yaml`       the settings, complete
+`identity.json`     the run's id, and how often it was resumed (`identity.py`)
 `run.jsonl`         the log
 `checkpoint.pt`     the newest checkpoint
 `report.json`       the growth record

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from esper.contracts.errors import TrainingError
+from esper.contracts.records import RunLine
 
 
 class RunLog:
@@ -55,11 +56,18 @@ class RunLog:
         """Whether records wait in memory because the disk is full."""
         return bool(self._pending)
 
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Append one record. Numbers that are not finite become ``null``."""
-        line = json.dumps(_finite(record), ensure_ascii=False, separators=(",", ":")) + "\n"
+    def write(self, record: Mapping[str, Any]) -> RunLine:
+        """Append one record. Numbers that are not finite become ``null``.
+
+        Returns:
+            The line, as it stands in the log.
+        """
+        position, body = self.length, _finite(record)
+        line = json.dumps(body, ensure_ascii=False, separators=(",", ":")) + "\n"
         self._pending += line.encode()
         self._flush()
+        # Not validated: it was made here, and walking through it would cost more than writing it.
+        return RunLine.model_construct(position=position, body=body)
 
     def sync(self) -> None:
         """Have everything on the disk.

@@ -6,33 +6,30 @@ the checkpoint if there is one, train (`loop.py`), and bring the run to its end 
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from typing import Self
 
-import torch
 from pydantic import BaseModel
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import KernelLibrary
+from esper.contracts.ports import Publisher
 from esper.contracts.ports import TelemetrySink
-from esper.core.checkpoint import Checkpoint
 from esper.core.durable_file import write_durably
 from esper.data.bundle import DataBundle
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.orchestration.nursery import Nursery
 from esper.services.tolaria.config import TolariaConfig
-from esper.services.tolaria.config_file import config_to_mapping
 from esper.services.tolaria.config_file import write_yaml
 from esper.services.tolaria.exchange import KernelChoice
+from esper.services.tolaria.first_lines import resume_record
+from esper.services.tolaria.first_lines import start_record
+from esper.services.tolaria.identity import claim
 from esper.services.tolaria.keeper import Keeper
 from esper.services.tolaria.keeper import open_log
 from esper.services.tolaria.keeper import restore
@@ -47,13 +44,11 @@ from esper.services.tolaria.result import RunResult
 from esper.services.tolaria.run_folder import CONFIG
 from esper.services.tolaria.run_folder import RunFolder
 from esper.services.tolaria.run_folder import saved_config
-from esper.services.tolaria.run_log import RunLog
 from esper.services.tolaria.session import Session
 from esper.services.tolaria.session import begin
 from esper.services.tolaria.signals import StopRequest
-
-OnEvent = Callable[[Mapping[str, Any]], None]
-"""Takes each record of the run log as it is written: ``{"type": "step", "step": 50, …}``."""
+from esper.services.tolaria.telemetry import OnEvent
+from esper.services.tolaria.telemetry import Telemetry
 
 
 class TolariaTrainer:
@@ -64,6 +59,7 @@ class TolariaTrainer:
         resume: go on with the run that lies in ``config.output``; see also :meth:`resuming`.
         on_event: shown every record of the run log, on the training thread.
         sinks: receive growth events as models.
+        publisher: sends every record of the run log to whoever follows the run.
         bundle: the data, where the caller has it at hand; ``config.data`` is its name then.
         library: asked for kernels before the run, as ``config.library`` says. What the run has for
             it at the end lies in the folder's outbox (`outbox.deliver`).
@@ -90,6 +86,7 @@ class TolariaTrainer:
         resume: bool = False,
         on_event: OnEvent | None = None,
         sinks: Sequence[TelemetrySink] = (),
+        publisher: Publisher | None = None,
         bundle: DataBundle | None = None,
         library: KernelLibrary | None = None,
         cache: KernelCache | None = None,
@@ -101,6 +98,7 @@ class TolariaTrainer:
         self._resume = resume
         self._on_event = on_event
         self._sinks = tuple(sinks)
+        self._publisher = publisher
         self._bundle = bundle
         self._library = library
         self._cache = cache or KernelCache(LocalKernelStore() if library is None else library)
@@ -160,13 +158,29 @@ class TolariaTrainer:
         if state is None:
             source.keep()
             write_durably(folder / CONFIG, write_yaml(self.config).encode())
+        identity = claim(folder)
         log = open_log(folder, state)
+        telemetry = Telemetry(
+            log,
+            identity,
+            folder.path,
+            progress,
+            on_event=self._on_event,
+            publisher=self._publisher,
+            clock=self._clock,
+        )
         try:
-            write = self._writer(log)
-            self._announce(session, state, write)
-            source.announce(write)
-            bridge.open(write)
-            return self._train(session, folder, progress, log)
+            is_new = state is None
+            telemetry.write(
+                start_record(session) if is_new else resume_record(session, progress.step)
+            )
+            source.announce(telemetry.write)
+            bridge.open(telemetry.write)
+            keeper = Keeper(session, folder, progress, log, telemetry.write)
+            return self._train(session, folder, progress, keeper, telemetry)
+        except BaseException as error:
+            telemetry.fail(error)
+            raise
         finally:
             log.close()
 
@@ -177,10 +191,15 @@ class TolariaTrainer:
         return KernelChoice(folder.path, self.config.growth, library, limit, self._cache)
 
     def _train(
-        self, session: Session, folder: RunFolder, progress: Progress, log: RunLog
+        self,
+        session: Session,
+        folder: RunFolder,
+        progress: Progress,
+        keeper: Keeper,
+        telemetry: Telemetry,
     ) -> RunResult:
-        keeper, write = Keeper(session, folder, progress, log), self._writer(log)
         begun, before = self._clock(), progress.seconds
+        write = telemetry.write
 
         def save() -> None:
             progress.seconds = before + self._clock() - begun
@@ -199,54 +218,15 @@ class TolariaTrainer:
             write({"type": "interrupted", "step": progress.step, "signal": signum})
             return result
         if not progress.is_closed:
-            close_growth(session, folder)
+            report = close_growth(session, folder, telemetry.run_id)
+            if report is not None:
+                growth = report.model_dump(mode="json")
+                write({"type": "growth", "step": progress.step, "report": growth})
             progress.is_closed = True
             keeper.save()
         result = closing_result(session, progress, folder)
         write({"type": "end", "step": progress.step, "result": result.model_dump(mode="json")})
         return result
-
-    def _writer(self, log: RunLog) -> OnEvent:
-        def write(record: Mapping[str, Any]) -> None:
-            log.write(record)
-            if self._on_event is not None:
-                self._on_event(record)
-
-        return write
-
-    def _announce(self, session: Session, state: Checkpoint | None, write: OnEvent) -> None:
-        if state is not None:
-            extra = state.extra or {}
-            step = extra["progress"]["step"]
-            write({"type": "resume", "step": step, "environment": environment(session.device)})
-            return
-        orchestrator = session.orchestrator
-        write(
-            {
-                "type": "start",
-                "step": 0,
-                "name": session.name,
-                "config": config_to_mapping(self.config),
-                "environment": environment(session.device),
-                "total_steps": session.plan.steps,
-                "batch_size": session.plan.batch_size,
-                "learning_rate": session.plan.learning_rate,
-                "data": session.bundle.description,
-                "source": session.bundle.source,
-                "metric": session.bundle.measure.name,
-                "split": {
-                    "train": session.sampler.size,
-                    "growth": len(session.growth[1]),
-                    "test": len(session.bundle.test),
-                },
-                "host": {
-                    "parameters": session.parameters_before,
-                    "training_flops": None
-                    if orchestrator is None
-                    else orchestrator.report().cost.static,
-                },
-            }
-        )
 
 
 class _LogSink:
@@ -285,19 +265,3 @@ def _wanted(nursery: Nursery | None, config: TolariaConfig) -> Nursery | None:
             "(esper.services.tezzeret.nursery), or set nursery to 'inline'"
         )
     return nursery
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """What a run ran on, for its log."""
-    try:
-        esper = version("esper-morphogenetic")
-    except PackageNotFoundError:  # run from a source folder that is not installed
-        esper = "unknown"
-    return {
-        "esper": esper,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
-    }

@@ -17,7 +17,6 @@ from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.services.tolaria.outbox import deliver
 from esper.services.tolaria.outbox import fill
-from esper.services.tolaria.outbox import run_id
 from support.memory_library import MemoryLibrary
 
 REPORT = GrowthReport(
@@ -52,10 +51,12 @@ def grown() -> MorphableModel:
 def test_a_kernel_is_left_only_where_it_is_to_be_passed_on(
     grown: MorphableModel, tmp_path: Path
 ) -> None:
-    fill(tmp_path, grown, REPORT, deposit=False, tags={})
+    fill(tmp_path, grown, REPORT, run_id="run-1", deposit=False, tags={})
     assert list(tmp_path.iterdir()) == []
-    fill(tmp_path, grown, REPORT, deposit=True, tags={"task": "signals"})
-    fill(tmp_path, grown, REPORT, deposit=True, tags={"task": "signals"})  # after a crash, say
+    fill(tmp_path, grown, REPORT, run_id="run-1", deposit=True, tags={"task": "signals"})
+    fill(
+        tmp_path, grown, REPORT, run_id="run-1", deposit=True, tags={"task": "signals"}
+    )  # after a crash, say
     library = MemoryLibrary()
     assert deliver(tmp_path, library).kernels == 1
     (record,) = library.records.values()
@@ -68,12 +69,6 @@ def test_a_kernel_that_has_diverged_is_not_passed_on_and_the_run_ends_all_the_sa
     kernel = grown.kasmina_layers["0"].seed(0).kernel
     assert kernel is not None
     nn.init.constant_(next(kernel.parameters()), float("nan"))
-    fill(tmp_path, grown, REPORT, deposit=True, tags={})
+    fill(tmp_path, grown, REPORT, run_id="run-1", deposit=True, tags={})
     assert "not deposited" in caplog.text
     assert deliver(tmp_path, MemoryLibrary()).kernels == 0
-
-
-def test_a_run_keeps_its_identity(tmp_path: Path) -> None:
-    assert run_id(tmp_path) == run_id(tmp_path)
-    (tmp_path / "other").mkdir()
-    assert run_id(tmp_path / "other") != run_id(tmp_path)

@@ -18,9 +18,9 @@ from esper.data.catalog import load
 from esper.execution.artifact import pack
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.outbox import deliver
-from esper.services.tolaria.outbox import run_id
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.trainer import TolariaTrainer
+from esper.utils.run_identity import read_identity
 from support.memory_library import MemoryLibrary
 from support.proven_kernels import trained
 
@@ -84,7 +84,9 @@ def test_a_kernel_of_the_library_wins_and_both_sides_learn_of_it(
     (grown,) = set(by_kernel) - {entered}
     assert library.records[grown].tags["parent"] == entered
     assert library.records[grown].tags["task"] == "mnist1d"
-    assert {o.run_id for o in by_kernel.values()} == {run_id(folder)}
+    identity = read_identity(folder)
+    assert identity is not None
+    assert {o.run_id for o in by_kernel.values()} == {identity.run_id}
     assert deliver(folder, library).reports == 0
 
 
