@@ -3,7 +3,7 @@
     python -m docs.generate            write them
     python -m docs.generate --check    fail if one is not as it would be written
 
-Whole pages stand in `PAGES`. Parts of pages that people write stand in `PARTS`, between
+Whole pages stand in `PAGES`, files for programs in `FILES`. Parts of pages that people write stand in `PARTS`, between
 `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from docs.generator import api
+from docs.generator import asyncapi
 from docs.generator import commands
 from docs.generator import http
 from docs.generator import kernels
@@ -39,6 +40,10 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/http.md": http.page,
 }
 
+FILES: Mapping[str, Callable[[], str]] = {
+    "docs/reference/asyncapi.json": asyncapi.document,
+}
+
 PARTS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("README.md", "results"): results.readme_table,
     ("docs/benchmarks/README.md", "benchmarks"): results.index,
@@ -49,6 +54,7 @@ PARTS: Mapping[tuple[str, str], Callable[[], str]] = {
 def wanted() -> dict[Path, str]:
     """Every file with generated parts, as it should be."""
     texts = {ROOT / name: NOTE + page().rstrip() + "\n" for name, page in PAGES.items()}
+    texts |= {ROOT / name: make() for name, make in FILES.items()}
     for (name, part), make in PARTS.items():
         path = ROOT / name
         text = texts.get(path) or path.read_text(encoding="utf-8")
