@@ -1,0 +1,63 @@
+"""Heartbeat: a process says over the bus, every few seconds, that it is there and how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import JsonValue
+
+from esper.contracts.enums import ComponentName
+from esper.contracts.enums import ComponentStatus
+from esper.contracts.enums import TopicNames
+from esper.contracts.platform_events import ComponentHealth
+from esper.contracts.ports import Bus
+from esper.contracts.ports import Publisher
+
+Details = Callable[[], Mapping[str, JsonValue]]
+"""Returns figures of a process's own; quick, and called on another thread than its work's."""
+
+INTERVAL_SECONDS: Final = 5.0
+"""Pause between two signs of life."""
+
+
+def heartbeat(
+    component: ComponentName,
+    instance: str,
+    *,
+    interval_seconds: float = INTERVAL_SECONDS,
+    details: Details = dict,
+) -> Callable[[Bus, Publisher, asyncio.Event], Awaitable[None]]:
+    """Return what runs beside a link and gives signs of life; the last one says that it leaves.
+
+    Args:
+        component: What the process is.
+        instance: Which one: unique among those of its kind, and the same after a restart.
+        interval_seconds: Pause between two.
+        details: What each one tells besides.
+    """
+
+    def health(*, leaving: bool = False) -> ComponentHealth:
+        return ComponentHealth(
+            component=component,
+            instance=instance,
+            status=ComponentStatus.HEALTHY,
+            pid=os.getpid(),
+            interval_seconds=interval_seconds,
+            leaving=leaving,
+            details=dict(details()),
+        )
+
+    async def beat(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            publisher.publish(health(), topic=TopicNames.HEALTH_COMPONENTS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), interval_seconds)
+        publisher.publish(health(leaving=True), topic=TopicNames.HEALTH_COMPONENTS)
+
+    return beat
