@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from esper.contracts.enums import KernelMode
@@ -35,6 +37,13 @@ END: Line = {
     "step": 30,
     "result": {"test_loss": 0.4, "test_metric": 0.9, "parameters_after": 120, "compute": 2.5},
 }
+
+
+def begun(folder: Path, run_id: str) -> Path:
+    """The folder of a run that has an identity and has not logged anything yet."""
+    folder.mkdir(exist_ok=True)
+    (folder / "identity.json").write_text(json.dumps({"run_id": run_id, "attempts": 0}))
+    return folder
 
 
 def step(number: int, loss: float | None) -> Line:

@@ -13,45 +13,44 @@ from esper.integrations.loggers.trackio import TrackioLogger
 from esper.integrations.loggers.wandb import WandbLogger
 from esper.utils.registry import Registry
 
-Make = Callable[[str | None, Path, str], Logger]
-"""Makes a logger from what stands behind the colon, the run's folder, and the run's id."""
+Make = Callable[[str | None, Path], Logger]
+"""Makes a logger from what stands behind the colon, and the run's folder."""
 
 LOGGERS: Final[Registry[str, Make]] = Registry("logger")
 """Loggers by name; to add one, register what makes it."""
 
 
-def choose_logger(text: str, *, folder: Path, run_id: str) -> Logger:
+def choose_logger(text: str, folder: Path) -> Logger:
     """Make the logger that `NAME` or `NAME:WHERE` means, for one run.
 
     Args:
         text: As typed. WHERE is TensorBoard's folder (default: `tensorboard` in the run's),
             MLflow's tracking URI, and the project of W&B and of Trackio (default: `esper`).
-        folder: Of the run.
-        run_id: Of the run: when it is resumed, its logger goes on with what it had begun.
+        folder: Of the run: when it is resumed, its logger goes on with what it had begun.
 
     Raises:
         RegistryError: There is no logger of that name.
         ConfigError: Its package is not installed.
     """
     name, _, where = text.partition(":")
-    return LOGGERS.lookup(name)(where or None, folder, run_id)
+    return LOGGERS.lookup(name)(where or None, folder)
 
 
 @LOGGERS.register("tensorboard")
-def _tensorboard(where: str | None, folder: Path, run_id: str) -> Logger:
+def _tensorboard(where: str | None, folder: Path) -> Logger:
     return TensorBoardLogger(folder / "tensorboard" if where is None else where)
 
 
 @LOGGERS.register("wandb")
-def _wandb(where: str | None, folder: Path, run_id: str) -> Logger:
-    return WandbLogger(where or "esper", name=folder.name, run_id=run_id, folder=folder)
+def _wandb(where: str | None, folder: Path) -> Logger:
+    return WandbLogger(where or "esper", run_folder=folder)
 
 
 @LOGGERS.register("mlflow")
-def _mlflow(where: str | None, folder: Path, run_id: str) -> Logger:
-    return MlflowLogger(tracking_uri=where, name=folder.name, run_id=run_id)
+def _mlflow(where: str | None, folder: Path) -> Logger:
+    return MlflowLogger(tracking_uri=where, run_folder=folder)
 
 
 @LOGGERS.register("trackio")
-def _trackio(where: str | None, folder: Path, run_id: str) -> Logger:
-    return TrackioLogger(where or "esper", name=f"{folder.name}-{run_id[:8]}")
+def _trackio(where: str | None, folder: Path) -> Logger:
+    return TrackioLogger(where or "esper", run_folder=folder)

@@ -9,6 +9,7 @@ from typing import Any
 from typing import Final
 
 from esper.integrations.loggers.figures import flat
+from esper.integrations.loggers.known_run import KnownRun
 from esper.utils import extras
 
 RUN_ID_TAG: Final = "esper.run_id"
@@ -30,8 +31,8 @@ class MlflowLogger:
         experiment: That the run belongs to; made if needed.
         tracking_uri: Where MLflow keeps runs: `http://...`, `sqlite:///mlflow.db`; None takes
             `MLFLOW_TRACKING_URI`, or else MLflow's own default.
-        name: Of the run, for people; None lets MLflow think of one.
-        run_id: Identity of the run: a run that is resumed goes on in the one that was begun.
+        run_folder: Folder of a run of Esper's: MLflow's run is named like it, and when it is
+            resumed, goes on in the one that was begun. None lets MLflow think of a name.
 
     Raises:
         ConfigError: MLflow is not installed.
@@ -42,14 +43,13 @@ class MlflowLogger:
         experiment: str = "esper",
         *,
         tracking_uri: str | None = None,
-        name: str | None = None,
-        run_id: str | None = None,
+        run_folder: str | os.PathLike[str] | None = None,
     ) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self._tracking: Any = extras.load("mlflow.tracking")
         self._entities: Any = extras.load("mlflow.entities")
         self._experiment, self._uri = experiment, tracking_uri
-        self._name, self._run_id = name, run_id
+        self._folder = run_folder
         self._client: Any = None
         self._run = ""
 
@@ -87,22 +87,25 @@ class MlflowLogger:
             experiment = (
                 client.create_experiment(self._experiment) if found is None else found.experiment_id
             )
-            self._run = self._earlier(client, experiment) or self._new(client, experiment)
+            known = KnownRun.of(self._folder)
+            self._run = _earlier(client, experiment, known) or _new(client, experiment, known)
             self._client = client
         return self._client
 
-    def _earlier(self, client: Any, experiment: str) -> str | None:
-        """The run that was begun for the same run of ours, open again; None if there is none."""
-        if self._run_id is None:
-            return None
-        runs = client.search_runs([experiment], f"tags.`{RUN_ID_TAG}` = '{self._run_id}'")
-        if not runs:
-            return None
-        run_id: str = runs[0].info.run_id
-        client.update_run(run_id, status="RUNNING")
-        return run_id
 
-    def _new(self, client: Any, experiment: str) -> str:
-        tags = {} if self._run_id is None else {RUN_ID_TAG: self._run_id}
-        run_id: str = client.create_run(experiment, run_name=self._name, tags=tags).info.run_id
-        return run_id
+def _earlier(client: Any, experiment: str, known: KnownRun) -> str | None:
+    """The run that was begun for the same run of ours, open again; None if there is none."""
+    if known.run_id is None:
+        return None
+    runs = client.search_runs([experiment], f"tags.`{RUN_ID_TAG}` = '{known.run_id}'")
+    if not runs:
+        return None
+    run_id: str = runs[0].info.run_id
+    client.update_run(run_id, status="RUNNING")
+    return run_id
+
+
+def _new(client: Any, experiment: str, known: KnownRun) -> str:
+    tags = {} if known.run_id is None else {RUN_ID_TAG: known.run_id}
+    run_id: str = client.create_run(experiment, run_name=known.name, tags=tags).info.run_id
+    return run_id

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from esper.integrations.loggers.known_run import KnownRun
 from esper.utils import extras
 
 
@@ -15,26 +17,31 @@ class TrackioLogger:
 
     Args:
         project: That the run belongs to.
-        name: Of the run; one of the same name is gone on with. None lets Trackio think of one.
+        run_folder: Folder of a run of Esper's: the run is named after it, with the beginning of
+            its identity, and is gone on with when it is resumed. None lets Trackio think of a name.
 
     Raises:
         ConfigError: Trackio is not installed.
     """
 
-    def __init__(self, project: str = "esper", *, name: str | None = None) -> None:
+    def __init__(
+        self, project: str = "esper", *, run_folder: str | os.PathLike[str] | None = None
+    ) -> None:
         self._trackio: Any = extras.load("trackio")
-        self._project, self._name = project, name
+        self._project, self._folder = project, run_folder
         self._settings: dict[str, Any] = {}
         self._run: Any = None
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Log figures of a step."""
         if self._run is None:
+            known = KnownRun.of(self._folder)
+            name = None if known.run_id is None else f"{known.name}-{known.run_id[:8]}"
             self._run = self._trackio.init(
                 project=self._project,
-                name=self._name,
+                name=name,
                 config=self._settings,
-                resume="never" if self._name is None else "allow",
+                resume="never" if name is None else "allow",
                 embed=False,
                 auto_log_gpu=False,
                 auto_log_cpu=False,

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from esper.integrations.loggers.known_run import KnownRun
 from esper.utils import extras
 
 OFFLINE = "offline"
@@ -20,9 +21,9 @@ class WandbLogger:
 
     Args:
         project: That the run belongs to.
-        name: Of the run, for people; None lets W&B think of one.
-        run_id: Identity of the run: a run that is resumed goes on under it.
-        folder: Under which W&B makes its folder `wandb`; made if needed.
+        run_folder: Folder of a run of Esper's: W&B's folder `wandb` is made there, and the run
+            keeps its name and identity, so that a resumed one goes on under it. None takes the
+            working directory, and lets W&B think of a name.
         mode: `offline`, `online` or `disabled`; None takes `WANDB_MODE`, or else `offline`.
 
     Raises:
@@ -33,15 +34,12 @@ class WandbLogger:
         self,
         project: str = "esper",
         *,
-        name: str | None = None,
-        run_id: str | None = None,
-        folder: str | os.PathLike[str] = ".",
+        run_folder: str | os.PathLike[str] | None = None,
         mode: str | None = None,
     ) -> None:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._wandb: Any = extras.load("wandb")
-        self._project, self._name, self._run_id = project, name, run_id
-        self._folder = Path(folder)
+        self._project, self._folder = project, run_folder
         self._mode = mode or os.environ.get("WANDB_MODE", OFFLINE)
         self._run: Any = None
 
@@ -62,15 +60,16 @@ class WandbLogger:
 
     def _begun(self) -> Any:
         if self._run is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            known, where = KnownRun.of(self._folder), Path(self._folder or ".")
+            where.mkdir(parents=True, exist_ok=True)
             self._run = self._wandb.init(
                 project=self._project,
-                name=self._name,
-                id=self._run_id,
-                dir=os.fspath(self._folder),
+                name=known.name,
+                id=known.run_id,
+                dir=os.fspath(where),
                 mode=self._mode,
                 # Offline, W&B resumes nothing and warns: parts of one id meet when they are synced.
-                resume="allow" if self._run_id and self._mode != OFFLINE else None,
+                resume="allow" if known.run_id and self._mode != OFFLINE else None,
                 # A run that the program has open by itself is none of our business.
                 reinit="create_new",
                 settings=self._wandb.Settings(console="off", silent=True),

@@ -13,14 +13,14 @@ from esper.integrations.loggers.tensorboard import TensorBoardLogger
 
 @pytest.mark.parametrize("name", LOGGERS)
 def test_every_name_makes_a_logger_that_has_written_nothing_yet(name: str, tmp_path: Path) -> None:
-    logger = choose_logger(name, folder=tmp_path, run_id="f" * 32)
+    logger = choose_logger(name, tmp_path)
     assert isinstance(logger, Logger)
     assert not list(tmp_path.iterdir())
 
 
 def test_tensorboard_writes_into_the_run_unless_another_folder_is_named(tmp_path: Path) -> None:
-    own = choose_logger("tensorboard", folder=tmp_path, run_id="f")
-    other = choose_logger("tensorboard:logs/a", folder=tmp_path, run_id="f")
+    own = choose_logger("tensorboard", tmp_path)
+    other = choose_logger("tensorboard:logs/a", tmp_path)
     assert isinstance(own, TensorBoardLogger)
     assert isinstance(other, TensorBoardLogger)
     assert own.folder == tmp_path / "tensorboard"
@@ -29,4 +29,4 @@ def test_tensorboard_writes_into_the_run_unless_another_folder_is_named(tmp_path
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(RegistryError, match="Did you mean 'tensorboard'"):
-        choose_logger("tensorbord", folder=Path(), run_id="f")
+        choose_logger("tensorbord", Path())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def log(uri: str, run_id: str, *lines: logged_runs.Line) -> None:
-    logger = MlflowLogger("growing", tracking_uri=uri, name="first", run_id=run_id)
+    folder = logged_runs.begun(Path(uri.removeprefix("sqlite:///")).parent / "first", run_id)
+    logger = MlflowLogger("growing", tracking_uri=uri, run_folder=folder)
     with LoggerFeed(logger) as feed:
         for line in lines:
             feed(line)

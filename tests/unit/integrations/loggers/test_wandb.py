@@ -39,13 +39,14 @@ def named(items: Any) -> dict[str, Any]:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    logger = WandbLogger("growing", name="first", run_id="abc123", folder=tmp_path)
+    folder = logged_runs.begun(tmp_path / "first", "abc123")
+    logger = WandbLogger("growing", run_folder=folder)
     with LoggerFeed(logger) as feed:
         for line in logged_runs.lines():
             feed(line)
         feed(logged_runs.step(5, 2.0))  # of a run that was put back
     assert (feed.failures, feed.dropped) == (0, 0)
-    (file,) = tmp_path.glob("wandb/offline-run-*/run-abc123.wandb")
+    (file,) = folder.glob("wandb/offline-run-*/run-abc123.wandb")
     return list(records(file))
 
 
