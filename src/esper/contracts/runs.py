@@ -167,3 +167,22 @@ class KernelStint(Contract):
     """Upper end of the gain's confidence interval."""
     step: int = Field(ge=0)
     """Step of the outcome, or of the newest standing."""
+
+
+class BuildView(Contract):
+    """A build of a blueprint, as far as it is known."""
+
+    blueprint_id: str
+    """Which blueprint."""
+    worker: str
+    """Who builds."""
+    started_at: datetime | None
+    """When it began, UTC; None where only its end was heard of."""
+    ended_at: datetime | None = None
+    """When it ended, UTC; None while it goes on."""
+    seconds: float | None = None
+    """How long it took."""
+    kernel_id: KernelId | None = None
+    """The kernel; None where there is none, or none yet."""
+    reason: str = ""
+    """Why there is none, as a sentence."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Final
@@ -78,6 +79,16 @@ def kernels_of(body: Body, text: str) -> frozenset[str]:
     if body.get("type") not in {"event", "library"} or body.get("kind") == "HealthMeasured":
         return frozenset()
     return frozenset(_KERNEL_ID.findall(text))
+
+
+def entered_in(bodies: Iterable[Body]) -> frozenset[str]:
+    """Return the kernels that came into the run of these lines from a library."""
+    entered: set[str] = set()
+    for body in bodies:
+        if body.get("type") == "library":
+            found = body.get("entered")
+            entered.update(map(str, found if isinstance(found, list) else ()))
+    return frozenset(entered)
 
 
 def layer_of(signal: Body) -> str:

@@ -7,6 +7,8 @@ store, each line is kept once, and it can be read while it is written.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import UTC
 from datetime import datetime
@@ -21,26 +23,48 @@ from sqlalchemy import exists
 from sqlalchemy import select
 
 from esper.contracts.enums import RunState
+from esper.contracts.enums import SeedState
 from esper.contracts.errors import RunNotFoundError
 from esper.contracts.errors import RunStoreError
+from esper.contracts.platform_events import Alert
+from esper.contracts.platform_events import BuildFinished
+from esper.contracts.platform_events import BuildStarted
+from esper.contracts.platform_events import ComponentHealth
 from esper.contracts.ports import Clock
 from esper.contracts.ports import Delivery
 from esper.contracts.records import RunRecords
+from esper.contracts.runs import BuildView
+from esper.contracts.runs import ComponentView
 from esper.contracts.runs import Curve
+from esper.contracts.runs import Impact
+from esper.contracts.runs import KernelStint
 from esper.contracts.runs import RunSummary
 from esper.contracts.runs import StoredLine
+from esper.services.nissa import platform_rows
 from esper.services.nissa import summaries
 from esper.services.nissa.config import default_url
 from esper.services.nissa.curves import curve_of
+from esper.services.nissa.events_read import ADAPTATION_KINDS
+from esper.services.nissa.events_read import events
+from esper.services.nissa.impact import impacts_of
+from esper.services.nissa.projection import entered_in
 from esper.services.nissa.schema import KEEPING
 from esper.services.nissa.schema import make_latest
+from esper.services.nissa.slots import slots_of
+from esper.services.nissa.stints import StintRun
+from esper.services.nissa.stints import stints_of
+from esper.services.nissa.tables import ALERTS
+from esper.services.nissa.tables import BUILDS
+from esper.services.nissa.tables import COMPONENTS
 from esper.services.nissa.tables import HEAD
 from esper.services.nissa.tables import LINES
+from esper.services.nissa.tables import MENTIONS
 from esper.services.nissa.tables import POINTS
 from esper.services.nissa.tables import RUNS
 from esper.services.nissa.tables import SERIES
 from esper.services.nissa.taking_in import Batch
 from esper.services.nissa.taking_in import NewLine
+from esper.services.nissa.taking_in import remove_run
 from esper.services.nissa.taking_in import take_in
 from esper.storage.database import Database
 from esper.utils.clock import SystemClock
@@ -105,9 +129,7 @@ class RunStore:
         ]
         if not batches:
             return []
-        async with self._database.writing() as connection:
-            new = await connection.run_sync(take_in, batches)
-            await connection.commit()
+        new: list[NewLine] = await self._write(take_in, batches)
         return new
 
     async def runs(
@@ -208,6 +230,101 @@ class RunStore:
         held = exists().where(POINTS.c.series_id == SERIES.c.series_id)
         query = select(SERIES.c.name).where(SERIES.c.run_id == run_id, held)
         return sorted(row[0] for row in await self._all(query))
+
+    async def impacts(self, run_id: str) -> Sequence[Impact]:
+        """Return what was expected of each of the run's adaptations, and what it came to."""
+        return impacts_of(events(await self._adaptations(run_id)))
+
+    async def slots(self, run_id: str) -> Mapping[str, Sequence[SeedState]]:
+        """Return the state of every seed slot, by the layer's qualified name."""
+        start = await self.lines(run_id, types=("start",), limit=1)
+        found = events(await self._adaptations(run_id))
+        return slots_of(start[0].body if start else {}, found)
+
+    async def kernel_history(self, kernel_id: str) -> Sequence[KernelStint]:
+        """Return what a kernel did in every run that it was in, the oldest run first."""
+        query = (
+            select(RUNS.c.run_id, RUNS.c.name)
+            .where(
+                exists().where(
+                    MENTIONS.c.run_id == RUNS.c.run_id, MENTIONS.c.kernel_id == kernel_id
+                )
+            )
+            .order_by(RUNS.c.started_at, RUNS.c.run_id)
+        )
+        history: list[KernelStint] = []
+        for row in await self._all(query):
+            bodies = await self._adaptations(row.run_id, types=("event", "library"))
+            run = StintRun(run_id=row.run_id, name=row.name, entered=entered_in(bodies))
+            history += stints_of(kernel_id, run, events(bodies))
+        return history
+
+    async def save_alert(self, alert: Alert) -> None:
+        """Keep an alert as it is now; one that has ended stays ended."""
+        await self._write(platform_rows.save_alert, alert)
+
+    async def save_component(self, health: ComponentHealth, at: datetime) -> None:
+        """Keep what a component said at a time, unless something newer is known."""
+        await self._write(platform_rows.save_component, health, at)
+
+    async def save_build(self, build: BuildStarted | BuildFinished, at: datetime) -> None:
+        """Keep that a build began or ended at a time."""
+        await self._write(platform_rows.save_build, build, at)
+
+    async def alerts(
+        self, run_id: str | None = None, *, open_only: bool = False, limit: int = 100
+    ) -> Sequence[Alert]:
+        """Return alerts, the newest first.
+
+        Args:
+            run_id: Only those about this run; None for all.
+            open_only: Only those that have not ended.
+            limit: How many at most.
+        """
+        query = select(ALERTS.c.document).order_by(ALERTS.c.raised_at.desc(), ALERTS.c.alert_id)
+        if run_id is not None:
+            query = query.where(ALERTS.c.run_id == run_id)
+        if open_only:
+            query = query.where(ALERTS.c.ended_at.is_(None))
+        return [Alert.model_validate_json(row[0]) for row in await self._all(query.limit(limit))]
+
+    async def components(self) -> Sequence[ComponentView]:
+        """Return the platform's processes as they were last heard of."""
+        query = select(COMPONENTS).order_by(COMPONENTS.c.component, COMPONENTS.c.instance)
+        now = self._clock.now()
+        return [platform_rows.view_of(row, now) for row in await self._all(query)]
+
+    async def builds(self, limit: int = 50) -> Sequence[BuildView]:
+        """Return builds of blueprints, the newest first."""
+        query = select(BUILDS).order_by(BUILDS.c.at.desc()).limit(2 * limit)
+        return platform_rows.builds_of(await self._all(query))[:limit]
+
+    async def forget(self, run_id: str) -> None:
+        """Remove a run and all that is known of it; the run's folder stays.
+
+        Raises:
+            RunNotFoundError: There is no run of this id.
+        """
+        if not await self._write(remove_run, run_id):
+            raise RunNotFoundError(f"no run {run_id!r} in the run store")
+
+    async def _adaptations(
+        self, run_id: str, types: Sequence[str] = ("event",)
+    ) -> Sequence[dict[str, Any]]:
+        """The run's lines that tell of adaptations, in the order of its log."""
+        query = (
+            select(LINES.c.body)
+            .where(LINES.c.run_id == run_id, LINES.c.type.in_(types))
+            .where(LINES.c.kind.in_((*ADAPTATION_KINDS, "")))
+            .order_by(LINES.c.position)
+        )
+        return [orjson.loads(row[0]) for row in await self._all(query)]
+
+    async def _write(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        async with self._database.writing() as connection:
+            done = await connection.run_sync(work, *arguments)
+            await connection.commit()
+        return done
 
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
         async with self._database.reading() as connection:

@@ -26,6 +26,7 @@ from esper.contracts.records import RunLine
 from esper.contracts.records import RunRecords
 from esper.contracts.runs import StoredLine
 from esper.services.nissa import projection
+from esper.services.nissa.tables import ALERTS
 from esper.services.nissa.tables import ATTEMPTS
 from esper.services.nissa.tables import HEAD
 from esper.services.nissa.tables import LINES
@@ -77,6 +78,16 @@ def take_in(connection: Connection, batches: Sequence[Batch]) -> list[NewLine]:
         fresh = _fresh(connection, run_id, group, attempts)
         new += _store(connection, run_id, fresh, cursor + len(new))
     return new
+
+
+def remove_run(connection: Connection, run_id: str) -> bool:
+    """Remove a run, its alerts included; return whether there was one."""
+    _next_cursor(connection, 0)
+    series = select(SERIES.c.series_id).where(SERIES.c.run_id == run_id)
+    connection.execute(delete(POINTS).where(POINTS.c.series_id.in_(series)))
+    for table in (SERIES, MENTIONS, LINES, ATTEMPTS, ALERTS):
+        connection.execute(delete(table).where(table.c.run_id == run_id))
+    return connection.execute(delete(RUNS).where(RUNS.c.run_id == run_id)).rowcount > 0
 
 
 def is_void(attempt: int, position: int, attempts: Attempts) -> bool:
