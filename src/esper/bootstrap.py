@@ -7,11 +7,15 @@ is reached over HTTP.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,16 +23,29 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from esper.configs import RedisConfig
+from esper.contracts.enums import ComponentName
+from esper.contracts.enums import TopicNames
+from esper.contracts.errors import LibraryUnavailableError
+from esper.contracts.ports import Bus
 from esper.contracts.ports import KernelSource
 from esper.contracts.ports import KernelTier
+from esper.contracts.ports import Publisher
 from esper.contracts.ports import TelemetrySink
 from esper.execution.config import KernelCacheConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
+from esper.integrations.loggers.choose import choose_logger
+from esper.integrations.loggers.feed import LoggerFeed
+from esper.integrations.loggers.logger import Logger
+from esper.hosting.presence import presence
 from esper.report.write import WrittenReport
 from esper.report.write import write_report
+from esper.services.oona.consumer import Handle
+from esper.services.oona.consumer import run_consumer
+from esper.services.oona.link import Companion
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.nursery import ProcessNursery
+from esper.services.tezzeret.requests import submitting
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.keeper import restore
 from esper.services.tolaria.keeper import saved_state
@@ -43,6 +60,7 @@ from esper.services.tolaria.session import begin
 from esper.services.tolaria.trainer import TolariaTrainer
 from esper.services.urza.client.config import ClientConfig
 from esper.utils import extras
+from esper.utils.bus_address import bus_url
 
 if TYPE_CHECKING:
     # At run time it needs psutil, which an installation without a forge does not have.
@@ -62,6 +80,7 @@ def train(
     on_record: OnRecord | None = None,
     sinks: Sequence[TelemetrySink] = (),
     redis: str | None = None,
+    loggers: Sequence[Logger | str] = (),
 ) -> tuple[RunResult, WrittenReport | None]:
     """Train a model, and write its report when the run has come to its end.
 
@@ -71,6 +90,8 @@ def train(
         on_record: shown every record of the run log.
         sinks: receive growth events.
         redis: URL of a Redis or Valkey server that keeps kernels near, if there is one.
+        loggers: shown the figures of the run, each on a thread of its own: objects with the methods
+            of `Logger`, or `NAME` or `NAME:WHERE` as `esper train --logger` takes them.
 
     Returns:
         The closing figures, and the report; None for a run that was interrupted.
@@ -84,10 +105,11 @@ def train(
         nursery = None
         if config.nursery == "process" and config.grow:
             nursery = stack.enter_context(ProcessNursery())
+        feeds = [stack.enter_context(_feed(logger, config.output)) for logger in loggers]
         trainer = TolariaTrainer(
             config,
             resume=resume,
-            on_event=on_record,
+            on_event=_each((*feeds, *(() if on_record is None else (on_record,)))),
             sinks=sinks,
             library=source,
             cache=kernel_cache(source, redis=redis, config=_whose_kernels(config)),
@@ -116,6 +138,22 @@ def send(folder: Path, url: str | None = None) -> Delivery:
     """
     with library(url or saved_config(folder).library.url) as source:
         return deliver(folder, source)
+
+
+def _feed(logger: Logger | str, folder: Path) -> LoggerFeed:
+    return LoggerFeed(choose_logger(logger, folder) if isinstance(logger, str) else logger)
+
+
+def _each(receivers: Sequence[OnRecord]) -> OnRecord | None:
+    """What hands each record to all of these; None where there are none."""
+    if not receivers:
+        return None
+
+    def hand_out(record: Mapping[str, Any]) -> None:
+        for receiver in receivers:
+            receiver(record)
+
+    return hand_out
 
 
 def _whose_kernels(config: TolariaConfig) -> KernelCacheConfig:
@@ -201,8 +239,14 @@ def library(url: str | None = None, token: str | None = None) -> UrzaClient:
     return client
 
 
-def forge(config: TezzeretConfig, url: str | None = None, token: str | None = None) -> Supervisor:
+@contextmanager
+def forge(
+    config: TezzeretConfig, url: str | None = None, token: str | None = None
+) -> Iterator[Supervisor]:
     """A forge that works for a library; its workers connect in processes of their own.
+
+    Where `ESPER_REDIS_URL` or the file of `ESPER_REDIS_URL_FILE` names a bus, the forge tells of
+    its builds there, and gives the library the blueprints that are asked for.
 
     Args:
         config: Number of workers, targets, limits.
@@ -210,12 +254,42 @@ def forge(config: TezzeretConfig, url: str | None = None, token: str | None = No
         token: What it issued; default `ESPER_URZA_TOKEN`, or what the file holds that
             `ESPER_URZA_TOKEN_FILE` names.
 
+    Yields:
+        What runs it. Leave the block when it has ended.
+
     Raises:
         ConfigError: No address is given, or the forge's packages are not installed.
     """
-    # Both are looked at here, so that what is wrong is told once and not by every worker.
+    # All are looked at here, so that what is wrong is told once and not by every worker.
     reached = ClientConfig.from_environment(os.environ, url=url, token=token)
+    bus = bus_url(os.environ)
     client = extras.load("esper.services.urza.client.sync").UrzaClient
     supervisor = extras.load("esper.services.tezzeret.supervisor").Supervisor
-    made: Supervisor = supervisor(config, partial(client, config=reached))
-    return made
+    join = partial(presence, bus, ComponentName.TEZZERET)
+    made: Supervisor = supervisor(config, partial(client, config=reached), join=join)
+    with (
+        client(config=reached) as asked,
+        presence(
+            bus,
+            ComponentName.TEZZERET,
+            config.name,
+            made.details,
+            also=[_taking_requests(submitting(asked.submit), config.name)],
+        ),
+    ):
+        yield made
+
+
+def _taking_requests(handle: Handle, name: str) -> Companion:
+    async def listen(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
+        await run_consumer(
+            bus,
+            [TopicNames.INNOVATION_BLUEPRINT_REQUESTS],
+            group="tezzeret",
+            consumer=f"{name}@{socket.gethostname()}",
+            handle=handle,
+            stop=stop,
+            transient=(OSError, LibraryUnavailableError),
+        )
+
+    return listen

@@ -30,6 +30,8 @@ class TrainRequest:
     """Whether kernels that the run keeps go to the library."""
     nursery: str | None
     """Where races are held."""
+    loggers: tuple[str, ...]
+    """`NAME` or `NAME:WHERE` each."""
     dry_run: bool
     verbose: bool
 

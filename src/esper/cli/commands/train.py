@@ -30,6 +30,7 @@ EXAMPLES = examples(
     "esper train --data my.project:load --model my.project:build --output runs/mine",
     "esper train --resume runs/mnist1d-001",
     "esper train --config experiment.yaml --dry-run",
+    "esper train -q mnist1d --logger tensorboard --logger mlflow:sqlite:///mlflow.db",
     "esper train -q mnist1d --urza http://127.0.0.1:8420 --enter-kernels 5 --deposit",
 )
 
@@ -169,6 +170,17 @@ def train(
             rich_help_panel=_LIBRARY,
         ),
     ] = False,
+    loggers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--logger",
+            metavar="NAME[:WHERE]",
+            help="Log figures with tensorboard[:FOLDER], mlflow[:TRACKING_URI], wandb[:PROJECT] or "
+            "trackio[:PROJECT]; may be given many times. W&B stays offline unless "
+            "WANDB_MODE=online.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -198,6 +210,7 @@ def train(
         enter_kernels=enter_kernels,
         deposit=deposit,
         nursery=nursery,
+        loggers=tuple(loggers or ()),
         dry_run=dry_run,
         verbose=verbose,
     )

@@ -55,7 +55,7 @@ def run(request: TrainRequest) -> int:
     if request.dry_run:
         print_plan(output(), config, bootstrap.prepare(config))
         return ExitCode.OK
-    return _train(config, console, resume=request.resume is not None)
+    return _train(config, console, request)
 
 
 def new_config(request: TrainRequest) -> TolariaConfig:
@@ -165,13 +165,16 @@ def newest_run(parent: Path) -> Path:
     return max(open_runs, key=lambda folder: (folder / CONFIG).stat().st_mtime)
 
 
-def _train(config: TolariaConfig, console: Console, *, resume: bool) -> int:
+def _train(config: TolariaConfig, console: Console, request: TrainRequest) -> int:
+    resume = request.resume is not None
     console.print(Text.assemble("run folder: ", (str(config.output), "name")), soft_wrap=True)
     with display(console) as show:
         if resume:
             for record in islice(log_records(config.output / LOG), 1):
                 show(record)  # the settings of the run, which a resumed log does not repeat
-        result, report = bootstrap.train(config, resume=resume, on_record=show)
+        result, report = bootstrap.train(
+            config, resume=resume, on_record=show, loggers=request.loggers
+        )
     if result.status is RunStatus.INTERRUPTED:
         kept = "a checkpoint was saved" if result.checkpoint else "no checkpoint was saved yet"
         print_notice(

@@ -31,6 +31,7 @@ def asked(**given: Any) -> TrainRequest:
         "enter_kernels": None,
         "deposit": False,
         "nursery": None,
+        "loggers": (),
         "dry_run": False,
         "verbose": False,
     }
