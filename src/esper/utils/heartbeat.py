@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -18,50 +20,44 @@ from esper.contracts.ports import Bus
 from esper.contracts.ports import Publisher
 
 Details = Callable[[], Mapping[str, JsonValue]]
-"""Figures of the process as they are now: counters, rates, sizes."""
+"""Returns figures of a process's own; quick, and called on another thread than its work's."""
 
-
-def _nothing() -> Mapping[str, JsonValue]:
-    return {}
+INTERVAL_SECONDS: Final = 5.0
+"""Pause between two signs of life."""
 
 
 def heartbeat(
     component: ComponentName,
     instance: str,
     *,
-    interval_seconds: float = 5.0,
-    details: Details = _nothing,
+    interval_seconds: float = INTERVAL_SECONDS,
+    details: Details = dict,
 ) -> Callable[[Bus, Publisher, asyncio.Event], Awaitable[None]]:
-    """Return what a link runs beside it: it sends `ComponentHealth` until it is stopped.
-
-    Its last word, when it is stopped, says that the process leaves: it is not lost, then.
+    """Return what runs beside a link and gives signs of life; the last one says that it leaves.
 
     Args:
         component: What the process is.
-        instance: Which one: unique among those of its kind.
-        interval_seconds: Time between two words.
-        details: Asked for each of them, on the link's thread; must not wait for anything.
+        instance: Which one: unique among those of its kind, and the same after a restart.
+        interval_seconds: Pause between two.
+        details: What each one tells besides.
     """
 
+    def health(*, leaving: bool = False) -> ComponentHealth:
+        return ComponentHealth(
+            component=component,
+            instance=instance,
+            status=ComponentStatus.HEALTHY,
+            pid=os.getpid(),
+            interval_seconds=interval_seconds,
+            leaving=leaving,
+            details=dict(details()),
+        )
+
     async def beat(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
-        del bus  # what is sent this way waits where the bus is away
-        while True:
-            leaving = stop.is_set()
-            health = ComponentHealth(
-                component=component,
-                instance=instance,
-                status=ComponentStatus.HEALTHY,
-                pid=os.getpid(),
-                interval_seconds=interval_seconds,
-                leaving=leaving,
-                details=dict(details()),
-            )
-            publisher.publish(health, topic=TopicNames.HEALTH_COMPONENTS)
-            if leaving:
-                return
-            try:
+        while not stop.is_set():
+            publisher.publish(health(), topic=TopicNames.HEALTH_COMPONENTS)
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), interval_seconds)
-            except TimeoutError:
-                continue
+        publisher.publish(health(leaving=True), topic=TopicNames.HEALTH_COMPONENTS)
 
     return beat
