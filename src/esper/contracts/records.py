@@ -82,6 +82,8 @@ class RunResumed(Record):
 
     type: Literal["resume"] = "resume"
     """Kind of line."""
+    attempt: Count | None = None
+    """Which attempt at the run begins here; None in logs that do not have it."""
     environment: dict[str, JsonValue]
     """Versions and machine."""
 

@@ -40,9 +40,14 @@ def start_record(session: Session) -> dict[str, Any]:
     }
 
 
-def resume_record(session: Session, step: int) -> dict[str, Any]:
+def resume_record(session: Session, step: int, attempt: int) -> dict[str, Any]:
     """The line with which a run goes on."""
-    return {"type": "resume", "step": step, "environment": environment(session.device)}
+    return {
+        "type": "resume",
+        "step": step,
+        "attempt": attempt,
+        "environment": environment(session.device),
+    }
 
 
 def _host(session: Session) -> dict[str, Any]:

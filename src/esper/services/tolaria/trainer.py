@@ -172,7 +172,9 @@ class TolariaTrainer:
         try:
             is_new = state is None
             telemetry.write(
-                start_record(session) if is_new else resume_record(session, progress.step)
+                start_record(session)
+                if is_new
+                else resume_record(session, progress.step, identity.attempt)
             )
             source.announce(telemetry.write)
             bridge.open(telemetry.write)
