@@ -181,6 +181,10 @@ class ObjectStore:
         """Store `data` under `key`, whatever was there (for mending a damaged object)."""
         obstore.put(self._backend, key, data, mode="overwrite")
 
+    async def areplace(self, key: str, data: bytes) -> None:
+        """Do what `replace` does without blocking the event loop."""
+        await obstore.put_async(self._backend, key, data, mode="overwrite", use_multipart=False)
+
     def get(self, key: str) -> bytes | None:
         """Return the object's bytes, or None if there is none."""
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
+from esper.contracts.enums import TopicNames
 from esper.contracts.errors import ConfigError
 
 
@@ -75,6 +76,14 @@ class OonaConfig:
                 f"OonaConfig.claim_bytes is {self.claim_bytes}; give at most largest_bytes, "
                 f"{self.largest_bytes}"
             )
+
+    def stream(self, topic: TopicNames) -> str:
+        """Return the key of a topic's stream."""
+        return f"{self.prefix}{topic.value}"
+
+    def dead_stream(self, topic: TopicNames) -> str:
+        """Return the key of the stream of a topic's dead letters."""
+        return f"{self.prefix}dead:{topic.value}"
 
     def backoff(self, failures: int) -> float:
         """Return the pause after so many failures in a row, in seconds."""

@@ -1,0 +1,240 @@
+"""RedisBus: the bus over the streams of a Redis or Valkey server, 7.0 or newer.
+
+A topic is a stream, a message one entry with one field. Groups, pending entries and their counts of
+deliveries are the server's own; what must happen in one piece is in `redis_scripts.py`. One server:
+a cluster would keep a topic and its dead letters apart.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator
+from collections.abc import Sequence
+from typing import Any
+from typing import Final
+
+from esper.contracts.enums import TopicNames
+from esper.contracts.errors import BusError
+from esper.contracts.errors import BusUnavailableError
+from esper.contracts.messages import OonaMessage
+from esper.contracts.ports import Clock
+from esper.contracts.ports import DeadLetter
+from esper.contracts.ports import Delivery
+from esper.contracts.ports import GroupLag
+from esper.services.oona import redis_scripts
+from esper.services.oona.config import OonaConfig
+from esper.services.oona.redis_client import Command
+from esper.services.oona.redis_client import NoGroupError
+from esper.services.oona.redis_client import RedisClient
+from esper.services.oona.redis_client import entries_of
+from esper.services.oona.redis_client import fields_of
+from esper.services.oona.redis_client import raise_first
+from esper.services.oona.redis_reader import JOINED
+from esper.services.oona.redis_reader import RedisReader
+from esper.services.oona.redis_upkeep import RedisUpkeep
+from esper.services.oona.wire import Wire
+
+logger = logging.getLogger(__name__)
+
+_PAGE: Final = 500
+"""Entries asked for at once where all are wanted."""
+
+_POSITION: Final = re.compile(r"(\d+)(?:-(\d+))?")
+_LARGEST: Final = 2**64 - 1
+
+
+class RedisBus:
+    """Implements the port `Bus`. Belongs to one event loop; no connection before the first question.
+
+    Args:
+        url: Of the server.
+        config: Keys, sizes, retention, time limits.
+        clock: Tells when to look again for what others left pending.
+    """
+
+    def __init__(self, url: str, config: OonaConfig, clock: Clock) -> None:
+        self._config = config
+        self._client = RedisClient(url, config)
+        self._wire = Wire(config)
+        self._reader = RedisReader(self._client, self._wire, config, clock)
+        self._upkeep = RedisUpkeep(self._client, self._wire.claims, config)
+        self._joined: set[tuple[TopicNames, str]] = set()
+
+    async def publish(self, messages: Sequence[OonaMessage]) -> None:
+        """Hand messages over; see the port.
+
+        Raises:
+            BusError: A message cannot be written, or is too large; none of them was sent.
+        """
+        commands: list[Command] = []
+        for message in messages:
+            data = await self._wire.pack(message, f"live/{message.topic.value}")
+            commands.append(("XADD", self._config.stream(message.topic), "*", "m", data))
+        raise_first(await self._client.ask_all(commands))
+
+    async def join(self, topics: Sequence[TopicNames], group: str, *, since: str = "$") -> None:
+        """Make a group, unless it exists; see the port."""
+        await self._create(topics, group, since if since in {"$", "0"} else _before(since))
+        self._joined.update((topic, group) for topic in topics)
+        # Whoever joins begins anew: what it had pending comes again.
+        self._reader.begin_anew()
+
+    async def _create(self, topics: Sequence[TopicNames], group: str, start: str) -> None:
+        streams = [self._config.stream(topic) for topic in topics]
+        answers = await self._client.ask_all(
+            [("XGROUP", "CREATE", stream, group, start, "MKSTREAM") for stream in streams]
+        )
+        # That it exists is no trouble.
+        raise_first([answer for answer in answers if "BUSYGROUP" not in str(answer)])
+        await self._client.ask_all(
+            [
+                ("XGROUP", "CREATECONSUMER", stream, group, JOINED)
+                for stream, answer in zip(streams, answers, strict=True)
+                if not isinstance(answer, BusError)
+            ]
+        )
+
+    async def consume(
+        self,
+        topics: Sequence[TopicNames],
+        *,
+        group: str,
+        consumer: str,
+        limit: int = 256,
+        wait_seconds: float = 1.0,
+    ) -> Sequence[Delivery]:
+        """Return up to `limit` messages; see the port.
+
+        Raises:
+            BusError: The group has not joined a topic.
+        """
+        try:
+            return await self._reader.read(topics, group, consumer, limit, wait_seconds)
+        except NoGroupError:
+            if not all((topic, group) in self._joined for topic in topics):
+                raise
+            # The server came back without its data, or the group counted as dead.
+            logger.warning("The bus lost the group %s; it begins again with what is there", group)
+            await self._create(topics, group, "0")
+            self._reader.begin_anew()
+            return await self._reader.read(topics, group, consumer, limit, wait_seconds)
+        except BusUnavailableError:
+            # The server may have delivered what never arrived.
+            self._reader.begin_anew()
+            raise
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Say that the group is done with these messages."""
+        ids: dict[tuple[TopicNames, str], list[str]] = {}
+        for delivery in deliveries:
+            ids.setdefault((delivery.message.topic, delivery.group), []).append(delivery.position)
+        raise_first(
+            await self._client.ask_all(
+                [
+                    ("XACK", self._config.stream(topic), group, *positions)
+                    for (topic, group), positions in ids.items()
+                ]
+            )
+        )
+
+    async def bury(self, delivery: Delivery, error: str) -> None:
+        """Give a message up; see the port."""
+        topic = delivery.message.topic
+        data = await self._wire.pack(delivery.message, f"dead/{topic.value}")
+        await self._reader.bury(
+            topic, delivery.group, delivery.position, data, error, delivery.tries
+        )
+
+    async def replay(
+        self, topic: TopicNames, *, since: str = "0", until: str | None = None
+    ) -> AsyncIterator[tuple[str, OonaMessage]]:
+        """Yield what a topic still holds; see the port."""
+        stream, low, high = self._config.stream(topic), since, "+" if until is None else until
+        while page := await self._client.ask("XRANGE", stream, low, high, "COUNT", _PAGE):
+            for position, data in entries_of(page):
+                try:
+                    message = await self._wire.unpack(data, topic, f"live/{topic.value}")
+                except BusUnavailableError:
+                    raise
+                except BusError as error:
+                    logger.warning("Leaving out an entry at %s: %s", position, error)
+                else:
+                    yield position, message
+            low = f"({page[-1][0].decode()}"
+
+    async def dead(self, topic: TopicNames, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """Return the dead letters of a topic, the oldest first."""
+        stream = self._config.dead_stream(topic)
+        page = await self._client.ask("XRANGE", stream, "-", "+", "COUNT", limit)
+        return [await self._dead_letter(topic, position, flat) for position, flat in page]
+
+    async def _dead_letter(self, topic: TopicNames, position: bytes, flat: Any) -> DeadLetter:
+        fields = fields_of(flat)
+        data = fields[b"m"]
+        try:
+            message = await self._wire.unpack(data, topic, f"dead/{topic.value}")
+        except BusUnavailableError:
+            raise
+        except BusError:
+            # It lies there because it cannot be read: shown as it is.
+            text = data.decode(errors="replace")
+            message = OonaMessage(sender_id="unknown", topic=topic, payload={"unreadable": text})
+        return DeadLetter(
+            dead_id=position.decode(),
+            message=message,
+            group=fields[b"group"].decode(),
+            error=fields[b"error"].decode(errors="replace"),
+            tries=int(fields[b"tries"]),
+        )
+
+    async def retry(self, topic: TopicNames, dead_id: str) -> None:
+        """Publish a dead letter again; see the port."""
+        stream, dead = self._config.stream(topic), self._config.dead_stream(topic)
+        page = []
+        if _POSITION.fullmatch(dead_id):
+            page = await self._client.ask("XRANGE", dead, dead_id, dead_id)
+        if not page:
+            raise BusError(
+                f"the topic {topic.value!r} has no dead letter {dead_id!r}; list those that it has"
+            )
+        data = fields_of(page[0][1])[b"m"]
+        try:
+            message = await self._wire.unpack(data, topic, f"dead/{topic.value}")
+            data = await self._wire.pack(message, f"live/{topic.value}")
+        except BusUnavailableError:
+            raise
+        except BusError as error:
+            logger.warning("Publishing %s again as it is: %s", dead_id, error)
+        await self._client.ask("EVAL", redis_scripts.RETRY, 2, dead, stream, dead_id, data)
+
+    async def lag(self) -> Sequence[GroupLag]:
+        """Return how far every group is behind each of its topics."""
+        return await self._upkeep.lag()
+
+    async def trim(self) -> int:
+        """Remove what every group is done with and retention no longer asks for."""
+        return await self._upkeep.trim()
+
+    async def leave(self, topics: Sequence[TopicNames], group: str) -> None:
+        """Remove a group, with whatever it had pending."""
+        self._joined.difference_update((topic, group) for topic in topics)
+        # A topic without a stream has no groups to leave: that answer is as good.
+        await self._client.ask_all(
+            [("XGROUP", "DESTROY", self._config.stream(topic), group) for topic in topics]
+        )
+
+    async def close(self) -> None:
+        """Release connections. Unacknowledged messages stay pending."""
+        await self._client.close()
+
+
+def _before(position: str) -> str:
+    """Return the largest id below a position: a group that begins there gets the position first."""
+    match = _POSITION.fullmatch(position)
+    if match is None:
+        raise BusError(f"{position!r} is no position; give milliseconds, or milliseconds-number")
+    milliseconds, number = int(match[1]), int(match[2] or 0)
+    if number:
+        return f"{milliseconds}-{number - 1}"
+    return f"{milliseconds - 1}-{_LARGEST}" if milliseconds else "0"

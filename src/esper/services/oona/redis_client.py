@@ -1,0 +1,156 @@
+"""RedisClient: questions to a Redis or Valkey server, each answered in a bounded time or refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
+from typing import Final
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from esper.contracts.errors import BusError
+from esper.contracts.errors import BusUnavailableError
+from esper.services.oona.config import OonaConfig
+
+_PASSING: Final = ("OOM", "LOADING", "READONLY", "MISCONF", "MASTERDOWN", "BUSY ", "TRYAGAIN")
+"""How a server begins its refusals that pass by themselves, or by its operator's doing."""
+
+_READ_BYTES: Final = 2**18
+"""How much is taken from the socket at once: a batch of messages in a few pieces."""
+
+Command = tuple[str | bytes | int | float, ...]
+"""A command and its arguments."""
+
+
+class NoGroupError(BusError):
+    """The server does not know the group, or the stream that it reads."""
+
+
+class RedisClient:
+    """Asks one server, and turns its troubles into `BusError`. Answers come as the server has them.
+
+    Args:
+        url: `redis://` or `valkey://`, an `s` before the colon for TLS.
+        config: How long a connection and an answer may take.
+    """
+
+    def __init__(self, url: str, config: OonaConfig) -> None:
+        self._answer_seconds = config.answer_seconds
+        place = urlsplit(url)
+        self.place = f"{place.hostname}:{place.port or 6379}"
+        """Where the server is, without the password."""
+        self._redis = Redis.from_url(
+            url.replace("valkey", "redis", 1) if place.scheme.startswith("valkey") else url,
+            # Without these redis-py tries ten times on every lost connection, and each try may
+            # publish once more.
+            retry=Retry(NoBackoff(), 0),
+            retry_on_timeout=False,
+            socket_connect_timeout=config.connect_seconds,
+            # Every question has its own time limit, for the whole answer.
+            socket_timeout=None,
+            socket_read_size=_READ_BYTES,
+            driver_info=None,
+            protocol=2,
+        )
+        # Answers stay as they come: what redis-py makes of them costs more than asking.
+        self._redis.response_callbacks.clear()
+
+    async def ask(self, *command: str | bytes | float, wait_seconds: float = 0.0) -> Any:
+        """Send a command and return its answer.
+
+        Args:
+            command: The command and its arguments.
+            wait_seconds: How long the command itself may wait for something to happen.
+
+        Raises:
+            BusUnavailableError: The server cannot be reached, or does not answer in time.
+            NoGroupError: The group that it names does not exist.
+            BusError: The server refuses.
+        """
+        with self._troubles():
+            async with asyncio.timeout(self._answer_seconds + wait_seconds):
+                # redis leaves it untyped.
+                return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def ask_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one go and return their answers; refusals stand among them as errors.
+
+        Raises:
+            BusUnavailableError: The server cannot be reached, or does not answer in time.
+        """
+        if not commands:
+            return []
+        with self._troubles():
+            async with asyncio.timeout(self._answer_seconds):
+                pipeline = self._redis.pipeline(transaction=False)
+                for command in commands:
+                    pipeline.execute_command(*command)
+                answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return [
+            self._translated(answer) if isinstance(answer, ResponseError) else answer
+            for answer in answers
+        ]
+
+    async def close(self) -> None:
+        """Close the connections; the next question opens a new one."""
+        with self._troubles():
+            async with asyncio.timeout(self._answer_seconds):
+                await self._redis.aclose()
+
+    @contextmanager
+    def _troubles(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            why = str(error) or "no answer in time"
+            raise BusUnavailableError(
+                f"the bus at {self.place} cannot be reached ({why}); is a Redis or Valkey server "
+                "running there?"
+            ) from error
+        except RedisError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: RedisError) -> BusError:
+        text = str(error)
+        if text.startswith("NOGROUP"):
+            return NoGroupError(f"the bus at {self.place} has no such group: {text}; join it first")
+        if text.startswith(_PASSING):
+            return BusUnavailableError(f"the bus at {self.place} cannot serve now: {text}")
+        return BusError(f"the bus at {self.place} refused: {text}")
+
+
+def raise_first(answers: Sequence[Any]) -> None:
+    """Raise the first error that stands among answers to several commands, if there is one.
+
+    Raises:
+        BusError: That one.
+    """
+    for answer in answers:
+        if isinstance(answer, BusError):
+            raise answer
+
+
+def entries_of(answer: Any) -> Iterator[tuple[str, bytes]]:
+    """Yield id and message of each entry in the answer to a command that reads a stream.
+
+    An entry that has no message, because a stranger wrote it, yields empty bytes.
+    """
+    for entry in answer or ():
+        # None stands for what is pending and no longer in the stream.
+        if entry is not None and entry[1] is not None:
+            yield entry[0].decode(), fields_of(entry[1]).get(b"m", b"")
+
+
+def fields_of(flat: Sequence[Any]) -> dict[bytes, Any]:
+    """Return as a mapping what the server answers as names and values in turn."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,0 +1,147 @@
+"""Upkeep of the streams on a Redis or Valkey server: how far groups are behind, and what may go."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+from typing import Final
+
+from esper.contracts.enums import TopicNames
+from esper.contracts.errors import BusError
+from esper.contracts.ports import GroupLag
+from esper.services.oona import redis_scripts
+from esper.services.oona.claims import Claims
+from esper.services.oona.config import OonaConfig
+from esper.services.oona.redis_client import Command
+from esper.services.oona.redis_client import RedisClient
+from esper.services.oona.redis_client import fields_of
+from esper.services.oona.redis_client import raise_first
+
+logger = logging.getLogger(__name__)
+
+_COUNTED: Final = 1000
+"""How far messages are counted where the server cannot tell their number."""
+
+_LARGEST_ID: Final = "18446744073709551615-0"
+
+
+class RedisUpkeep:
+    """Looks after the streams.
+
+    Args:
+        client: The server.
+        claims: The payloads that were laid down.
+        config: Keys and retention.
+    """
+
+    def __init__(self, client: RedisClient, claims: Claims, config: OonaConfig) -> None:
+        self._client = client
+        self._claims = claims
+        self._config = config
+
+    async def lag(self) -> Sequence[GroupLag]:
+        """Return how far every group is behind each of its topics."""
+        topics = list(TopicNames)
+        streams = [self._config.stream(topic) for topic in topics]
+        answers = await self._client.ask_all([("XINFO", "GROUPS", stream) for stream in streams])
+        groups: list[tuple[TopicNames, dict[bytes, Any]]] = [
+            (topic, fields_of(flat))
+            for topic, answer in zip(topics, answers, strict=True)
+            # A topic that nobody has used yet is no stream.
+            if not isinstance(answer, BusError)
+            for flat in answer
+        ]
+        commands: list[Command] = [("TIME",)]
+        for topic, group in groups:
+            stream, after = self._config.stream(topic), b"(" + group[b"last-delivered-id"]
+            count = 1 if group.get(b"lag") is not None else _COUNTED
+            commands.append(("XPENDING", stream, group[b"name"]))
+            commands.append(("XRANGE", stream, after, "+", "COUNT", count))
+        (seconds, _), *pairs = await self._client.ask_all(commands)
+        return [
+            _lag_of(topic, group, pending, waiting, float(seconds))
+            for (topic, group), pending, waiting in zip(
+                groups, pairs[::2], pairs[1::2], strict=True
+            )
+            # It may have left in between.
+            if not isinstance(pending, BusError)
+        ]
+
+    async def trim(self) -> int:
+        """Remove groups that nobody reads for, and messages that nobody needs; return how many."""
+        await self._forget_idle_groups()
+        seconds, _ = await self._client.ask("TIME")
+        oldest = f"{max(0, int((int(seconds) - self._config.keep_seconds) * 1000))}-0"
+        keep = self._config.keep_messages
+        answers = await self._client.ask_all(
+            [
+                (
+                    "EVAL",
+                    redis_scripts.TRIM,
+                    1,
+                    self._config.stream(topic),
+                    keep,
+                    oldest,
+                    _LARGEST_ID,
+                )
+                for topic in TopicNames
+            ]
+        )
+        raise_first(answers)
+        firsts = {
+            f"live/{topic.value}": float(seconds) if first is None else _seconds(first)
+            for topic, (_, first) in zip(TopicNames, answers, strict=True)
+        }
+        await self._claims.clear(firsts | await self._oldest_dead(float(seconds)))
+        return sum(removed for removed, _ in answers)
+
+    async def _oldest_dead(self, now: float) -> dict[str, float]:
+        answers = await self._client.ask_all(
+            [
+                ("XRANGE", self._config.dead_stream(topic), "-", "+", "COUNT", 1)
+                for topic in TopicNames
+            ]
+        )
+        raise_first(answers)
+        return {
+            f"dead/{topic.value}": _seconds(first[0][0]) if first else now
+            for topic, first in zip(TopicNames, answers, strict=True)
+        }
+
+    async def _forget_idle_groups(self) -> None:
+        milliseconds = int(self._config.group_idle_seconds * 1000)
+        answers = await self._client.ask_all(
+            [
+                ("EVAL", redis_scripts.FORGET, 1, self._config.stream(topic), milliseconds)
+                for topic in TopicNames
+            ]
+        )
+        raise_first(answers)
+        for topic, gone in zip(TopicNames, answers, strict=True):
+            for group in gone:
+                logger.warning(
+                    "Nobody has read %s for the group %s in %.0f s: it is removed",
+                    topic.value,
+                    group.decode(),
+                    self._config.group_idle_seconds,
+                )
+
+
+def _lag_of(
+    topic: TopicNames, group: dict[bytes, Any], pending: Any, waiting: Any, now: float
+) -> GroupLag:
+    number = group.get(b"lag")
+    oldest = pending[1] if pending[0] else waiting[0][0] if waiting else None
+    return GroupLag(
+        topic=topic,
+        group=group[b"name"].decode(),
+        waiting=len(waiting) if number is None else number,
+        pending=pending[0],
+        oldest_seconds=0.0 if oldest is None else max(0.0, now - _seconds(oldest)),
+        consumers=group[b"consumers"],
+    )
+
+
+def _seconds(position: bytes) -> float:
+    return int(position.partition(b"-")[0]) / 1000
