@@ -34,10 +34,10 @@ from esper.contracts.ports import TelemetrySink
 from esper.execution.config import KernelCacheConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
+from esper.hosting.presence import presence
 from esper.integrations.loggers.choose import choose_logger
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.logger import Logger
-from esper.hosting.presence import presence
 from esper.report.write import WrittenReport
 from esper.report.write import write_report
 from esper.services.oona.consumer import Handle

@@ -37,6 +37,8 @@ class TezzeretRunRequest:
     workers: int
     name: str | None
     drain_seconds: float | None
+    probe_port: int | None
+    """Where it says how it is; None says nothing."""
     targets: TargetsRequest
     limits: LimitsRequest
 

@@ -93,6 +93,15 @@ def run(
         float | None,
         typer.Option(min=0, help="Time for builds to end after SIGTERM; default: 60."),
     ] = None,
+    probe_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Answer /livez, /readyz and /metrics on this port of 127.0.0.1; 0 takes a free "
+            "one. Default: nowhere.",
+        ),
+    ] = None,
     device: Device = "cpu",
     dtype: Dtype = "float32",
     batches: Batches = None,
@@ -108,6 +117,7 @@ def run(
         workers=workers,
         name=name,
         drain_seconds=drain_seconds,
+        probe_port=probe_port,
         targets=_targets(device, dtype, batches, compiled=compile_),
         limits=LimitsRequest(
             seconds=build_seconds,

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -15,10 +17,13 @@ from random import Random
 from types import FrameType
 from typing import Final
 
+from pydantic import JsonValue
+
 from esper.contracts.errors import AccessDeniedError
 from esper.contracts.errors import EsperError
 from esper.contracts.ports import BlueprintQueue
 from esper.contracts.ports import Clock
+from esper.contracts.ports import Publisher
 from esper.services.tezzeret.build import prepare
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.limits import end_with_parent
@@ -26,6 +31,7 @@ from esper.services.tezzeret.limits import stand_back
 from esper.services.tezzeret.worker import Worker
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
+from esper.utils.heartbeat import Details
 from esper.utils.logging import get_logger
 from esper.utils.logging import setup_logging
 from esper.utils.stop import Flag
@@ -35,6 +41,8 @@ logger = get_logger("tezzeret.supervisor")
 
 MakeQueue = Callable[[], BlueprintQueue]
 """Connects to the library; called once in each worker's process, so it must pickle."""
+Join = Callable[[str, Details], AbstractContextManager[Publisher | None]]
+"""Puts a worker of that name onto the bus for the length of a block; must pickle, too."""
 
 GIVE_BACK: Final = signal.SIGUSR1
 """Tells a worker to stop and to give back what it is building. Not a second SIGTERM: two that
@@ -65,14 +73,23 @@ class Supervisor:
     Args:
         config: Number of workers, limits, pauses.
         make_queue: Connects a worker to the library.
+        join: Puts a worker onto the bus; default none.
         clock: Tells the time.
     """
 
     def __init__(
-        self, config: TezzeretConfig, make_queue: MakeQueue, *, clock: Clock | None = None
+        self,
+        config: TezzeretConfig,
+        make_queue: MakeQueue,
+        *,
+        join: Join | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._config, self._make_queue = config, make_queue
+        self._join = join or unheard
         self._clock = clock or SystemClock()
+        self.starts = 0
+        """How often a worker was started."""
         # Spawned, not forked: a worker has threads, and a supervisor may have some too.
         self._context = multiprocessing.get_context("spawn")
         self._posts = [self._post(number) for number in range(config.workers)]
@@ -99,6 +116,18 @@ class Supervisor:
         alive = [p.process for p in self._posts if p.process is not None and p.process.is_alive()]
         return [process.pid for process in alive if process.pid is not None]
 
+    def alive(self) -> int:
+        """How many workers have a process; may be asked from another thread."""
+        return sum(post.process is not None for post in self._posts)
+
+    def is_ready(self) -> bool:
+        """Whether all workers have a process; likewise."""
+        return self.alive() == len(self._posts)
+
+    def details(self) -> dict[str, JsonValue]:
+        """Figures for signs of life; likewise."""
+        return {"workers": self.alive(), "wanted": len(self._posts), "starts": self.starts}
+
     def _post(self, number: int) -> _Post:
         name = f"{self._config.name}-{number}"
         random = Random(name)  # noqa: S311 spreads pauses, guards nothing
@@ -111,9 +140,12 @@ class Supervisor:
         for post in self._posts:
             if post.process is None and now >= post.since:
                 post.process = self._context.Process(
-                    target=work, args=(self._make_queue, self._config, post.name), name=post.name
+                    target=work,
+                    args=(self._make_queue, self._config, post.name, self._join),
+                    name=post.name,
                 )
                 post.process.start()
+                self.starts += 1
                 post.since = now
                 logger.info("worker started", worker=post.name, pid=post.process.pid)
 
@@ -166,7 +198,13 @@ class Supervisor:
             post.process = None
 
 
-def work(make_queue: MakeQueue, config: TezzeretConfig, name: str) -> None:
+@contextlib.contextmanager
+def unheard(name: str, details: Details) -> Iterator[None]:
+    """Put nobody onto any bus."""
+    yield None
+
+
+def work(make_queue: MakeQueue, config: TezzeretConfig, name: str, join: Join = unheard) -> None:
     """Run one worker in this process until SIGTERM; at `GIVE_BACK` its build is given back.
 
     Raises:
@@ -189,7 +227,9 @@ def work(make_queue: MakeQueue, config: TezzeretConfig, name: str) -> None:
     stand_back(config.niceness)  # what builds are forked from imports torch, which takes seconds
     prepare(config)
     try:
-        Worker(make_queue(), config, name=name).run(stop, hurry=hurry)
+        worker = Worker(make_queue(), config, name=name)
+        with join(name, worker.account.details) as worker.account.publisher:
+            worker.run(stop, hurry=hurry)
     except AccessDeniedError as error:
         logger.error("refused", worker=name, why=str(error))  # noqa: TRY400 a wrong token needs no stack
         raise SystemExit(REFUSED) from None

@@ -27,6 +27,8 @@ from esper.contracts.library import Lease
 from esper.contracts.library import ValidationReport
 from esper.contracts.ports import BlueprintQueue
 from esper.contracts.ports import Clock
+from esper.services.tezzeret.account import Account
+from esper.services.tezzeret.account import Ending
 from esper.services.tezzeret.build import Abandoned
 from esper.services.tezzeret.build import Broken
 from esper.services.tezzeret.build import Outcome
@@ -70,6 +72,8 @@ class Worker:
         self.name = name or config.name
         self._queue, self._config = queue, config
         self._clock = clock or SystemClock()
+        self.account = Account(self.name, self._clock)
+        """What it has built; whoever is to be told of builds is put in there."""
         self._random = Random(self.name)  # noqa: S311 spreads pauses, guards nothing
         self._context: ForkServerContext | None = None
         self._build = build or self._build_apart
@@ -110,20 +114,23 @@ class Worker:
             return False
         log = logger.bind(worker=self.name, blueprint=lease.blueprint.name, attempt=lease.attempt)
         log.info("building")
-
-        with Heartbeat(self._queue, lease, seconds=self._config.lease_seconds) as heartbeat:
+        with (
+            self.account.build(lease) as ending,
+            Heartbeat(self._queue, lease, seconds=self._config.lease_seconds) as heartbeat,
+        ):
             outcome = self._build(
                 lease, lambda: heartbeat.lost() or (hurry is not None and hurry.is_set())
             )
             try:
-                said = self._deliver(heartbeat, outcome, hurry)
+                self._deliver(heartbeat, outcome, hurry, ending)
             except LeaseLostError as error:
-                log.warning("result dropped", why=str(error))
-                return True
-        log.info("done", outcome=said)
+                ending.reason = f"result dropped: {error}"
+        log.info("done", outcome=str(ending))
         return True
 
-    def _deliver(self, heartbeat: Heartbeat, outcome: Outcome, hurry: Stop | None) -> str:
+    def _deliver(
+        self, heartbeat: Heartbeat, outcome: Outcome, hurry: Stop | None, ending: Ending
+    ) -> None:
         """Bring the result, again and again while the library is away and the lease lasts."""
         if heartbeat.lost():
             raise LeaseLostError(
@@ -132,29 +139,34 @@ class Worker:
         backoff = self._backoff()
         while True:
             try:
-                return self._bring(heartbeat.lease, outcome)
+                self._bring(heartbeat.lease, outcome, ending)
             except LibraryUnavailableError:
                 now = datetime.fromtimestamp(self._clock.now(), tz=UTC)
                 hurried = hurry is not None and hurry.is_set()
                 if hurried or heartbeat.lost() or now > heartbeat.lease.expires_at:
                     raise
                 heartbeat.pause(backoff.failed())
+            else:
+                return
 
-    def _bring(self, lease: Lease, outcome: Outcome) -> str:
+    def _bring(self, lease: Lease, outcome: Outcome, ending: Ending) -> None:
+        """Bring the result; `ending` is told what became of it."""
         match outcome:
             case Proof(report=report, data=bytes() as data):
-                return self._complete(lease, data, report)
+                ending.kernel_id, ending.reason = self._complete(lease, data, report)
             case Proof(report=report):
                 self._fail(lease, report.reason, report, retry=False)
-                return f"invalid: {report.reason}"
+                ending.reason = f"invalid: {report.reason}"
             case Broken(reason=reason, final=final):
-                return self._broken(lease, reason, final=final)
+                ending.reason = self._broken(lease, reason, final=final)
             case Abandoned():
-                reason = "given back: the forge is shutting down"
-                self._fail(lease, reason, None, retry=True)
-                return reason
+                ending.reason = "given back: the forge is shutting down"
+                self._fail(lease, ending.reason, None, retry=True)
 
-    def _complete(self, lease: Lease, data: bytes, report: ValidationReport) -> str:
+    def _complete(
+        self, lease: Lease, data: bytes, report: ValidationReport
+    ) -> tuple[str | None, str]:
+        """Bring a kernel; returns its id, or None and why the library refuses it."""
         chain = report.toolchain
         registration = KernelRegistration(
             kernel_id=hashlib.sha256(data).hexdigest(),
@@ -168,11 +180,11 @@ class Worker:
             },
         )
         try:
-            record = self._queue.complete(lease, data, registration, report)
+            self._queue.complete(lease, data, registration, report)
         except SubmissionError as error:
             self._fail(lease, f"the library refuses the kernel: {error}", report, retry=False)
-            return f"refused: {error}"
-        return f"kernel {record.metadata.kernel_id}"
+            return None, f"refused: {error}"
+        return registration.kernel_id, ""
 
     def _broken(self, lease: Lease, reason: str, *, final: bool) -> str:
         last = lease.attempt >= self._config.max_attempts

@@ -1,0 +1,46 @@
+"""Metrics: what a forge counts, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+
+class ForgeMetrics(Collector):
+    """Reads a forge's figures when it is asked for them.
+
+    Args:
+        wanted: Workers that there should be.
+        alive: Returns how many there are.
+        starts: Returns how often one was started.
+    """
+
+    def __init__(self, *, wanted: int, alive: Callable[[], int], starts: Callable[[], int]) -> None:
+        self._wanted, self._alive, self._starts = wanted, alive, starts
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def collect(self) -> list[GaugeMetricFamily | CounterMetricFamily]:
+        """Return the figures as they are now."""
+        return [
+            GaugeMetricFamily(
+                "esper_tezzeret_workers", "Workers that are alive.", value=self._alive()
+            ),
+            GaugeMetricFamily(
+                "esper_tezzeret_workers_wanted", "Workers that should be.", value=self._wanted
+            ),
+            CounterMetricFamily(
+                "esper_tezzeret_worker_starts",
+                "Times that a worker was started; more than are wanted means that some ended.",
+                value=self._starts(),
+            ),
+        ]
+
+    def text(self) -> str:
+        """Return the figures in Prometheus' text format."""
+        return generate_latest(self._registry).decode()
