@@ -12,7 +12,6 @@ import signal
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from typing import Final
 from typing import cast
 
@@ -35,9 +34,7 @@ class Draining:
     """It finishes what it has, and is not ready for more."""
 
 
-def uvicorn_config(
-    app: object, *, host: str, port: int, drain_seconds: float, websockets: bool = False
-) -> uvicorn.Config:
+def uvicorn_config(app: object, *, host: str, port: int, drain_seconds: float) -> uvicorn.Config:
     """Return how uvicorn is to serve `app`.
 
     Args:
@@ -45,9 +42,7 @@ def uvicorn_config(
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         drain_seconds: How long what is being answered may take to finish.
-        websockets: Whether the application answers websockets.
     """
-    extra: dict[str, Any] = {} if websockets else {"ws": "none"}
     return uvicorn.Config(
         cast("Callable[..., object]", app),
         host=host,
@@ -60,10 +55,10 @@ def uvicorn_config(
         # Addresses in headers are whatever a caller wrote; limits go by the connection's own.
         proxy_headers=False,
         lifespan="off",
+        ws="none",
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=max(round(drain_seconds), 1),
         backlog=_BACKLOG,
-        **extra,
     )
 
 

@@ -139,4 +139,6 @@ class MeasuredApp:
             self._metrics.in_flight.dec()
             self._metrics.moved(received, sent)
             seconds = time.perf_counter() - started
-            self._metrics.answered(scope.get(ROUTE, "none"), scope["method"], status, seconds)
+            # A route that is not guarded leaves itself, where it was found at all.
+            route = scope.get(ROUTE) or getattr(scope.get("route"), "name", None) or "none"
+            self._metrics.answered(route, scope["method"], status, seconds)

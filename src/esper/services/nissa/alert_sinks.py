@@ -1,0 +1,127 @@
+"""Where alerts go besides the run store: the log, the bus, a webhook. None of them blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from typing import Protocol
+
+import httpx
+
+from esper.contracts.enums import Severity
+from esper.contracts.enums import TopicNames
+from esper.contracts.platform_events import Alert
+from esper.contracts.ports import Publisher
+from esper.utils.logging import get_logger
+
+_log = get_logger("nissa")
+
+_WAITING: Final = 200
+"""Alerts that a webhook may be behind; what comes on top is dropped, and counted."""
+_TRIES: Final = 4
+_FIRST_PAUSE: Final = 0.5
+_TIMEOUT: Final = 5.0
+_SERVER_ERROR: Final = 500
+_CLIENT_ERROR: Final = 400
+_LATER: Final = frozenset({408, 429})
+
+
+class AlertSink(Protocol):
+    """Takes alerts as they are raised and as they end; must neither block nor raise."""
+
+    def send(self, alert: Alert) -> None:
+        """Take an alert; one that has ended has `ended_at`."""
+
+
+class LogSink:
+    """Writes a line for each alert."""
+
+    def send(self, alert: Alert) -> None:
+        """Write it: an end is information, a beginning as severe as it says."""
+        tell = _log.info
+        if alert.ended_at is None:
+            tell = _log.error if alert.severity is Severity.CRITICAL else _log.warning
+        tell(
+            "alert ended" if alert.ended_at else "alert",
+            rule=alert.rule.value,
+            subject=alert.subject,
+            run_id=alert.run_id,
+            step=alert.step,
+            message=alert.message,
+            alert_id=alert.alert_id,
+        )
+
+
+class BusSink:
+    """Publishes each alert on `health.alerts`."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        """Send with `publisher`."""
+        self._publisher = publisher
+
+    def send(self, alert: Alert) -> None:
+        """Hand it to the publisher, which never blocks."""
+        self._publisher.publish(alert, topic=TopicNames.HEALTH_ALERTS)
+
+
+class WebhookSink:
+    """Posts each alert as JSON to an address; `run` does it, beside whoever sends."""
+
+    def __init__(self, url: str, *, client: httpx.AsyncClient | None = None) -> None:
+        """Post to `url`, with `client` or one of its own."""
+        self._url = url
+        self._client = client
+        self._queue: asyncio.Queue[Alert] = asyncio.Queue(_WAITING)
+        self.dropped = 0
+        """Alerts that were given up."""
+
+    def send(self, alert: Alert) -> None:
+        """Put it into the queue; drop it where that is full."""
+        try:
+            self._queue.put_nowait(alert)
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    async def run(self) -> None:
+        """Post what is in the queue, until cancelled."""
+        # The environment's proxies are not asked: an address inside is not to leave by them.
+        client = self._client or httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False)
+        async with client:
+            while True:
+                await self._post(client, await self._queue.get())
+                self._queue.task_done()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until the queue is empty, but no longer than that."""
+        try:
+            await asyncio.wait_for(self._queue.join(), seconds)
+        except TimeoutError:
+            _log.warning("alerts were not delivered to the webhook", waiting=self._queue.qsize())
+
+    async def _post(self, client: httpx.AsyncClient, alert: Alert) -> None:
+        trouble = ""
+        for attempt in range(_TRIES):
+            if attempt:
+                await asyncio.sleep(_FIRST_PAUSE * 2.0 ** (attempt - 1))
+            try:
+                answer = await client.post(
+                    self._url,
+                    content=alert.model_dump_json(),
+                    # The same at every try: whoever receives it can tell a repetition.
+                    headers={"content-type": "application/json", "idempotency-key": _key(alert)},
+                )
+            except httpx.HTTPError as error:
+                trouble = type(error).__name__
+                continue
+            if answer.status_code < _CLIENT_ERROR:
+                return
+            trouble = f"status {answer.status_code}"
+            if answer.status_code < _SERVER_ERROR and answer.status_code not in _LATER:
+                break
+        self.dropped += 1
+        # Not the address: there may be a secret in it.
+        _log.warning("the webhook did not take an alert", alert_id=alert.alert_id, trouble=trouble)
+
+
+def _key(alert: Alert) -> str:
+    return f"{alert.alert_id}-{'ended' if alert.ended_at else 'raised'}"

@@ -1,0 +1,45 @@
+"""Not finite: a loss or a health measurement is NaN or infinite."""
+
+from __future__ import annotations
+
+from esper.contracts.enums import AlertRule
+from esper.contracts.enums import Severity
+from esper.contracts.events import AnyEvent
+from esper.contracts.events import HealthMeasured
+from esper.contracts.records import AnyRecord
+from esper.contracts.records import Evaluated
+from esper.contracts.records import StepLogged
+from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.finding import NOTHING
+from esper.services.nissa.alerts.finding import Finding
+from esper.services.nissa.alerts.finding import Findings
+from esper.services.nissa.alerts.finding import RunRule
+
+
+class NotFinite(RunRule):
+    """Looks whether figures are numbers; the contracts say None, or `finite`, where one is not."""
+
+    rule = AlertRule.NOT_FINITE
+
+    def __init__(self, config: AlertConfig) -> None:
+        pass
+
+    def observe(self, record: AnyRecord | AnyEvent) -> Findings:
+        """Look at a loss, or at every layer's health."""
+        if isinstance(record, StepLogged):
+            return _judged("train loss", record.train_loss is not None, record.step)
+        if isinstance(record, Evaluated):
+            return _judged("growth loss", record.growth_loss is not None, record.step)
+        if isinstance(record, HealthMeasured):
+            found: dict[str, Finding | None] = {}
+            for signal in record.signals:
+                found |= _judged(f"layer {signal.layer_name}", signal.finite, record.step)
+            return found
+        return NOTHING
+
+
+def _judged(subject: str, finite: bool, step: int) -> dict[str, Finding | None]:
+    if finite:
+        return {subject: None}
+    message = f"{subject}: NaN or infinite at step {step}"
+    return {subject: Finding(severity=Severity.CRITICAL, message=message)}

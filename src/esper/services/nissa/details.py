@@ -1,0 +1,55 @@
+"""Details: the figures that components send along with their health, as far as Nissa reads them.
+
+===============  ====================================================================
+`dropped`        messages that could not be sent, by topic (`Publisher.dropped`)
+`sent`           messages that were sent, by topic
+`kernel_cache`   `hits` and `misses` of the kernel cache, since the process began
+===============  ====================================================================
+
+All are counted since the process began. Whatever else stands there is shown as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from esper.contracts.platform_events import ComponentHealth
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheCounts:
+    """Loads of a kernel cache."""
+
+    hits: int
+    """That found the kernel in memory."""
+    misses: int
+    """That did not."""
+
+
+def dropped(health: ComponentHealth) -> int | None:
+    """Return how many messages the component could not send; None if it does not say."""
+    return _total(health.details.get("dropped"))
+
+
+def sent(health: ComponentHealth) -> int | None:
+    """Return how many messages the component has sent; None if it does not say."""
+    return _total(health.details.get("sent"))
+
+
+def kernel_cache(health: ComponentHealth) -> CacheCounts | None:
+    """Return the counters of the component's kernel cache; None if it has none."""
+    counts = health.details.get("kernel_cache")
+    if not isinstance(counts, dict):
+        return None
+    hits, misses = counts.get("hits"), counts.get("misses")
+    if not isinstance(hits, int) or not isinstance(misses, int):
+        return None
+    return CacheCounts(hits=hits, misses=misses)
+
+
+def _total(value: JsonValue) -> int | None:
+    if isinstance(value, dict):
+        return sum(count for count in value.values() if isinstance(count, int))
+    return value if isinstance(value, int) else None

@@ -1,0 +1,268 @@
+"""The observer: takes messages off the bus, stores what they say, and follows what is new.
+
+`Observer.handle` may see a message again: the store keeps each line once, and only lines that it
+did not have go on to metrics, alerts and traces. `observing` makes of it work that runs beside a
+process's link to the bus, in a trainer as in Nissa's own process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Sequence
+from datetime import UTC
+from datetime import datetime
+from typing import Final
+from typing import Protocol
+
+from esper.contracts.enums import TopicNames
+from esper.contracts.errors import BusUnavailableError
+from esper.contracts.errors import RunStoreError
+from esper.contracts.platform_events import Alert
+from esper.contracts.platform_events import BuildFinished
+from esper.contracts.platform_events import BuildStarted
+from esper.contracts.platform_events import ComponentHealth
+from esper.contracts.ports import Bus
+from esper.contracts.ports import Clock
+from esper.contracts.ports import Delivery
+from esper.contracts.ports import GroupLag
+from esper.contracts.ports import Publisher
+from esper.services.nissa.alert_desk import AlertDesk
+from esper.services.nissa.alert_sinks import AlertSink
+from esper.services.nissa.alert_sinks import BusSink
+from esper.services.nissa.alert_sinks import LogSink
+from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.watch import PlatformWatch
+from esper.services.nissa.followed_runs import FollowedRuns
+from esper.services.nissa.metrics import ObserverMetrics
+from esper.services.nissa.run_store import RunStore
+from esper.utils.clock import SystemClock
+from esper.utils.logging import get_logger
+
+GROUP: Final = "nissa"
+"""Group of the bus that Nissa's processes share."""
+
+TOPICS: Final = (
+    TopicNames.EVENTS_TRAINING,
+    TopicNames.TELEMETRY_TRAINING,
+    TopicNames.TELEMETRY_SEED_HEALTH,
+    TopicNames.CONTROL_ADAPTATION_DECISIONS,
+    TopicNames.EVENTS_RACE,
+    TopicNames.EVENTS_SEED,
+    TopicNames.CONTROL_RESULTS,
+    TopicNames.EVENTS_COMPILATION,
+    TopicNames.HEALTH_COMPONENTS,
+    TopicNames.HEALTH_ALERTS,
+)
+"""What Nissa reads: everything but commands, and field reports, which a run's lines hold too."""
+
+_TICK_SECONDS: Final = 1.0
+_CARE_TICKS: Final = 5
+"""Ticks between two looks at the bus."""
+
+_log = get_logger("nissa")
+
+Companion = Callable[[Bus, Publisher, asyncio.Event], Awaitable[None]]
+"""Work that runs beside a link to the bus, until the event is set."""
+
+
+class Consume(Protocol):
+    """The consuming loop of the bus: `esper.services.oona.consumer.run_consumer`."""
+
+    def __call__(
+        self,
+        bus: Bus,
+        topics: Sequence[TopicNames],
+        *,
+        group: str,
+        consumer: str,
+        handle: Callable[[Sequence[Delivery]], Awaitable[None]],
+        stop: asyncio.Event,
+        transient: tuple[type[Exception], ...],
+    ) -> Awaitable[None]:
+        """Handle messages until `stop` is set."""
+
+
+class Observer:
+    """Keeps and follows what goes over the bus. It belongs to one event loop.
+
+    Args:
+        store: Where everything is kept; whoever opened it closes it.
+        alerts: Thresholds of the rules.
+        metrics: What is counted; None makes counters that nobody reads.
+        sinks: Where alerts go besides the store.
+        clock: Tells the time of what has none of its own.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        alerts: AlertConfig | None = None,
+        *,
+        metrics: ObserverMetrics | None = None,
+        sinks: Sequence[AlertSink] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        config = alerts or AlertConfig()
+        self._store = store
+        self._metrics = metrics or ObserverMetrics()
+        self._desk = AlertDesk(store, sinks, self._metrics)
+        self._clock = clock or SystemClock()
+        self._platform = PlatformWatch(config)
+        self._followed = FollowedRuns(store, config, self._metrics)
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> None:
+        """Store what the messages say, and follow what is new; seeing them again changes nothing.
+
+        Raises:
+            pydantic.ValidationError: A payload is not what its kind says.
+            RunStoreError: The store is away; trying again helps.
+        """
+        began = self._clock.monotonic()
+        lines = [d for d in deliveries if d.message.payload.get("kind") == "RunRecords"]
+        for new in await self._store.append(lines):
+            try:
+                await self._desk.pass_on(await self._followed.follow(new))
+            except Exception:  # noqa: BLE001 the line is stored, what fails after it is logged
+                self._metrics.failed("following")
+                _log.exception("a line could not be followed", run_id=new.run_id)
+        for delivery in deliveries:
+            await self._take(delivery)
+        self._count(deliveries, self._clock.monotonic() - began)
+
+    async def tick(self) -> None:
+        """Let the rules look at the clock, and count who is there.
+
+        Raises:
+            RunStoreError: The store is away.
+        """
+        now = self._now()
+        await self._desk.pass_on(self._platform.tick(now))
+        views = await self._store.components()
+        self._metrics.components(
+            Counter(
+                (view.health.component.value, "lost" if view.lost else view.health.status.value)
+                for view in views
+                if not view.health.leaving
+            )
+        )
+        self._metrics.open_alerts([*self._followed.open, *self._platform.open])
+
+    async def measured(self, lags: Sequence[GroupLag] | None) -> None:
+        """Let the rules look at how far the bus is behind; None says that it is away."""
+        self._metrics.lagging(lags)
+        if lags is None:
+            return
+        await self._desk.pass_on(self._platform.measured(lags, self._now()))
+
+    async def recall(self) -> None:
+        """Take up the platform's alerts that were open when somebody looked last.
+
+        Raises:
+            RunStoreError: The store is away.
+        """
+        opened = await self._store.alerts(open_only=True, limit=1000)
+        self._platform.recall([alert for alert in opened if alert.run_id is None])
+        for view in await self._store.components():
+            if not view.health.leaving:
+                self._platform.heard(view.health, view.seen_at)
+
+    async def _take(self, delivery: Delivery) -> None:
+        message = delivery.message
+        kind = message.payload.get("kind")
+        if kind == "ComponentHealth":
+            health = ComponentHealth.model_validate(message.payload)
+            await self._store.save_component(health, message.timestamp)
+            self._metrics.heard(health)
+            await self._desk.pass_on(self._platform.heard(health, message.timestamp))
+        elif kind == "Alert":
+            await self._store.save_alert(Alert.model_validate(message.payload))
+        elif kind == "BuildStarted":
+            await self._store.save_build(
+                BuildStarted.model_validate(message.payload), message.timestamp
+            )
+        elif kind == "BuildFinished":
+            build = BuildFinished.model_validate(message.payload)
+            await self._store.save_build(build, message.timestamp)
+            self._metrics.built(build)
+
+    def _count(self, deliveries: Sequence[Delivery], seconds: float) -> None:
+        now = self._clock.now()
+        self._metrics.batch_seconds.observe(seconds)
+        for delivery in deliveries:
+            message = delivery.message
+            self._metrics.handled(message.topic)
+            self._metrics.delay_seconds.observe(max(now - message.timestamp.timestamp(), 0.0))
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now(), UTC)
+
+
+def observing(
+    store_url: str | None,
+    consume: Consume,
+    *,
+    alerts: AlertConfig | None = None,
+    metrics: ObserverMetrics | None = None,
+    consumer: str | None = None,
+) -> Companion:
+    """Return an observer as work beside a link to the bus.
+
+    Args:
+        store_url: The run store; None is this user's own.
+        consume: The bus's consuming loop.
+        alerts: Thresholds of the rules.
+        metrics: What is counted; None makes counters that nobody reads.
+        consumer: Name among Nissa's processes, the same after a restart; None is the machine's.
+    """
+
+    async def observe(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
+        # Before anything else: what is published from now on must not be missed.
+        await bus.join(TOPICS, GROUP, since="0")
+        store = await RunStore.open(store_url)
+        try:
+            sinks: list[AlertSink] = [LogSink(), BusSink(publisher)]
+            observer = Observer(store, alerts, metrics=metrics, sinks=sinks)
+            await observer.recall()
+            async with asyncio.TaskGroup() as tasks:
+                caring = tasks.create_task(_care(observer, bus, stop))
+                await consume(
+                    bus,
+                    TOPICS,
+                    group=GROUP,
+                    consumer=consumer or socket.gethostname(),
+                    handle=observer.handle,
+                    stop=stop,
+                    transient=(OSError, RunStoreError),
+                )
+                caring.cancel()
+        finally:
+            await store.close()
+
+    return observe
+
+
+async def _care(observer: Observer, bus: Bus, stop: asyncio.Event) -> None:
+    """Look at the clock, and now and then after the bus: its lag, and what it need not keep."""
+    ticks = 0
+    while not stop.is_set():
+        await asyncio.sleep(_TICK_SECONDS)
+        ticks += 1
+        try:
+            await observer.tick()
+            if ticks % _CARE_TICKS == 0:
+                await observer.measured(await _lags(bus))
+        except RunStoreError as error:
+            _log.warning("nissa cannot look around for now", why=str(error))
+
+
+async def _lags(bus: Bus) -> Sequence[GroupLag] | None:
+    try:
+        lags = await bus.lag()
+        await bus.trim()
+    except BusUnavailableError:
+        return None
+    return lags
