@@ -112,6 +112,7 @@ def _seed_record(layer: KasminaLayer, seed: Seed) -> Record:
         "label": seed.label,
         "strikes": seed.strikes,
         "embargo_until": seed.embargo_until,
+        "frozen": seed.frozen,
         "health": None if math.isnan(health) else health,
     }
 
@@ -267,6 +268,10 @@ def _replay_seed(layer: KasminaLayer, seed: Seed, entry: Record) -> None:
     seed.ir = None if entry["ir"] is None else GraphIR.from_json(entry["ir"])
     for name in ("alpha", "kernel_id", "label", "strikes", "embargo_until"):
         setattr(seed, name, entry[name])
+    frozen = entry.get("frozen", False)  # not in manifests of earlier versions
+    if seed.kernel is not None and (frozen or seed.frozen):
+        seed.kernel.requires_grad_(not frozen)
+    seed.frozen = frozen
     state = layer.state
     state.clear(seed.index)
     state.write(

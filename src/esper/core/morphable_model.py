@@ -255,6 +255,13 @@ class MorphableModel(nn.Module):
         """
         self.layer(layer_name).set_alpha(seed_idx, alpha)
 
+    def freeze(self, layer_name: str, seed_idx: int) -> None:
+        """Train a seed's kernel no further; it goes on taking part, and optimizers keep its state.
+
+        Errors are those of `KasminaLayer.freeze`, and LayerNotFoundError.
+        """
+        self.layer(layer_name).freeze(seed_idx)
+
     def fossilize(self, layer_name: str, seed_idx: int) -> None:
         """Make a kernel part of the model for good; a host that it replaces is dropped.
 

@@ -51,6 +51,8 @@ def transaction(
 def _layer_undo(layer: KasminaLayer, *, values: bool) -> Undo:
     undo = [_module_undo(module) for module in layer.modules()]
     undo.append(_growth_undo(layer))
+    trained = [(parameter, parameter.requires_grad) for parameter in layer.parameters()]
+    undo.append(lambda: _train_again(trained))
     if values:
         tensors = [*layer.parameters(), *layer.buffers()]
         kept = [(tensor, tensor.detach().clone()) for tensor in tensors]
@@ -61,6 +63,11 @@ def _layer_undo(layer: KasminaLayer, *, values: bool) -> Undo:
 def _write_back(kept: list[tuple[Any, Any]]) -> None:
     for tensor, value in kept:
         tensor.data.copy_(value)
+
+
+def _train_again(trained: list[tuple[nn.Parameter, bool]]) -> None:
+    for parameter, requires_grad in trained:
+        parameter.requires_grad_(requires_grad)
 
 
 def _run(undo: list[Undo]) -> None:

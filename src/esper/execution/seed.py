@@ -44,6 +44,8 @@ class Seed:
     embargo_until: int = 0
     """Step before which the slot is not to be used again. The layer knows no steps: it keeps the
     number for whoever decides."""
+    frozen: bool = False
+    """Whether the kernel's parameters are kept from training further."""
 
 
 class Branch(NamedTuple):

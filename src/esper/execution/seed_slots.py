@@ -14,6 +14,7 @@ from torch import nn
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import AlphaError
+from esper.contracts.errors import IllegalTransitionError
 from esper.contracts.errors import SeedIndexError
 from esper.contracts.lifecycle import SeedEvent
 from esper.contracts.lifecycle import SeedPhase
@@ -200,13 +201,27 @@ class SeedSlots(nn.Module):
             self._esper.order.remove(seed_idx)
         self._write_alpha(seed, value)
 
+    def freeze(self, seed_idx: int) -> None:
+        """Train a kernel's parameters no further; it goes on taking part.
+
+        Raises:
+            SeedIndexError: No such slot.
+            IllegalTransitionError: The slot holds no kernel, or one that was folded into the host.
+        """
+        seed = self.seed(seed_idx)
+        if seed.kernel is None:
+            raise IllegalTransitionError(
+                f"seed {seed_idx} of '{self.name}' has no kernel to freeze"
+            )
+        seed.kernel.requires_grad_(requires_grad=False)
+        seed.frozen = True
+
     def fossilize(self, seed_idx: int) -> None:
         """Make a GRAFTING kernel part of the model for good.
 
-        A linear kernel on a linear host is folded into the host's weights: `seed.kernel` is None
-        then. Otherwise a replacing kernel at alpha 1 takes the host's place, whose parameters (and
-        kernels that came before this one) are released; a residual kernel stays beside the host at
-        its alpha.
+        A linear kernel on a linear host, unless it is frozen, is folded into the host's weights:
+        `seed.kernel` is None then. Otherwise a replacing kernel at alpha 1 takes the host's place,
+        whose parameters (and kernels before this one) are released; a residual kernel stays beside.
 
         Raises:
             SeedIndexError: No such slot.
@@ -221,9 +236,10 @@ class SeedSlots(nn.Module):
                 f"seed {seed_idx} of layer '{self.name}' replaces the host but its alpha is "
                 f"{seed.alpha}; bring it to 1.0 before fossilising, or cull it"
             )
-        first = not self._esper.host_dropped and self._esper.order[0] == seed_idx
+        first = self._esper.order[0] == seed_idx
         self._enter_phase(seed, phase)
-        if (first or replacing) and not self._esper.host_dropped and self.fold(seed):
+        may_fold = not (seed.frozen or self._esper.host_dropped)
+        if may_fold and (first or replacing) and self.fold(seed):
             self._release(seed)
             if replacing:
                 self._supersede(seed_idx)

@@ -84,6 +84,46 @@ def test_a_run_returns_to_a_captured_state_whatever_it_has_become(later: str) ->
     assert_equal(values(model), expected)
 
 
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_frozen_kernel_comes_back_frozen_with_its_optimizer_state(
+    grown: bool, tmp_path: Path
+) -> None:
+    model = make_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    model.attach_optimizer(optimizer)
+    grow(model)
+    train(model, optimizer)
+    model.freeze("0", 0)
+    checkpoint.save(tmp_path / "c.pt", model=model, optimizer=optimizer)
+    train(model, optimizer)
+
+    twin = make_model()
+    other = torch.optim.AdamW(twin.parameters(), lr=0.01)
+    twin.attach_optimizer(other)
+    if grown:
+        grow(twin)
+    checkpoint.restore(checkpoint.load(tmp_path / "c.pt"), model=twin, optimizer=other)
+    kernel = twin.layer("0").seed(0).kernel
+    assert kernel is not None
+    assert twin.layer("0").seed(0).frozen
+    assert not any(p.requires_grad for p in kernel.parameters())
+    assert all(other.state[p]["step"] == 2 for p in kernel.parameters())
+    before = values(kernel)
+    torch.manual_seed(0)
+    train(twin, other)
+    assert_equal(values(kernel), before)
+
+
+def test_a_kernel_trains_again_after_a_return_to_before_it_was_frozen() -> None:
+    model = make_model()
+    grow(model)
+    state = checkpoint.capture(model=model)
+    model.freeze("0", 0)
+    checkpoint.restore(state, model=model)
+    assert all(p.requires_grad for p in model.parameters())
+    assert not model.layer("0").seed(0).frozen
+
+
 def test_every_random_generator_goes_on_where_it_was(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "c.pt", model=make_model())
     drawn = (random.random(), np.random.rand(), torch.rand(1).item())  # noqa: NPY002  # the global one

@@ -166,3 +166,17 @@ def test_a_sick_kernel_is_bypassed_counted_and_isolated(
     twin = pickle.loads(pickle.dumps(model))
     assert twin.layer("0").seed(0).phase is SeedPhase.ERROR_RECOVERY
     assert model.unload_kernel_sync("0", 0)
+
+
+def test_a_freeze_is_undone_with_the_changes_that_it_was_requested_with(
+    model: MorphableModel, store: LocalKernelStore
+) -> None:
+    model.load_kernel_sync("0", 0, store.put(kernel_file()))
+    model.request(lambda m: m.freeze("0", 0))
+    model.request(lambda m: m.set_seed_alpha("0", 0, 2.0))
+    with pytest.raises(AlphaError):
+        model.apply_pending()
+    seed = model.layer("0").seed(0)
+    assert seed.kernel is not None
+    assert not seed.frozen
+    assert all(p.requires_grad for p in seed.kernel.parameters())

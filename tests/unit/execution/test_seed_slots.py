@@ -267,3 +267,40 @@ def test_fossil_frees_the_memory_of_the_host() -> None:
     assert layer.weight.shape == (1000, 1000)
     assert layer.weight.isnan().all()
     assert (layer.in_features, layer.out_features) == (1000, 1000)
+
+
+def test_a_frozen_kernel_takes_part_and_trains_no_further() -> None:
+    layer = _layer()
+    layer.install(0, Bent(), mode="replacing")
+    layer.set_alpha(0, 0.5)
+    layer.freeze(0)
+    layer.freeze(0)
+    x = torch.randn(2, 6)
+    out = layer(x)
+    assert not torch.equal(out, layer.host_forward(x))
+    out.sum().backward()
+    seed = layer.seed(0)
+    assert seed.frozen
+    assert seed.kernel is not None
+    assert all(p.grad is None for p in seed.kernel.parameters())
+    assert layer.weight.grad is not None
+    layer.cull(0)
+    layer.install(0, Bent(), mode="replacing")
+    assert not layer.seed(0).frozen
+    assert all(p.requires_grad for p in layer.seed(0).kernel.parameters())
+
+
+def test_a_slot_without_a_kernel_of_its_own_cannot_be_frozen() -> None:
+    with pytest.raises(IllegalTransitionError, match="seed 1 of 'enc.fc1' has no kernel to freeze"):
+        _layer().freeze(1)
+
+
+def test_a_frozen_kernel_is_not_folded_into_weights_that_train() -> None:
+    layer = _layer()
+    layer.install(0, nn.Linear(6, 5), mode="residual")
+    layer.set_alpha(0, 1.0)
+    layer.freeze(0)
+    before = layer.weight.detach().clone()
+    layer.fossilize(0)
+    assert layer.seed(0).kernel is not None
+    assert torch.equal(layer.weight, before)
