@@ -258,9 +258,9 @@ class MorphableModel(nn.Module):
     def freeze(self, layer_name: str, seed_idx: int) -> None:
         """Train a seed's kernel no further; it goes on taking part, and optimizers keep its state.
 
-        Errors are those of `KasminaLayer.freeze`, and LayerNotFoundError.
+        Errors are those of `KasminaLayer.freeze_kernel`, and LayerNotFoundError.
         """
-        self.layer(layer_name).freeze(seed_idx)
+        self.layer(layer_name).freeze_kernel(seed_idx)
 
     def fossilize(self, layer_name: str, seed_idx: int) -> None:
         """Make a kernel part of the model for good; a host that it replaces is dropped.

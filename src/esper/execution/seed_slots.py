@@ -201,7 +201,7 @@ class SeedSlots(nn.Module):
             self._esper.order.remove(seed_idx)
         self._write_alpha(seed, value)
 
-    def freeze(self, seed_idx: int) -> None:
+    def freeze_kernel(self, seed_idx: int) -> None:
         """Train a kernel's parameters no further; it goes on taking part.
 
         Raises:
@@ -210,9 +210,7 @@ class SeedSlots(nn.Module):
         """
         seed = self.seed(seed_idx)
         if seed.kernel is None:
-            raise IllegalTransitionError(
-                f"seed {seed_idx} of '{self.name}' has no kernel to freeze"
-            )
+            raise IllegalTransitionError(f"no kernel to freeze in seed {seed_idx} of '{self.name}'")
         seed.kernel.requires_grad_(requires_grad=False)
         seed.frozen = True
 

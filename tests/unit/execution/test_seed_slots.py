@@ -273,8 +273,8 @@ def test_a_frozen_kernel_takes_part_and_trains_no_further() -> None:
     layer = _layer()
     layer.install(0, Bent(), mode="replacing")
     layer.set_alpha(0, 0.5)
-    layer.freeze(0)
-    layer.freeze(0)
+    layer.freeze_kernel(0)
+    layer.freeze_kernel(0)
     x = torch.randn(2, 6)
     out = layer(x)
     assert not torch.equal(out, layer.host_forward(x))
@@ -291,15 +291,15 @@ def test_a_frozen_kernel_takes_part_and_trains_no_further() -> None:
 
 
 def test_a_slot_without_a_kernel_of_its_own_cannot_be_frozen() -> None:
-    with pytest.raises(IllegalTransitionError, match="seed 1 of 'enc.fc1' has no kernel to freeze"):
-        _layer().freeze(1)
+    with pytest.raises(IllegalTransitionError, match=r"no kernel to freeze in seed 1 of 'enc.fc1'"):
+        _layer().freeze_kernel(1)
 
 
 def test_a_frozen_kernel_is_not_folded_into_weights_that_train() -> None:
     layer = _layer()
     layer.install(0, nn.Linear(6, 5), mode="residual")
     layer.set_alpha(0, 1.0)
-    layer.freeze(0)
+    layer.freeze_kernel(0)
     before = layer.weight.detach().clone()
     layer.fossilize(0)
     assert layer.seed(0).kernel is not None
