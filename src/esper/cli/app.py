@@ -12,6 +12,7 @@ from esper.cli.commands import doctor
 from esper.cli.commands import export
 from esper.cli.commands import inspect
 from esper.cli.commands import kernel
+from esper.cli.commands import nissa
 from esper.cli.commands import report
 from esper.cli.commands import status
 from esper.cli.commands import tezzeret
@@ -44,6 +45,7 @@ app.add_typer(blueprints.app, name="blueprints")
 app.add_typer(kernel.app, name="kernel")
 app.add_typer(urza.app, name="urza")
 app.add_typer(tezzeret.app, name="tezzeret")
+app.add_typer(nissa.app, name="nissa")
 app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="doctor", epilog=doctor.EXAMPLES)(doctor.doctor)

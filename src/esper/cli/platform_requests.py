@@ -25,3 +25,16 @@ class StatusRequest:
     """`esper status`."""
 
     as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class NissaServeRequest:
+    """`esper nissa serve`."""
+
+    host: str | None
+    port: int | None
+    store: str | None
+    """URL of the run store; None is the user's own."""
+    redis: str | None
+    """URL of the bus; None asks the environment."""
+    dashboard: bool

@@ -8,8 +8,10 @@ process's link to the bus, in a trainer as in Nissa's own process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections import Counter
+from collections.abc import AsyncIterator
 from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -34,6 +36,7 @@ from esper.services.nissa.alert_desk import AlertDesk
 from esper.services.nissa.alert_sinks import AlertSink
 from esper.services.nissa.alert_sinks import BusSink
 from esper.services.nissa.alert_sinks import LogSink
+from esper.services.nissa.alert_sinks import WebhookSink
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.watch import PlatformWatch
 from esper.services.nissa.followed_runs import FollowedRuns
@@ -60,6 +63,7 @@ TOPICS: Final = (
 """What Nissa reads: everything but commands, and field reports, which a run's lines hold too."""
 
 _TICK_SECONDS: Final = 1.0
+_LAST_WORDS_SECONDS: Final = 2.0
 _CARE_TICKS: Final = 5
 """Ticks between two looks at the bus."""
 
@@ -207,6 +211,7 @@ def observing(
     *,
     alerts: AlertConfig | None = None,
     metrics: ObserverMetrics | None = None,
+    webhook: str | None = None,
     consumer: str | None = None,
 ) -> Companion:
     """Return an observer as work beside a link to the bus.
@@ -216,6 +221,7 @@ def observing(
         consume: The bus's consuming loop.
         alerts: Thresholds of the rules.
         metrics: What is counted; None makes counters that nobody reads.
+        webhook: Address that alerts are posted to.
         consumer: Name among Nissa's processes, the same after a restart; None is the machine's.
     """
 
@@ -225,24 +231,40 @@ def observing(
         store = await RunStore.open(store_url)
         try:
             sinks: list[AlertSink] = [LogSink(), BusSink(publisher)]
-            observer = Observer(store, alerts, metrics=metrics, sinks=sinks)
-            await observer.recall()
-            async with asyncio.TaskGroup() as tasks:
-                caring = tasks.create_task(_care(observer, bus, stop))
-                await consume(
-                    bus,
-                    TOPICS,
-                    group=GROUP,
-                    consumer=consumer or socket.gethostname(),
-                    handle=observer.handle,
-                    stop=stop,
-                    transient=(OSError, RunStoreError),
-                )
-                caring.cancel()
+            async with _posting(webhook) as hook:
+                observer = Observer(store, alerts, metrics=metrics, sinks=[*sinks, *hook])
+                await observer.recall()
+                async with asyncio.TaskGroup() as tasks:
+                    caring = tasks.create_task(_care(observer, bus, stop))
+                    await consume(
+                        bus,
+                        TOPICS,
+                        group=GROUP,
+                        consumer=consumer or socket.gethostname(),
+                        handle=observer.handle,
+                        stop=stop,
+                        transient=(OSError, RunStoreError),
+                    )
+                    caring.cancel()
         finally:
             await store.close()
 
     return observe
+
+
+@contextlib.asynccontextmanager
+async def _posting(webhook: str | None) -> AsyncIterator[Sequence[AlertSink]]:
+    """Provide the sink of a webhook, if there is one; at the end it has a moment to deliver."""
+    if webhook is None:
+        yield ()
+        return
+    sink = WebhookSink(webhook)
+    posting = asyncio.create_task(sink.run())
+    try:
+        yield (sink,)
+    finally:
+        await sink.drain(_LAST_WORDS_SECONDS)
+        posting.cancel()
 
 
 async def _care(observer: Observer, bus: Bus, stop: asyncio.Event) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import fields
+from typing import Final
 
 from esper.contracts.errors import ConfigError
+from esper.utils.variables import settings_from
+
+PREFIX: Final = "ESPER_ALERT_"
+"""What the names of the thresholds' variables begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +54,12 @@ class AlertConfig:
                 raise ConfigError(
                     f"AlertConfig.{field.name} is {getattr(self, field.name)}; it must be above 0"
                 )
+
+    @staticmethod
+    def from_environment(environ: Mapping[str, str]) -> AlertConfig:
+        """Read `ESPER_ALERT_<THRESHOLD>`.
+
+        Raises:
+            ConfigError: An unknown threshold, or one that is no number or not above 0.
+        """
+        return AlertConfig(**settings_from(environ, PREFIX, AlertConfig))

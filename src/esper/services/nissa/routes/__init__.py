@@ -1,0 +1,4 @@
+"""Nissa's routes, one file for each kind of thing that is asked about.
+
+Start reading at `runs.py`.
+"""
