@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +19,11 @@ from esper.contracts.ports import Delivery
 from esper.contracts.records import RunLine
 from esper.contracts.records import RunRecords
 from esper.services.nissa.run_store import RunStore
+from esper.utils.run_identity import IDENTITY
+from esper.utils.run_identity import RunIdentity
+from esper.utils.run_identity import read_identity
 
 LOG: Final = "run.jsonl"
-IDENTITY: Final = "identity.json"
 
 _AT_ONCE: Final = 2000
 """Lines in one transaction."""
@@ -52,47 +54,55 @@ def deliveries_of(folder: Path) -> Iterator[Delivery]:
     Raises:
         RunStoreError: The folder holds no run, or its log cannot be read.
     """
-    lines = tuple(read_log(folder))
-    run_id, attempt = identity_of(folder)
-    for begin in range(0, len(lines), _AT_ONCE):
-        records = RunRecords(
-            run_id=run_id,
-            attempt=attempt,
-            folder=str(folder.absolute()),
-            lines=lines[begin : begin + _AT_ONCE],
-        )
-        message = OonaMessage.of(
-            records,
-            sender_id=f"tolaria/{run_id}",
-            topic=TopicNames.EVENTS_TRAINING,
-            trace_id=hashlib.sha256(run_id.encode()).hexdigest()[:32],
-        )
-        # The log does not say when its lines were written; the file knows when the last was.
-        at = datetime.fromtimestamp((folder / LOG).stat().st_mtime, UTC)
-        message = message.model_copy(update={"timestamp": at})
-        yield Delivery(message=message, position=str(begin), group="import")
+    lines = list(read_log(folder))
+    if not lines:
+        raise RunStoreError(f"{folder / LOG} is empty: the run had not begun")
+    identity = _identity(folder)
+    # The log does not say when its lines were written; the file knows when the last was.
+    at = datetime.fromtimestamp((folder / LOG).stat().st_mtime, UTC)
+    for attempt, kept, part in _parts(lines, identity.attempt):
+        for begin in range(0, len(part), _AT_ONCE):
+            records = RunRecords(
+                run_id=identity.run_id,
+                attempt=attempt,
+                kept=kept,
+                folder=str(folder.absolute()),
+                lines=tuple(part[begin : begin + _AT_ONCE]),
+            )
+            message = OonaMessage(
+                sender_id=f"tolaria/{identity.run_id}",
+                topic=TopicNames.EVENTS_TRAINING,
+                payload=records.model_dump(mode="json"),
+                trace_id=hashlib.sha256(identity.run_id.encode()).hexdigest()[:32],
+                timestamp=at,
+            )
+            yield Delivery(message=message, position=str(part[begin].position), group="import")
 
 
-def identity_of(folder: Path) -> tuple[str, int]:
-    """Return the id of the run in a folder, and how often it was resumed.
-
-    A folder of a version that gave no id has one that follows from the log's first line.
-
-    Raises:
-        RunStoreError: The folder holds no run, or its identity is damaged.
-    """
+def _identity(folder: Path) -> RunIdentity:
     try:
-        told = json.loads((folder / IDENTITY).read_bytes())
-        return str(told["run_id"]), int(told["attempts"])
-    except FileNotFoundError:
-        pass
+        identity = read_identity(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunStoreError(f"{folder / IDENTITY} cannot be read: {error}") from error
-    first = next((line for line in read_log(folder)), None)
-    if first is None:
-        raise RunStoreError(f"{folder / LOG} is empty: the run had not begun")
-    digest = hashlib.sha256(orjson.dumps(first.body, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    return digest[:32], 0
+    assert identity is not None  # there is a log, and it has a line
+    return identity
+
+
+def _parts(lines: Sequence[RunLine], newest: int) -> Iterator[tuple[int, int, Sequence[RunLine]]]:
+    """Yield what each attempt wrote: its number, the bytes that it kept, its lines.
+
+    Logs of earlier versions do not number their attempts: the last is the newest there is, and
+    those before count down.
+    """
+    begins = [i for i, line in enumerate(lines) if i and line.body.get("type") == "resume"]
+    numbers: list[int] = []
+    for begin in reversed(begins):
+        told = lines[begin].body.get("attempt")
+        numbers.append(told if isinstance(told, int) else newest)
+        newest = max(numbers[-1] - 1, 0)
+    bounds = [0, *begins, len(lines)]
+    for attempt, begin, end in zip([newest, *reversed(numbers)], bounds, bounds[1:], strict=False):
+        yield attempt, lines[begin].position if begin else 0, lines[begin:end]
 
 
 def read_log(folder: Path) -> Iterator[RunLine]:

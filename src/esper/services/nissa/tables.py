@@ -15,7 +15,6 @@ from sqlalchemy import Double
 from sqlalchemy import Index
 from sqlalchemy import Integer
 from sqlalchemy import MetaData
-from sqlalchemy import String
 from sqlalchemy import Table
 from sqlalchemy import Text
 from sqlalchemy import UniqueConstraint
@@ -40,7 +39,7 @@ HEAD: Final = Table(
 RUNS: Final = Table(
     "runs",
     METADATA,
-    Column("run_id", String(128), primary_key=True),
+    Column("run_id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("folder", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -52,7 +51,7 @@ RUNS: Final = Table(
 ATTEMPTS: Final = Table(
     "attempts",
     METADATA,
-    Column("run_id", String(128), primary_key=True),
+    Column("run_id", Text, primary_key=True),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
     # Bytes of the log of earlier attempts that it began with.
     Column("kept", BigInteger, nullable=False),
@@ -68,17 +67,17 @@ LINES: Final = Table(
         primary_key=True,
         autoincrement=False,
     ),
-    Column("run_id", String(128), nullable=False),
+    Column("run_id", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("at", Double, nullable=False),
-    Column("trace_id", String(64), nullable=False),
-    Column("type", String(32), nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
     # Of an event; empty for other lines.
-    Column("kind", String(64), nullable=False),
+    Column("kind", Text, nullable=False),
     Column("step", BigInteger, nullable=False),
     # A `RunState`, in lines that tell of one.
-    Column("state", String(32)),
+    Column("state", Text),
     Column("body", Text, nullable=False),
     UniqueConstraint("run_id", "position"),
     Index(None, "run_id", "cursor"),
@@ -96,7 +95,7 @@ SERIES: Final = Table(
     "series",
     METADATA,
     Column("series_id", Integer, primary_key=True),
-    Column("run_id", String(128), nullable=False),
+    Column("run_id", Text, nullable=False),
     Column("name", Text, nullable=False),
     UniqueConstraint("run_id", "name"),
 )
@@ -116,8 +115,8 @@ POINTS: Final = Table(
 MENTIONS: Final = Table(
     "mentions",
     METADATA,
-    Column("kernel_id", String(64), primary_key=True),
-    Column("run_id", String(128), primary_key=True),
+    Column("kernel_id", Text, primary_key=True),
+    Column("run_id", Text, primary_key=True),
     # Of the line.
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Index(None, "run_id", "position"),
@@ -127,8 +126,8 @@ MENTIONS: Final = Table(
 ALERTS: Final = Table(
     "alerts",
     METADATA,
-    Column("alert_id", String(128), primary_key=True),
-    Column("run_id", String(128)),
+    Column("alert_id", Text, primary_key=True),
+    Column("run_id", Text),
     Column("raised_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("document", Text, nullable=False),
@@ -139,8 +138,8 @@ ALERTS: Final = Table(
 COMPONENTS: Final = Table(
     "components",
     METADATA,
-    Column("component", String(32), primary_key=True),
-    Column("instance", String(128), primary_key=True),
+    Column("component", Text, primary_key=True),
+    Column("instance", Text, primary_key=True),
     Column("seen_at", Double, nullable=False),
     Column("document", Text, nullable=False),
 )
@@ -148,10 +147,10 @@ COMPONENTS: Final = Table(
 BUILDS: Final = Table(
     "builds",
     METADATA,
-    Column("blueprint_id", String(128), primary_key=True),
-    Column("worker", String(128), primary_key=True),
+    Column("blueprint_id", Text, primary_key=True),
+    Column("worker", Text, primary_key=True),
     # `BuildStarted` or `BuildFinished`.
-    Column("kind", String(32), primary_key=True),
+    Column("kind", Text, primary_key=True),
     Column("at", Double, primary_key=True),
     Column("document", Text, nullable=False),
     Index(None, "at"),

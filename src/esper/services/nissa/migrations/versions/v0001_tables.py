@@ -55,7 +55,7 @@ def _head() -> None:
 def _runs() -> None:
     op.create_table(
         "runs",
-        sa.Column("run_id", sa.String(length=128), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("folder", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
@@ -69,7 +69,7 @@ def _runs() -> None:
 def _attempts() -> None:
     op.create_table(
         "attempts",
-        sa.Column("run_id", sa.String(length=128), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("kept", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "attempt", name="pk_attempts"),
@@ -80,15 +80,15 @@ def _lines() -> None:
     op.create_table(
         "lines",
         sa.Column("cursor", _CURSOR, autoincrement=False, nullable=False),
-        sa.Column("run_id", sa.String(length=128), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
-        sa.Column("trace_id", sa.String(length=64), nullable=False),
-        sa.Column("type", sa.String(length=32), nullable=False),
-        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("trace_id", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("step", sa.BigInteger(), nullable=False),
-        sa.Column("state", sa.String(length=32), nullable=True),
+        sa.Column("state", sa.Text(), nullable=True),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("cursor", name="pk_lines"),
         sa.UniqueConstraint("run_id", "position", name="uq_lines_run_id_position"),
@@ -110,7 +110,7 @@ def _series() -> None:
     op.create_table(
         "series",
         sa.Column("series_id", sa.Integer(), nullable=False),
-        sa.Column("run_id", sa.String(length=128), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("series_id", name="pk_series"),
         sa.UniqueConstraint("run_id", "name", name="uq_series_run_id_name"),
@@ -132,8 +132,8 @@ def _points() -> None:
 def _mentions() -> None:
     op.create_table(
         "mentions",
-        sa.Column("kernel_id", sa.String(length=64), nullable=False),
-        sa.Column("run_id", sa.String(length=128), nullable=False),
+        sa.Column("kernel_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("kernel_id", "run_id", "position", name="pk_mentions"),
         sqlite_with_rowid=False,
@@ -144,8 +144,8 @@ def _mentions() -> None:
 def _alerts() -> None:
     op.create_table(
         "alerts",
-        sa.Column("alert_id", sa.String(length=128), nullable=False),
-        sa.Column("run_id", sa.String(length=128), nullable=True),
+        sa.Column("alert_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=True),
         sa.Column("raised_at", sa.Double(), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=True),
         sa.Column("document", sa.Text(), nullable=False),
@@ -158,8 +158,8 @@ def _alerts() -> None:
 def _components() -> None:
     op.create_table(
         "components",
-        sa.Column("component", sa.String(length=32), nullable=False),
-        sa.Column("instance", sa.String(length=128), nullable=False),
+        sa.Column("component", sa.Text(), nullable=False),
+        sa.Column("instance", sa.Text(), nullable=False),
         sa.Column("seen_at", sa.Double(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("component", "instance", name="pk_components"),
@@ -169,9 +169,9 @@ def _components() -> None:
 def _builds() -> None:
     op.create_table(
         "builds",
-        sa.Column("blueprint_id", sa.String(length=128), nullable=False),
-        sa.Column("worker", sa.String(length=128), nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("blueprint_id", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("blueprint_id", "worker", "kind", "at", name="pk_builds"),
