@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import random
 import sys
+import tempfile
+from pathlib import Path
 
 # Before torch is imported anywhere: spinning OpenMP threads make small models crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# No test finds the platform, the runs or the kernels of whoever runs it. Kept from one time to the
+# next: compiled kernels lie there.
+for _name in ("ESPER_REDIS_URL", "ESPER_REDIS_URL_FILE", "ESPER_RUN_STORE"):
+    os.environ.pop(_name, None)
+os.environ["ESPER_HOME"] = str(Path(tempfile.gettempdir()) / f"esper-tests-{getpass.getuser()}")
 
 import pytest
 from hypothesis import HealthCheck

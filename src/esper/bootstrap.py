@@ -34,6 +34,8 @@ from esper.contracts.ports import TelemetrySink
 from esper.execution.config import KernelCacheConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
+from esper.hosting.discovery import find
+from esper.hosting.following import followed
 from esper.hosting.presence import presence
 from esper.integrations.loggers.choose import choose_logger
 from esper.integrations.loggers.feed import LoggerFeed
@@ -79,7 +81,8 @@ def train(
     resume: bool = False,
     on_record: OnRecord | None = None,
     sinks: Sequence[TelemetrySink] = (),
-    redis: str | None = None,
+    bus: str | None = None,
+    store: str | None = None,
     loggers: Sequence[Logger | str] = (),
 ) -> tuple[RunResult, WrittenReport | None]:
     """Train a model, and write its report when the run has come to its end.
@@ -89,7 +92,11 @@ def train(
         resume: go on with the run in `config.output`.
         on_record: shown every record of the run log.
         sinks: receive growth events.
-        redis: URL of a Redis or Valkey server that keeps kernels near, if there is one.
+        bus: URL of a Redis or Valkey server that carries the run's lines and commands for it, and
+            keeps kernels near; default `ESPER_REDIS_URL`, or the file of `ESPER_REDIS_URL_FILE`, or
+            the bus of a platform that runs on this machine.
+        store: URL of the run store that the run is written to where there is no bus; default the
+            one of a platform that runs on this machine, or this user's own.
         loggers: shown the figures of the run, each on a thread of its own: objects with the methods
             of `Logger`, or `NAME` or `NAME:WHERE` as `esper train --logger` takes them.
 
@@ -105,14 +112,17 @@ def train(
         nursery = None
         if config.nursery == "process" and config.grow:
             nursery = stack.enter_context(ProcessNursery())
+        bus, store = _followers(bus, store)
+        publisher = stack.enter_context(followed(config.output, bus=bus, store=store))
         feeds = [stack.enter_context(_feed(logger, config.output)) for logger in loggers]
         trainer = TolariaTrainer(
             config,
             resume=resume,
             on_event=_each((*feeds, *(() if on_record is None else (on_record,)))),
             sinks=sinks,
+            publisher=publisher,
             library=source,
-            cache=kernel_cache(source, redis=redis, config=_whose_kernels(config)),
+            cache=kernel_cache(source, redis=bus, config=_whose_kernels(config)),
             nursery=nursery,
         )
         result = trainer.run()
@@ -138,6 +148,15 @@ def send(folder: Path, url: str | None = None) -> Delivery:
     """
     with library(url or saved_config(folder).library.url) as source:
         return deliver(folder, source)
+
+
+def _followers(bus: str | None, store: str | None) -> tuple[str | None, str | None]:
+    """Where the run's lines go: the bus, or without one the store; what is given comes first."""
+    bus = bus or bus_url(os.environ)
+    platform = find() if bus is None else None
+    if platform is None:
+        return bus, store
+    return platform.bus_url, store or platform.store_url
 
 
 def _feed(logger: Logger | str, folder: Path) -> LoggerFeed:
