@@ -93,7 +93,8 @@ def _bought(run: RunRecord, kept: list[Graft]) -> str:
     before, after = growth_metrics(run, kept)
     if before is not None and after is not None:
         start, end = run.score(before), run.score(after)
-        return f"; {run.metric} on held-out data: {start} just before, {end} at the end"
+        when = "at the end" if run.result else "now"
+        return f"; {run.metric} on held-out data: {start} just before, {end} {when}"
     evidence = kept[0].verdict.evidence
     if evidence is None:
         return ""

@@ -1,0 +1,101 @@
+"""RunReader: a run's picture from the store, read once and then only what is new."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+from typing import get_args
+
+from pydantic import ValidationError
+
+from esper.contracts.events import AnyEvent
+from esper.contracts.events import CheckpointSaved
+from esper.contracts.events import HealthMeasured
+from esper.contracts.records import AnyRecord
+from esper.contracts.records import StepLogged
+from esper.contracts.records import parse_record
+from esper.contracts.runs import RunSummary
+from esper.contracts.runs import StoredLine
+from esper.dashboard.views.picture import Line
+from esper.dashboard.views.picture import RunPicture
+from esper.services.nissa.run_store import RunStore
+
+_LEFT_OUT: Final = (HealthMeasured, CheckpointSaved, StepLogged)
+_RECORDS: Final = get_args(get_args(AnyRecord)[0])
+_EVENTS: Final = get_args(get_args(AnyEvent)[0])
+TYPES: Final = (
+    "event",
+    *(c.model_fields["type"].default for c in _RECORDS if c not in _LEFT_OUT),
+)
+"""Types of the lines that a page needs. Points of the training curve are read as curves."""
+KINDS: Final = (
+    "",
+    *(c.model_fields["kind"].default for c in _EVENTS if c not in _LEFT_OUT),
+)
+"""Kinds of the events among them; a line that is no event has none."""
+_BATCH: Final = 1000
+_KEPT: Final = 16
+
+
+@dataclass
+class _Known:
+    attempt: int
+    cursor: int
+    lines: dict[int, Line]
+    unread: int
+
+
+class RunReader:
+    """Reads runs for the pages; remembers those that were looked at last.
+
+    Args:
+        store: Where the runs are.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    async def picture(self, run: str) -> RunPicture:
+        """Return the picture of a run.
+
+        Args:
+            run: Its id, the beginning of its id, or `newest`.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        summary = await self._store.run(run)
+        known = self._known.get(summary.run_id)
+        # A run that was resumed may have cut off lines that are known here.
+        if known is None or known.attempt != summary.attempt:
+            known = _Known(attempt=summary.attempt, cursor=-1, lines={}, unread=0)
+        await self._catch_up(summary, known)
+        self._remember(summary.run_id, known)
+        lines = tuple(line for _, line in sorted(known.lines.items()))
+        return RunPicture(summary=summary, lines=lines, unread=known.unread)
+
+    async def _catch_up(self, summary: RunSummary, known: _Known) -> None:
+        while True:
+            new = await self._store.lines(
+                summary.run_id, after=known.cursor, types=TYPES, kinds=KINDS, limit=_BATCH
+            )
+            for line in new:
+                _take(known, line)
+            if len(new) < _BATCH:
+                return
+
+    def _remember(self, run_id: str, known: _Known) -> None:
+        self._known[run_id] = known
+        self._known.move_to_end(run_id)
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+
+
+def _take(known: _Known, line: StoredLine) -> None:
+    known.cursor = max(known.cursor, line.cursor)
+    try:
+        known.lines[line.position] = parse_record(line.body)
+    except ValidationError:
+        known.unread += 1
