@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,11 @@ BASE: Final = "base"
 
 _MIGRATING: Final = 0x4573706572
 """Lock of PostgreSQL that whoever migrates holds, so that two who begin at once take turns."""
+
+_ALEMBIC: Final = threading.Lock()
+"""Held while Alembic works: what it works on stands in variables of its modules."""
+
+_TURN_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +102,13 @@ class Schema:
         async with database.writing() as connection:
             if not database.is_sqlite:
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
-            await connection.run_sync(lambda c: step(self._config(c)))
+            # Whoever holds it may be in this event loop, which must therefore go on.
+            while not _ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110 held for milliseconds
+                await asyncio.sleep(_TURN_SECONDS)
+            try:
+                await connection.run_sync(lambda c: step(self._config(c)))
+            finally:
+                _ALEMBIC.release()
             await connection.commit()
 
     def _config(self, connection: Connection | None) -> Config:
