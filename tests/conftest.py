@@ -15,13 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 # No test finds the platform, the runs or the kernels of whoever runs it. Kept from one time to the
 # next: compiled kernels lie there.
-for _name in ("ESPER_REDIS_URL", "ESPER_REDIS_URL_FILE", "ESPER_RUN_STORE"):
-    os.environ.pop(_name, None)
 os.environ["ESPER_HOME"] = str(Path(tempfile.gettempdir()) / f"esper-tests-{getpass.getuser()}")
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings
+
+for _name in ("ESPER_REDIS_URL", "ESPER_REDIS_URL_FILE", "ESPER_RUN_STORE"):
+    os.environ.pop(_name, None)
 
 # Fixtures for real PostgreSQL, S3 and Valkey servers; none starts before a test asks for it.
 pytest_plugins = ["support.servers"]
