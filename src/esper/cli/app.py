@@ -8,6 +8,8 @@ import typer
 
 from esper.cli import help as help_text
 from esper.cli.commands import blueprints
+from esper.cli.commands import bus
+from esper.cli.commands import control
 from esper.cli.commands import doctor
 from esper.cli.commands import export
 from esper.cli.commands import inspect
@@ -40,12 +42,14 @@ app = typer.Typer(
 app.command(name="train", help=train.HELP, epilog=train.EXAMPLES)(train.train)
 app.command(name="up", epilog=up.EXAMPLES)(up.up)
 app.command(name="status", epilog=status.EXAMPLES)(status.status)
+app.command(name="control", help=control.HELP, epilog=control.EXAMPLES)(control.control)
 app.command(name="inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.add_typer(blueprints.app, name="blueprints")
 app.add_typer(kernel.app, name="kernel")
 app.add_typer(urza.app, name="urza")
 app.add_typer(tezzeret.app, name="tezzeret")
 app.add_typer(nissa.app, name="nissa")
+app.add_typer(bus.app, name="bus")
 app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="doctor", epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -6,6 +6,8 @@ from enum import IntEnum
 
 from esper.contracts.errors import ArtifactError
 from esper.contracts.errors import BlueprintError
+from esper.contracts.errors import BusError
+from esper.contracts.errors import BusUnavailableError
 from esper.contracts.errors import CheckpointError
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import DataError
@@ -42,8 +44,8 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.USAGE: "wrong usage or configuration",
     ExitCode.DATA: "a data set is not available, or not the one expected",
     ExitCode.FILE: "a file or folder is not what it should be (kernel, checkpoint, run)",
-    ExitCode.REFUSED: "the library refused (not found, no right, changed meanwhile, not valid)",
-    ExitCode.UNAVAILABLE: "the library cannot be reached or cannot serve now: try again later",
+    ExitCode.REFUSED: "the library, the bus or a run refused (not found, no right, not valid)",
+    ExitCode.UNAVAILABLE: "the library or the bus cannot be reached or serve now: try again later",
     ExitCode.BUG: "an error inside Esper: please report it",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C); a checkpoint was left",
     ExitCode.TERMINATED: "terminated (SIGTERM); a checkpoint was left",
@@ -63,6 +65,8 @@ _CODES.add(CheckpointError, ExitCode.FILE)
 _CODES.add(RunFolderError, ExitCode.FILE)
 _CODES.add(LibraryError, ExitCode.REFUSED)
 _CODES.add(LibraryUnavailableError, ExitCode.UNAVAILABLE)
+_CODES.add(BusError, ExitCode.REFUSED)
+_CODES.add(BusUnavailableError, ExitCode.UNAVAILABLE)
 _CODES.add(IllegalTransitionError, ExitCode.REFUSED)
 
 

@@ -22,7 +22,14 @@ from esper.cli.exit_codes import exit_code_of
 from esper.contracts.errors import EsperError
 from esper.utils import extras
 
-EXTRAS: Final = {"nissa": "nissa", "urza": "urza", "tezzeret": "tezzeret", "up": "platform"}
+EXTRAS: Final = {
+    "bus": "oona",
+    "control": "oona",
+    "nissa": "nissa",
+    "urza": "urza",
+    "tezzeret": "tezzeret",
+    "up": "platform",
+}
 """First word of a work module's name -> the extra that brings all that its command needs."""
 
 
