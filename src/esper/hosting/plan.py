@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
@@ -18,6 +17,7 @@ from esper.hosting.config import HostingConfig
 from esper.hosting.private_file import write_private
 from esper.hosting.probes import http_question
 from esper.hosting.probes import redis_question
+from esper.hosting.service import Environment
 from esper.hosting.service import Service
 
 HOST: Final = "127.0.0.1"
@@ -28,8 +28,8 @@ _GIVING_BACK_SECONDS: Final = 30.0
 """What a forge takes at most, after its time to drain, to give back what it builds."""
 
 # What these say would come before what a service is told here.
-_NOT_HANDED_ON: Final[Mapping[str, str]] = dict.fromkeys(
-    ("ESPER_REDIS_URL", "ESPER_REDIS_URL_FILE", "ESPER_URZA_URL", "ESPER_URZA_TOKEN"), ""
+_NOT_HANDED_ON: Final[Environment] = dict.fromkeys(
+    ("ESPER_REDIS_URL", "ESPER_REDIS_URL_FILE", "ESPER_URZA_URL", "ESPER_URZA_TOKEN")
 )
 
 
@@ -111,18 +111,20 @@ def _bus(config: HostingConfig) -> tuple[str | None, Service | None, str]:
     return url, service, "a Valkey server of its own"
 
 
-def _urza(config: HostingConfig, environment: Mapping[str, str]) -> Service:
+def _urza(config: HostingConfig, environment: Environment) -> Service:
     words = ("urza", "serve", "--folder", str(config.folder / "urza"), "--host", HOST)
     drain = {"ESPER_URZA_DRAIN_SECONDS": str(config.drain_seconds)}
     return _esper(config, "urza", words, config.urza_port, {**environment, **drain})
 
 
-def _nissa(config: HostingConfig, environment: Mapping[str, str], store_url: str) -> Service:
-    words = ("nissa", "serve", "--store", store_url, "--host", HOST)
-    return _esper(config, "nissa", words, config.nissa_port, environment)
+def _nissa(config: HostingConfig, environment: Environment, store_url: str) -> Service:
+    # In the environment, for it may hold a password.
+    store = {"ESPER_NISSA_STORE": store_url, "ESPER_NISSA_STORE_FILE": None}
+    words = ("nissa", "serve", "--host", HOST)
+    return _esper(config, "nissa", words, config.nissa_port, {**environment, **store})
 
 
-def _tezzeret(config: HostingConfig, environment: Mapping[str, str]) -> Service:
+def _tezzeret(config: HostingConfig, environment: Environment) -> Service:
     words = (
         *("tezzeret", "run", "--urza", _http(config.urza_port)),
         *("--workers", str(config.workers), "--drain-seconds", str(config.drain_seconds)),
@@ -139,7 +141,7 @@ def _esper(
     name: str,
     words: Sequence[str],
     port: int,
-    environment: Mapping[str, str],
+    environment: Environment,
     port_option: str = "--port",
 ) -> Service:
     url = _http(port)

@@ -18,6 +18,7 @@ from esper.hosting.plan import Plan
 from esper.hosting.plan import make_plan
 from esper.hosting.plan import trainer_token
 from esper.hosting.supervisor import Supervisor
+from esper.services.nissa.config import default_url
 from esper.utils.logging import get_logger
 from esper.utils.stop import Stop
 
@@ -51,7 +52,7 @@ def host(
         LibraryError: No tokens could be issued.
     """
     with claimed(home):
-        store_url = f"sqlite:///{config.folder.absolute() / 'runs.db'}"
+        store_url = default_url({**os.environ, "ESPER_HOME": str(config.folder)})
         plan = make_plan(config, store_url=store_url)
         issue_tokens(config.folder)
         begun = Platform(

@@ -104,10 +104,11 @@ class HostedProcess:
     def _start(self, now: float) -> None:
         service = self.service
         service.log.parent.mkdir(parents=True, exist_ok=True)
+        variables = {**os.environ, **service.environment}
         with service.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 the plan's command, no user's text
                 service.command,
-                env={**os.environ, **service.environment},
+                env={name: value for name, value in variables.items() if value is not None},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

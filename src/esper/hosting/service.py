@@ -11,6 +11,9 @@ from pathlib import Path
 Question = Callable[[], bool]
 """Asks a service something, for a second or two at most; whatever is no answer is False."""
 
+Environment = Mapping[str, str | None]
+"""Variables of a process; None takes one away."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
@@ -30,7 +33,7 @@ class Service:
     """Whether it answers at all."""
     is_ready: Question
     """Whether it takes work."""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Environment = field(default_factory=dict)
     """Variables that it gets besides those of `esper up`."""
     stop_seconds: float = 30.0
     """How long it may take to end after SIGTERM before it is killed."""

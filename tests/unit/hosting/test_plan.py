@@ -42,8 +42,8 @@ def test_without_a_bus_services_are_not_given_one_that_the_environment_names(
     assert plan.bus_url is None
     assert "cannot be controlled" in plan.bus
     for service in plan.services:
-        assert service.environment["ESPER_REDIS_URL"] == ""
-        assert service.environment["ESPER_REDIS_URL_FILE"] == ""
+        assert service.environment["ESPER_REDIS_URL"] is None
+        assert service.environment["ESPER_REDIS_URL_FILE"] is None
 
 
 def test_without_workers_there_is_no_forge(tmp_path: Path) -> None:
@@ -53,9 +53,8 @@ def test_without_workers_there_is_no_forge(tmp_path: Path) -> None:
 def test_secrets_stand_in_files_and_not_in_commands(tmp_path: Path) -> None:
     plan = planned(tmp_path, bus="redis://:secret@10.0.0.1:6379/0")
     for service in plan.services:
-        shown = " ".join([*service.command, *service.environment.values(), service.address])
-        assert "secret@" not in shown
-        file = Path(service.environment["ESPER_REDIS_URL_FILE"])
+        assert "secret" not in " ".join([*service.command, service.address])
+        file = Path(service.environment["ESPER_REDIS_URL_FILE"] or "")
         assert file.read_text() == plan.bus_url
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 

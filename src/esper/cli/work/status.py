@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from rich import box
 from rich.table import Table
@@ -28,8 +29,8 @@ def run(request: StatusRequest) -> int:
     records = current(platform)
     if request.as_json:
         shown = platform.model_copy(update={"services": records})
-        # Without the bus's URL, which holds its password.
-        output().print_json(shown.model_dump_json(exclude={"bus_url"}))
+        # Without the URLs that may hold a password.
+        output().print_json(shown.model_dump_json(exclude={"bus_url", "store_url"}))
     else:
         console = output()
         console.print(services_table(records))
@@ -47,7 +48,7 @@ def services_table(records: Sequence[ServiceRecord]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("service", "state", "address", "process", "restarts", "since"):
         numeric = heading in {"process", "restarts"}
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
     for record in records:
         ready = record.state is ServiceState.READY
         table.add_row(
@@ -56,6 +57,12 @@ def services_table(records: Sequence[ServiceRecord]) -> Table:
             record.address,
             "" if record.pid is None else str(record.pid),
             str(record.restarts),
-            f"{record.since.astimezone():%F %T}",
+            _since(record.since),
         )
     return table
+
+
+def _since(moment: datetime) -> str:
+    here = moment.astimezone()
+    today = here.date() == datetime.now().astimezone().date()
+    return f"{here:%T}" if today else f"{here:%F %R}"

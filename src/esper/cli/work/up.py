@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from dataclasses import asdict
 from pathlib import Path
@@ -46,6 +47,7 @@ def run(request: UpRequest) -> int:
     given = {name: value for name, value in asdict(request).items() if value is not None}
     config = HostingConfig(**{"folder": home, **given})
     setup_logging("platform")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # a new library's tables: no news
     stop, hurry = Flag(), Flag()
 
     def told(number: int, frame: FrameType | None) -> None:
