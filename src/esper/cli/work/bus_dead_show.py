@@ -14,7 +14,6 @@ from esper.contracts.errors import BusError
 from esper.contracts.ports import DeadLetter
 from esper.hosting.bus_access import shared_bus
 from esper.services.oona.config import OonaConfig
-from esper.utils.nearest import did_you_mean
 
 
 def run(request: DeadShowRequest) -> int:
@@ -44,8 +43,10 @@ async def _letter(request: DeadShowRequest) -> DeadLetter:
     topic = read_topic(request.topic)
     async with shared_bus(request.redis) as bus:
         letters = await bus.dead(topic, limit=OonaConfig().keep_dead)
-    known = {letter.dead_id: letter for letter in letters}
-    if request.dead_id not in known:
-        hint = did_you_mean(request.dead_id, known)
-        raise BusError(f"the topic {topic.value!r} has no dead letter {request.dead_id!r}. {hint}")
-    return known[request.dead_id]
+    for letter in letters:
+        if letter.dead_id == request.dead_id:
+            return letter
+    raise BusError(
+        f"the topic {topic.value!r} has no dead letter {request.dead_id!r}; "
+        f"esper bus dead list {topic.value} shows those that it has"
+    )

@@ -18,6 +18,7 @@ from esper.contracts.errors import ConfigError
 from esper.contracts.messages import OonaMessage
 from esper.utils.nearest import did_you_mean
 
+_TOPICS: Final = [topic.value for topic in TopicNames]
 _AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _POSITION: Final = re.compile(r"\d+(-\d+)?")
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -32,7 +33,7 @@ def read_topic(text: str) -> TopicNames:
     try:
         return TopicNames(text)
     except ValueError:
-        raise ConfigError(f"no topic {text!r}. {did_you_mean(text, list(TopicNames))}") from None
+        raise ConfigError(f"no topic {text!r}. {did_you_mean(text, _TOPICS)}") from None
 
 
 def read_topics(texts: Sequence[str]) -> Sequence[TopicNames]:
@@ -89,13 +90,12 @@ def about(message: OonaMessage) -> str:
     payload: Mapping[str, Any] = message.payload
     kind = payload.get("kind", "?")
     if kind == "RunRecords":
-        return _about_lines(payload["lines"])
+        return f"run {payload['run_id'][:8]}, {_about_lines(payload['lines'])}"
     if kind == "KasminaControlCommand":
         seed = f"{payload['layer_name']}#{payload['seed_idx']}"
         return f"{payload['action']} {seed} of run {payload['run_id'][:8]}"
     if kind == "ComponentHealth":
-        leaving = ", leaves" if payload["leaving"] else ""
-        return f"{payload['component']} {payload['instance']}: {payload['status']}{leaving}"
+        return f"{payload['status']}{', leaves' if payload['leaving'] else ''}"
     if kind == "Alert":
         over = "over: " if payload["ended_at"] else ""
         return f"{over}{payload['severity']} {payload['rule']}: {payload['message']}"
