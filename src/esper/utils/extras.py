@@ -22,6 +22,7 @@ EXTRA_OF: Final[Mapping[str, str]] = MappingProxyType(
         "jwt": "urza",
         "mlflow": "mlflow",
         "orjson": "oona",
+        "opentelemetry": "tracing",
         "prometheus_client": "urza",
         "psutil": "tezzeret",
         "redis": "library",

@@ -139,6 +139,10 @@ class MeasuredApp:
             self._metrics.in_flight.dec()
             self._metrics.moved(received, sent)
             seconds = time.perf_counter() - started
-            # A route that is not guarded leaves itself, where it was found at all.
-            route = scope.get(ROUTE) or getattr(scope.get("route"), "name", None) or "none"
-            self._metrics.answered(route, scope["method"], status, seconds)
+            self._metrics.answered(route_of(scope), scope["method"], status, seconds)
+
+
+def route_of(scope: Scope) -> str:
+    """Return the name of the route that answered, once it has; `none` where there is none."""
+    # A route that leaves no name of its own is left by the router, where it was found at all.
+    return scope.get(ROUTE) or getattr(scope.get("route"), "name", None) or "none"

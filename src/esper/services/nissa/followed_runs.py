@@ -26,6 +26,7 @@ from esper.services.nissa.alerts.watch import RunWatch
 from esper.services.nissa.metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
 from esper.services.nissa.taking_in import NewLine
+from esper.services.nissa.tracing import AdaptationTracer
 from esper.utils.logging import get_logger
 
 _MOST: Final = 100
@@ -39,8 +40,15 @@ _log = get_logger("nissa")
 class FollowedRuns:
     """The runs under way."""
 
-    def __init__(self, store: RunStore, config: AlertConfig, metrics: ObserverMetrics) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        config: AlertConfig,
+        metrics: ObserverMetrics,
+        tracer: AdaptationTracer | None = None,
+    ) -> None:
         """Begin with no run."""
+        self._tracer = tracer
         self._store = store
         self._config = config
         self._metrics = metrics
@@ -51,8 +59,12 @@ class FollowedRuns:
         """The alerts of all runs that last."""
         return [alert for watch in self._runs.values() for alert in watch.open]
 
-    async def follow(self, new: NewLine) -> list[Alert]:
+    async def follow(self, new: NewLine, *, now: float) -> list[Alert]:
         """Look at a line that nobody has seen yet; return the alerts that it raises or ends.
+
+        Args:
+            new: The line.
+            now: The time, in seconds since the epoch.
 
         Raises:
             RunStoreError: The run's earlier lines cannot be read.
@@ -79,6 +91,8 @@ class FollowedRuns:
         if len(self._runs) > _MOST:
             self._runs.popitem(last=False)
         changed += watch.follow(new.line, record)
+        if self._tracer is not None:
+            self._tracer.follow(new.run_id, new.line, record, now=now)
         if isinstance(record, RunEnded | RunInterrupted | RunFailed):
             del self._runs[new.run_id]
         return changed
@@ -86,6 +100,8 @@ class FollowedRuns:
     async def _rebuilt(self, new: NewLine, record: AnyRecord | AnyEvent) -> RunWatch:
         """Return a watch that has seen what the store holds of the run from before the line."""
         watch = RunWatch(new.run_id, self._config)
+        if self._tracer is not None:
+            self._tracer.forget(new.run_id)
         cursor = -1
         while not isinstance(record, RunStarted):
             lines = await self._store.lines(new.run_id, after=cursor, limit=_PAGE)
@@ -94,6 +110,8 @@ class FollowedRuns:
                 earlier = self._parsed(line) if line.cursor < new.line.cursor else None
                 if earlier is not None:
                     watch.follow(line, earlier)
+                    if self._tracer is not None:
+                        self._tracer.recall(new.run_id, line, earlier)
             if len(lines) < _PAGE or lines[-1].cursor >= new.line.cursor:
                 break
             cursor = lines[-1].cursor

@@ -42,8 +42,11 @@ from esper.services.nissa.alerts.watch import PlatformWatch
 from esper.services.nissa.followed_runs import FollowedRuns
 from esper.services.nissa.metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
+from esper.services.nissa.tracing import AdaptationTracer
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
+from esper.utils.spans import Spans
+from esper.utils.spans import open_spans
 
 GROUP: Final = "nissa"
 """Group of the bus that Nissa's processes share."""
@@ -98,6 +101,7 @@ class Observer:
         alerts: Thresholds of the rules.
         metrics: What is counted; None makes counters that nobody reads.
         sinks: Where alerts go besides the store.
+        spans: Where adaptations go as traces; None traces nothing. `close` closes it.
         clock: Tells the time of what has none of its own.
     """
 
@@ -108,6 +112,7 @@ class Observer:
         *,
         metrics: ObserverMetrics | None = None,
         sinks: Sequence[AlertSink] = (),
+        spans: Spans | None = None,
         clock: Clock | None = None,
     ) -> None:
         config = alerts or AlertConfig()
@@ -116,7 +121,8 @@ class Observer:
         self._desk = AlertDesk(store, sinks, self._metrics)
         self._clock = clock or SystemClock()
         self._platform = PlatformWatch(config)
-        self._followed = FollowedRuns(store, config, self._metrics)
+        self._tracer = None if spans is None else AdaptationTracer(spans)
+        self._followed = FollowedRuns(store, config, self._metrics, self._tracer)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Store what the messages say, and follow what is new; seeing them again changes nothing.
@@ -125,11 +131,11 @@ class Observer:
             pydantic.ValidationError: A payload is not what its kind says.
             RunStoreError: The store is away; trying again helps.
         """
-        began = self._clock.monotonic()
+        began, now = self._clock.monotonic(), self._clock.now()
         lines = [d for d in deliveries if d.message.payload.get("kind") == "RunRecords"]
         for new in await self._store.append(lines):
             try:
-                await self._desk.pass_on(await self._followed.follow(new))
+                await self._desk.pass_on(await self._followed.follow(new, now=now))
             except Exception:  # noqa: BLE001 the line is stored, what fails after it is logged
                 self._metrics.failed("following")
                 _log.exception("a line could not be followed", run_id=new.run_id)
@@ -144,6 +150,8 @@ class Observer:
             RunStoreError: The store is away.
         """
         now = self._now()
+        if self._tracer is not None:
+            self._tracer.tick(self._clock.now())
         await self._desk.pass_on(self._platform.tick(now))
         views = await self._store.components()
         self._metrics.components(
@@ -161,6 +169,11 @@ class Observer:
         if lags is None:
             return
         await self._desk.pass_on(self._platform.measured(lags, self._now()))
+
+    def close(self) -> None:
+        """Send the traces that are left."""
+        if self._tracer is not None:
+            self._tracer.close()
 
     async def recall(self) -> None:
         """Take up the platform's alerts that were open when somebody looked last.
@@ -228,11 +241,15 @@ def observing(
     async def observe(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
         # Before anything else: what is published from now on must not be missed.
         await bus.join(TOPICS, GROUP, since="0")
-        store = await RunStore.open(store_url)
-        try:
-            sinks: list[AlertSink] = [LogSink(), BusSink(publisher)]
-            async with _posting(webhook) as hook:
-                observer = Observer(store, alerts, metrics=metrics, sinks=[*sinks, *hook])
+        async with _opened(store_url) as store, _posting(webhook) as hook:
+            observer = Observer(
+                store,
+                alerts,
+                metrics=metrics,
+                sinks=[LogSink(), BusSink(publisher), *hook],
+                spans=open_spans("esper-nissa"),
+            )
+            try:
                 await observer.recall()
                 async with asyncio.TaskGroup() as tasks:
                     caring = tasks.create_task(_care(observer, bus, stop))
@@ -246,10 +263,19 @@ def observing(
                         transient=(OSError, RunStoreError),
                     )
                     caring.cancel()
-        finally:
-            await store.close()
+            finally:
+                observer.close()
 
     return observe
+
+
+@contextlib.asynccontextmanager
+async def _opened(store_url: str | None) -> AsyncIterator[RunStore]:
+    store = await RunStore.open(store_url)
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 @contextlib.asynccontextmanager

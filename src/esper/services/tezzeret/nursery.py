@@ -32,6 +32,7 @@ from esper.services.tezzeret.nursery_wire import pack_news
 from esper.services.tezzeret.nursery_wire import pack_opening
 from esper.services.tezzeret.nursery_wire import unpack
 from esper.services.tezzeret.nursery_worker import serve
+from esper.utils.spans import current_traceparent
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ class ProcessNursery:
             if self._worker is None:
                 self._worker = _Worker(self._max_bytes)
             self._number += 1
-            self._worker.send(pack_opening(self._number, Opening(race, Surroundings.here())))
+            opening = Opening(race, Surroundings.here(), current_traceparent())
+            self._worker.send(pack_opening(self._number, opening))
         except (*_PICKLING, OSError) as error:
             message = f"the race could not be handed to a worker ({type(error).__name__}: {error})"
             raise TrainingError(message) from error

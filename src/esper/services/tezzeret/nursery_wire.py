@@ -77,6 +77,8 @@ class Opening:
 
     race: Race
     surroundings: Surroundings
+    traceparent: str | None = None
+    """The adaptation that the race is a part of, for whoever traces."""
 
 
 def pack_opening(number: int, opening: Opening) -> bytes:

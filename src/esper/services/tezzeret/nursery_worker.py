@@ -5,8 +5,11 @@ It lives as long as the trainer holds the other end of its pipe, whatever become
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from multiprocessing.connection import Connection
+from secrets import token_hex
 
 from esper.orchestration.nursery import Batch
 from esper.orchestration.nursery import Mark
@@ -19,12 +22,18 @@ from esper.services.tezzeret.nursery_wire import Opening
 from esper.services.tezzeret.nursery_wire import header
 from esper.services.tezzeret.nursery_wire import pack_answer
 from esper.services.tezzeret.nursery_wire import unpack
+from esper.utils.spans import Span
+from esper.utils.spans import SpanContext
+from esper.utils.spans import Spans
+from esper.utils.spans import open_spans
+from esper.utils.spans import parse_traceparent
 
 
 def serve(connection: Connection) -> None:
     """Hold one race after another until the trainer is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to answer
-    held = _Held()
+    spans = open_spans("esper-nursery")
+    held = _Held(spans)
     try:
         while True:
             reply = held.take(connection.recv_bytes())
@@ -32,13 +41,19 @@ def serve(connection: Connection) -> None:
                 connection.send_bytes(reply)
     except (EOFError, ConnectionError):
         return
+    finally:
+        if spans is not None:
+            spans.close()
 
 
 class _Held:
     """The race at hand, if there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, spans: Spans | None = None) -> None:
         self._race: Race | None = None
+        self._spans = spans
+        self._parent: SpanContext | None = None
+        self._began = 0.0
 
     def take(self, data: bytes) -> bytes | None:
         """Do what a message says. Whatever a race raises ends that race, not the worker."""
@@ -54,12 +69,31 @@ class _Held:
             reply = pack_answer(number, news)
         if isinstance(news, Trouble) or (news is not None and news.outcome is not None):
             self._race = None
+            self._trace(news)
         return reply
+
+    def _trace(self, news: Progress | Trouble) -> None:
+        """Say that a race was held here, if anybody wants to know."""
+        if self._spans is None or self._parent is None:
+            return
+        self._spans.record(
+            Span(
+                name="race held by a worker",
+                context=SpanContext(self._parent.trace_id, token_hex(8)),
+                parent=self._parent,
+                began=self._began,
+                ended=time.time(),
+                attributes={"process.pid": os.getpid()},
+                error=news.reason if isinstance(news, Trouble) else None,
+            )
+        )
 
     def _do(self, message: Opening | Batch | Mark) -> Progress | None:
         if isinstance(message, Opening):
             message.surroundings.apply()
             self._race = message.race
+            self._parent = parse_traceparent(message.traceparent)
+            self._began = time.time()
             return None
         assert self._race is not None  # the caller has looked
         return answer(self._race, message)

@@ -11,6 +11,8 @@ from esper.contracts.assets import Blueprint
 from esper.contracts.messages import RequestBlueprint
 from esper.contracts.ports import Delivery
 from esper.utils.logging import get_logger
+from esper.utils.spans import parse_traceparent
+from esper.utils.spans import within
 
 logger = get_logger("tezzeret.requests")
 
@@ -28,7 +30,8 @@ def submitting(
     async def handle(deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             request = RequestBlueprint.model_validate(delivery.message.payload)
-            await asyncio.to_thread(submit, request.blueprint)
+            with within(parse_traceparent(delivery.message.traceparent)):
+                await asyncio.to_thread(submit, request.blueprint)
             logger.info(
                 "submitted", blueprint=request.blueprint.name, requested_by=request.requested_by
             )

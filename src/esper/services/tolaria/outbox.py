@@ -31,11 +31,18 @@ from esper.orchestration.outcomes import Fossil
 from esper.orchestration.outcomes import fossil_outcome
 from esper.orchestration.outcomes import fossils
 from esper.orchestration.outcomes import kernel_outcomes
+from esper.services.tolaria.run_folder import REPORT
+from esper.utils.spans import SpanContext
+from esper.utils.spans import root_of
+from esper.utils.spans import within
+from esper.utils.trace import trace_id_of
 
 logger = logging.getLogger(__name__)
 
 OUTBOX = "outbox"
 _REFUSED = ".refused"
+_GRAFT = "graft"
+"""The one verdict that does not end an adaptation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +107,15 @@ def deliver(folder: Path, library: KernelLibrary) -> Delivery:
     """
     kernels = reports = refused = 0
     trouble = None
+    spans = _spans(folder)
     try:
         for path in sorted(_kernels(folder).glob("*.json")):
-            taken = _deposit(library, path)
+            with within(spans.get(path.stem)):
+                taken = _deposit(library, path)
             kernels, refused = kernels + taken, refused + (not taken)
         for path in sorted(_reports(folder).glob("*.json")):
-            taken = _report(library, path)
+            with within(spans.get(path.stem)):
+                taken = _report(library, path)
             reports, refused = reports + taken, refused + (not taken)
     except LibraryError as error:
         trouble = str(error)
@@ -114,6 +124,22 @@ def deliver(folder: Path, library: KernelLibrary) -> Delivery:
     return Delivery(
         kernels=kernels, reports=reports, refused=refused, left=len(left), trouble=trouble
     )
+
+
+def _spans(folder: Path) -> dict[str, SpanContext]:
+    """What each file belongs to, by its stem: the adaptation that its report tells of."""
+    grown = folder / REPORT
+    if not grown.exists():
+        return {}
+    decisions = GrowthReport.model_validate_json(grown.read_bytes()).decisions
+    closings = [d.step for d in decisions if d.verdict != _GRAFT]
+    found: dict[str, SpanContext] = {}
+    for path in _reports(folder).glob("*.json"):
+        outcome = KernelOutcome.model_validate_json(path.read_bytes())
+        before = sum(step < outcome.report.step for step in closings)
+        span = root_of(trace_id_of(outcome.run_id, before))
+        found[path.stem] = found[outcome.kernel_id] = span
+    return found
 
 
 def _deposit(library: KernelLibrary, path: Path) -> bool:

@@ -39,6 +39,7 @@ from esper.services.urza.routes.work import WORK
 from esper.services.urza.state import ServerState
 from esper.services.urza.turns import Turns
 from esper.utils.clock import SystemClock
+from esper.utils.spans import Spans
 from esper.web.http_metrics import HttpMetrics
 from esper.web.http_metrics import MeasuredApp
 from esper.web.problems import Problem
@@ -47,6 +48,7 @@ from esper.web.problems import on_gone
 from esper.web.problems import on_http_exception
 from esper.web.problems import on_invalid_request
 from esper.web.problems import on_unexpected
+from esper.web.traced import TracedApp
 
 # The most frequent ones first: routes are tried in order.
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -69,6 +71,7 @@ def create_app(
     *,
     clock: Clock | None = None,
     routers: tuple[APIRouter, ...] = ROUTERS,
+    spans: Spans | None = None,
 ) -> FastAPI:
     """Return the application that serves `library`.
 
@@ -77,6 +80,7 @@ def create_app(
         config: The settings.
         clock: Tells the time; None means the machine's.
         routers: Where the routes come from.
+        spans: Where the spans of traced requests go; None traces nothing.
 
     Raises:
         ConfigError: A route is not in the access table, or an address that others can reach is to
@@ -90,6 +94,8 @@ def create_app(
         app.router.routes.extend(router.routes)
     _check_guarded(app)
     app.state.urza = _state(library, config, clock or SystemClock())
+    if spans is not None:
+        app.add_middleware(TracedApp, spans=spans)
     app.add_middleware(MeasuredApp, metrics=app.state.urza.metrics)
     app.add_exception_handler(EsperError, on_esper_error)
     app.add_exception_handler(HTTPException, on_http_exception)

@@ -16,6 +16,7 @@ from esper.services.urza.app import create_app
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils.clock import SystemClock
+from esper.utils.spans import open_spans
 from esper.web.draining import DrainingServer
 from esper.web.draining import uvicorn_config
 
@@ -38,8 +39,9 @@ def serve(config: UrzaConfig, *, started: Callable[[str], None] | None = None) -
 
 async def _serve(config: UrzaConfig, clock: Clock, started: Callable[[str], None] | None) -> None:
     library = await Library.open(config, clock)
+    spans = open_spans("esper-urza")
     try:
-        app = create_app(library, config, clock=clock)
+        app = create_app(library, config, clock=clock, spans=spans)
         served = uvicorn_config(
             app, host=config.host, port=config.port, drain_seconds=config.drain_seconds
         )
@@ -54,3 +56,5 @@ async def _serve(config: UrzaConfig, clock: Clock, started: Callable[[str], None
             ) from stopped
     finally:
         await library.close()
+        if spans is not None:
+            spans.close()

@@ -28,6 +28,7 @@ from esper.contracts.errors import RevisionConflictError
 from esper.contracts.errors import SubmissionError
 from esper.contracts.version import VERSION
 from esper.services.urza.client.config import ClientConfig
+from esper.utils.spans import current_traceparent
 
 Result = TypeVar("Result")
 
@@ -127,6 +128,9 @@ def request_of(call: Call[Result], config: ClientConfig, key: str) -> Request:
         "user-agent": f"esper/{VERSION}",
         **call.headers,
     }
+    traceparent = current_traceparent()
+    if traceparent is not None:
+        headers["traceparent"] = traceparent
     if config.token is not None:
         headers["authorization"] = f"Bearer {config.token}"
     if call.keyed:
