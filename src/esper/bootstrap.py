@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from pydantic import JsonValue
+
 from esper.configs import RedisConfig
 from esper.contracts.enums import ComponentName
 from esper.contracts.enums import TopicNames
@@ -49,6 +51,7 @@ from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.nursery import ProcessNursery
 from esper.services.tezzeret.requests import submitting
 from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.control import Control
 from esper.services.tolaria.keeper import restore
 from esper.services.tolaria.keeper import saved_state
 from esper.services.tolaria.outbox import Delivery
@@ -113,7 +116,16 @@ def train(
         if config.nursery == "process" and config.grow:
             nursery = stack.enter_context(ProcessNursery())
         bus, store = _followers(bus, store)
-        publisher = stack.enter_context(followed(config.output, bus=bus, store=store))
+        control, cache = Control(), kernel_cache(source, redis=bus, config=_whose_kernels(config))
+        publisher = stack.enter_context(
+            followed(
+                config.output,
+                bus=bus,
+                store=store,
+                details=partial(_figures, control, cache),
+                also=[control.listen],
+            )
+        )
         feeds = [stack.enter_context(_feed(logger, config.output)) for logger in loggers]
         trainer = TolariaTrainer(
             config,
@@ -121,8 +133,9 @@ def train(
             on_event=_each((*feeds, *(() if on_record is None else (on_record,)))),
             sinks=sinks,
             publisher=publisher,
+            control=control,
             library=source,
-            cache=kernel_cache(source, redis=bus, config=_whose_kernels(config)),
+            cache=cache,
             nursery=nursery,
         )
         result = trainer.run()
@@ -157,6 +170,13 @@ def _followers(bus: str | None, store: str | None) -> tuple[str | None, str | No
     if platform is None:
         return bus, store
     return platform.bus_url, store or platform.store_url
+
+
+def _figures(control: Control, cache: KernelCache) -> Mapping[str, JsonValue]:
+    """What a trainer's signs of life tell."""
+    stats = cache.stats
+    counts: dict[str, JsonValue] = {"hits": stats.hits, "misses": stats.misses}
+    return {"run_id": control.run_id, "kernel_cache": counts}
 
 
 def _feed(logger: Logger | str, folder: Path) -> LoggerFeed:

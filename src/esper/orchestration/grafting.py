@@ -67,10 +67,7 @@ class Grafting:
             kernel_id=standing.kernel_id,
             label=standing.candidate,
         )
-        first = next(kernel.parameters(), None)
-        if first is not None:
-            self._rates.append((first, run.step))
-            self._set_rates()
+        self.drive(kernel)
         self.graft = Graft(
             slot=entrant.slot,
             seed_idx=seed_idx,
@@ -85,9 +82,26 @@ class Grafting:
         self._announce(self.graft, sum(p.numel() for p in kernel.parameters()))
         self._advance(self.graft, layer)
 
+    def drive(self, kernel: nn.Module) -> None:
+        """Warm up the learning rate of a kernel that was installed now, and bring it down again."""
+        first = next(kernel.parameters(), None)
+        if first is not None:
+            self._rates.append((first, self._run.step))
+            self._set_rates()
+
+    def forget_what_is_gone(self) -> None:
+        """Drive kernels that were removed, or folded into their hosts, no longer."""
+        remaining = set(self._run.model.parameters())
+        self._rates = [(p, start) for p, start in self._rates if p in remaining]
+
     def _shift(self, entrant: Entrant) -> dict[str, Tensor]:
         live = dict(self._run.model.named_parameters())
-        return {n: p.detach() - live[n].detach() for n, p in entrant.rest.items()}
+        # A kernel that was frozen stays as it is, whatever became of its copy in the shadow.
+        return {
+            n: p.detach() - live[n].detach()
+            for n, p in entrant.rest.items()
+            if live[n].requires_grad
+        }
 
     @property
     def busy(self) -> bool:
@@ -201,6 +215,7 @@ class Grafting:
         run = self._run
         parameters = run.parameters()
         run.model.fossilize(graft.slot, graft.seed_idx)
+        self.forget_what_is_gone()
         self._end(graft)
         self.fossilized += 1
         report = self._field_report(
@@ -230,8 +245,7 @@ class Grafting:
         run = self._run
         embargo_until = run.step + run.span(run.config.cooldown)
         run.model.cull(graft.slot, graft.seed_idx, embargo_until=embargo_until)
-        remaining = set(run.model.parameters())
-        self._rates = [(p, start) for p, start in self._rates if p in remaining]
+        self.forget_what_is_gone()
         self._governor.restore(run.model.wrapped_model, run.optimizer)
         self._end(graft)
         run.emit(RolledBack(step=run.step, to_step=graft.start, reason=reason))

@@ -19,7 +19,7 @@ from esper.contracts.errors import OptimizerError
 from esper.contracts.events import HealthMeasured
 from esper.contracts.growth import CostAccount
 from esper.contracts.growth import GrowthReport
-from esper.contracts.operational import BudgetState
+from esper.contracts.messages import KasminaControlCommand
 from esper.contracts.operational import GrowthObservation
 from esper.contracts.operational import HealthSignal
 from esper.contracts.ports import Controller
@@ -28,6 +28,7 @@ from esper.core.morphable_model import MorphableModel
 from esper.execution.artifact import KernelArtifact
 from esper.execution.health import HealthProbe
 from esper.orchestration.blueprint_registry import BlueprintRegistry
+from esper.orchestration.commanding import Commanding
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.controller import HeuristicController
 from esper.orchestration.counterfactual import GrowthSplit
@@ -40,6 +41,7 @@ from esper.orchestration.journal import Journal
 from esper.orchestration.ledger import PROBE_SAMPLES
 from esper.orchestration.ledger import Ledger
 from esper.orchestration.nursery import Nursery
+from esper.orchestration.observation import observation
 from esper.orchestration.performance import PerformanceTracker
 from esper.orchestration.racing import Racing
 from esper.orchestration.report import growth_report
@@ -142,6 +144,7 @@ class SeedOrchestrator:
         self._racing = _racing(self.run, nursery, metric)
         self._peak = _peak_lr(optimizer)
         self._grafting = Grafting(self.run, peak_lr=self._peak)
+        self._commanding = Commanding(self.run, self._racing, self._grafting)
         self._probe = HealthProbe(model)
         self._signals: tuple[HealthSignal, ...] = ()
         self._unbooked: list[tuple[int, Tensor]] = []
@@ -214,6 +217,29 @@ class SeedOrchestrator:
         self._book()
         return growth_report(self.run)
 
+    def carry_out(
+        self, command: KasminaControlCommand, kernel: KernelArtifact | None = None
+    ) -> bool:
+        """Do to a seed what somebody outside asks for. Call it at a step boundary, after `step`.
+
+        Args:
+            command: what to do; which run it names is not looked at.
+            kernel: what to load, where a kernel is to be loaded.
+
+        Returns:
+            Whether it was done; False while a race or a graft goes on in another layer.
+
+        Raises:
+            EsperError: it cannot be done, or the run itself is at work in that layer. Nothing was
+                changed.
+        """
+        if not self._commanding.may_begin(command):
+            return False
+        self._book()
+        self._commanding.carry_out(command, kernel)
+        self._next_due = 0
+        return True
+
     def cost(self) -> CostAccount:
         """What the run has cost so far."""
         self._book()
@@ -260,35 +286,7 @@ class SeedOrchestrator:
     def observe(self) -> GrowthObservation:
         """What the controller sees now."""
         self._book()
-        run, config = self.run, self.config
-        point, fall = run.performance.curve[-1], run.performance.fall()
-        train, growth = point.train_loss, point.growth_loss
-        max_flops = config.limits.max_flops
-        spent = run.ledger.shadow / run.base_flops()
-        return GrowthObservation(
-            step=run.step,
-            total_steps=run.total_steps,
-            train_loss=train,
-            growth_loss=growth,
-            growth_metric=point.growth_metric,
-            growth_samples=run.split.size,
-            gap=None if train is None or growth is None else growth - train,
-            improvement=fall,
-            headroom=run.performance.headroom,
-            plateau=None if fall is None else fall < config.plateau,
-            signals=self._signals,
-            open_slots=tuple(run.open_slots()),
-            races=len(run.journal.races),
-            fossilized=self._grafting.fossilized,
-            last_race_step=run.last_race,
-            budget=BudgetState(
-                parameters=run.parameters(),
-                flops=round(run.ledger.forward_flops),
-                max_parameters=config.limits.max_parameters,
-                max_flops=None if max_flops is None else round(max_flops),
-                compute_left=max(0.0, config.scout_compute - spent),
-            ),
-        )
+        return observation(self.run, self._signals, fossilized=self._grafting.fossilized)
 
     def _sample_health(self) -> None:
         run, every = self.run, self._observe_every

@@ -13,6 +13,7 @@ from torch import Tensor
 from esper.contracts.errors import DivergenceError
 from esper.core.morphable_model import MorphableModel
 from esper.services.tolaria.evaluation import evaluate
+from esper.services.tolaria.orders import Orders
 from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.session import Session
 
@@ -30,6 +31,7 @@ class TrainingLoop:
         progress: where to go on from.
         write: takes each record of the run log.
         save: saves a checkpoint; called at the boundaries of steps, after their records.
+        orders: what was asked for over the bus; looked at before the records of a step.
         is_stopped: asked at each boundary.
     """
 
@@ -40,12 +42,14 @@ class TrainingLoop:
         *,
         write: Callable[[Record], None],
         save: Callable[[], None],
+        orders: Orders,
         is_stopped: Callable[[], bool],
     ) -> None:
         self._session = session
         self._progress = progress
         self._write = write
         self._save = save
+        self._orders = orders
         self._is_stopped = is_stopped
 
     def run(self) -> None:
@@ -64,6 +68,8 @@ class TrainingLoop:
             progress.evaluated.add(loss)
             if session.orchestrator is not None:
                 session.orchestrator.step(x, y, loss)
+            if self._orders.waiting:
+                self._orders.carry_out()
             self._at_boundary(loss)
             if self._is_stopped():
                 return

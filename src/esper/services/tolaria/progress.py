@@ -62,6 +62,8 @@ class Progress:
     """Whether growth has ended and its report is written."""
     adaptations: int = 0
     """How many are over: races without a winner, grafts that were judged."""
+    commands: list[str] = field(default_factory=list)
+    """Ids of the commands that were carried out or refused, in order."""
 
     def state_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -76,6 +78,7 @@ class Progress:
             "stopped_early": self.stopped_early,
             "is_closed": self.is_closed,
             "adaptations": self.adaptations,
+            "commands": list(self.commands),
         }
 
     @classmethod
@@ -87,6 +90,8 @@ class Progress:
             logged=LossMean.from_state(state["logged"]),
             evaluated=LossMean.from_state(state["evaluated"]),
             early_stop=EarlyStop(best=best, since=since),
-            adaptations=state.get("adaptations", 0),  # not in checkpoints of earlier versions
+            # Checkpoints of earlier versions do not have these two.
+            adaptations=state.get("adaptations", 0),
+            commands=list(state.get("commands", ())),
             **{name: state[name] for name in plain},
         )

@@ -30,6 +30,8 @@ class StopRequest:
     def __init__(self) -> None:
         self.signum: int | None = None
         """The signal that asked, or ``None``."""
+        self.reason: str | None = None
+        """Why, where a command asked instead of a signal."""
         self._previous: dict[int, Any] = {}
 
     @property
@@ -37,9 +39,9 @@ class StopRequest:
         """Whether the run is to stop."""
         return self.signum is not None
 
-    def ask(self, signum: int = signal.SIGTERM) -> None:
+    def ask(self, signum: int = signal.SIGTERM, reason: str | None = None) -> None:
         """Ask as a signal would, from any thread."""
-        self.signum = signum
+        self.signum, self.reason = signum, reason
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():

@@ -22,6 +22,8 @@ from esper.contracts.topics import topic_of
 from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.run_log import RunLog
 from esper.utils.run_identity import RunIdentity
+from esper.utils.spans import belong_to
+from esper.utils.spans import root_of
 from esper.utils.trace import trace_id_of
 
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -67,16 +69,18 @@ class Telemetry:
         self._clock = clock
         self._logged: tuple[int, float] | None = None
         """Step and time of the ``step`` record before."""
+        self._enter()
 
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Append a record to the log, show it, and send it."""
+    def write(self, record: Mapping[str, Any], *, trace_id: str | None = None) -> None:
+        """Append a record to the log, show it, and send it; by default in the adaptation's trace."""
         line = self._log.write(record)
         if self._on_event is not None:
             self._on_event(record)
         if self._publisher is not None:
-            self._send(self._publisher, self._timed(line))
+            self._send(self._publisher, self._timed(line), trace_id)
         if _ends_adaptation(record):
             self._progress.adaptations += 1
+            self._enter()
 
     def fail(self, error: BaseException) -> None:
         """Say that the run ended with an error; the log has no line for that."""
@@ -87,9 +91,17 @@ class Telemetry:
         line = RunLine.model_construct(position=self._log.length, body=body)
         self._send(self._publisher, line)
 
-    def _send(self, publisher: Publisher, line: RunLine) -> None:
+    def close(self) -> None:
+        """What the thread does from now on belongs to no adaptation of the run."""
+        belong_to(None)
+
+    def _enter(self) -> None:
+        """What the thread does from now on belongs to the adaptation that is next."""
+        belong_to(root_of(trace_id_of(self.run_id, self._progress.adaptations)))
+
+    def _send(self, publisher: Publisher, line: RunLine, trace_id: str | None = None) -> None:
         identity, body = self._identity, line.body
-        trace_id = trace_id_of(identity.run_id, self._progress.adaptations)
+        trace_id = trace_id or trace_id_of(identity.run_id, self._progress.adaptations)
         # Not validated: the line was made here, and the sender's thread has the time, not this one.
         records = RunRecords.model_construct(
             run_id=identity.run_id,
@@ -98,14 +110,18 @@ class Telemetry:
             folder=self._folder,
             lines=(line,),
         )
-        publisher.publish(records, topic=topic_of(body), trace_id=trace_id)
+        parent = root_of(trace_id).header
+        publisher.publish(records, topic=topic_of(body), trace_id=trace_id, traceparent=parent)
         report = body.get("report")
         if body.get("kind") in {"SeedFossilized", "SeedCulled"} and report is not None:
             reported = FieldReported(
                 run_id=identity.run_id, report=FieldReport.model_validate(report)
             )
             publisher.publish(
-                reported, topic=TopicNames.INNOVATION_FIELD_REPORTS, trace_id=trace_id
+                reported,
+                topic=TopicNames.INNOVATION_FIELD_REPORTS,
+                trace_id=trace_id,
+                traceparent=parent,
             )
 
     def _timed(self, line: RunLine) -> RunLine:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from typing import Self
@@ -26,6 +28,7 @@ from esper.execution.kernel_store import LocalKernelStore
 from esper.orchestration.nursery import Nursery
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import write_yaml
+from esper.services.tolaria.control import Control
 from esper.services.tolaria.exchange import KernelChoice
 from esper.services.tolaria.first_lines import resume_record
 from esper.services.tolaria.first_lines import start_record
@@ -35,6 +38,7 @@ from esper.services.tolaria.keeper import open_log
 from esper.services.tolaria.keeper import restore
 from esper.services.tolaria.keeper import saved_state
 from esper.services.tolaria.loop import TrainingLoop
+from esper.services.tolaria.orders import Orders
 from esper.services.tolaria.outcome import close_growth
 from esper.services.tolaria.outcome import closing_result
 from esper.services.tolaria.outcome import earlier_result
@@ -60,6 +64,7 @@ class TolariaTrainer:
         on_event: shown every record of the run log, on the training thread.
         sinks: receive growth events as models.
         publisher: sends every record of the run log to whoever follows the run.
+        control: brings commands for the run, which are carried out at step boundaries.
         bundle: the data, where the caller has it at hand; ``config.data`` is its name then.
         library: asked for kernels before the run, as ``config.library`` says. What the run has for
             it at the end lies in the folder's outbox (`outbox.deliver`).
@@ -87,6 +92,7 @@ class TolariaTrainer:
         on_event: OnEvent | None = None,
         sinks: Sequence[TelemetrySink] = (),
         publisher: Publisher | None = None,
+        control: Control | None = None,
         bundle: DataBundle | None = None,
         library: KernelLibrary | None = None,
         cache: KernelCache | None = None,
@@ -99,6 +105,7 @@ class TolariaTrainer:
         self._on_event = on_event
         self._sinks = tuple(sinks)
         self._publisher = publisher
+        self._control = control
         self._bundle = bundle
         self._library = library
         self._cache = cache or KernelCache(LocalKernelStore() if library is None else library)
@@ -178,12 +185,17 @@ class TolariaTrainer:
             )
             source.announce(telemetry.write)
             bridge.open(telemetry.write)
+            orders = Orders(session, progress, self._control, telemetry, self._stop)
+            if self._control is not None:
+                fetch = partial(self._cache.load_sync, device=session.device)
+                self._control.open(identity.run_id, progress.commands, fetch)
             keeper = Keeper(session, folder, progress, log, telemetry.write)
-            return self._train(session, folder, progress, keeper, telemetry)
+            return self._train(_Attempt(session, folder, progress, keeper, telemetry, orders))
         except BaseException as error:
             telemetry.fail(error)
             raise
         finally:
+            telemetry.close()
             log.close()
 
     def _kernels_of(self, folder: RunFolder) -> KernelChoice:
@@ -192,43 +204,73 @@ class TolariaTrainer:
         limit = self.config.library.enter
         return KernelChoice(folder.path, self.config.growth, library, limit, self._cache)
 
-    def _train(
-        self,
-        session: Session,
-        folder: RunFolder,
-        progress: Progress,
-        keeper: Keeper,
-        telemetry: Telemetry,
-    ) -> RunResult:
+    def _train(self, attempt: _Attempt) -> RunResult:
+        session, progress, keeper = attempt.session, attempt.progress, attempt.keeper
         begun, before = self._clock(), progress.seconds
-        write = telemetry.write
 
         def save() -> None:
             progress.seconds = before + self._clock() - begun
             keeper.save_if_possible()
+            if keeper.saved_step == progress.step:
+                attempt.orders.settle()
 
-        loop = TrainingLoop(
-            session, progress, write=write, save=save, is_stopped=lambda: self._stop.is_asked
-        )
-        loop.run()
+        TrainingLoop(
+            session,
+            progress,
+            write=attempt.telemetry.write,
+            save=save,
+            orders=attempt.orders,
+            is_stopped=lambda: self._stop.is_asked,
+        ).run()
         progress.seconds = before + self._clock() - begun
-        signum, is_over = self._stop.signum, progress.step >= session.plan.steps
-        if signum is not None and not (is_over or progress.stopped_early):
-            if keeper.saved_step != progress.step and progress.bad_since is None:
-                keeper.save()
-            result = interrupted_result(session, progress, folder, signum)
-            write({"type": "interrupted", "step": progress.step, "signal": signum})
-            return result
+        is_over = progress.stopped_early or progress.step >= session.plan.steps
+        signum = self._stop.signum
+        if signum is None or is_over:
+            return self._ended(attempt)
+        return self._interrupted(attempt, signum)
+
+    def _ended(self, attempt: _Attempt) -> RunResult:
+        session, folder, progress = attempt.session, attempt.folder, attempt.progress
+        write = attempt.telemetry.write
+        attempt.orders.end()
         if not progress.is_closed:
-            report = close_growth(session, folder, telemetry.run_id)
+            report = close_growth(session, folder, attempt.telemetry.run_id)
             if report is not None:
                 growth = report.model_dump(mode="json")
                 write({"type": "growth", "step": progress.step, "report": growth})
             progress.is_closed = True
-            keeper.save()
+            attempt.keeper.save()
         result = closing_result(session, progress, folder)
         write({"type": "end", "step": progress.step, "result": result.model_dump(mode="json")})
+        attempt.orders.settle()
+        if self._control is not None:
+            self._control.end()
         return result
+
+    def _interrupted(self, attempt: _Attempt, signum: int) -> RunResult:
+        """Leave a checkpoint to go on from, if the state is fit for one."""
+        progress, keeper = attempt.progress, attempt.keeper
+        if keeper.saved_step != progress.step and progress.bad_since is None:
+            keeper.save()
+        if keeper.saved_step == progress.step:
+            attempt.orders.settle()
+        result = interrupted_result(attempt.session, progress, attempt.folder, signum)
+        reason = self._stop.reason
+        asked = {"signal": signum} if reason is None else {"reason": reason}
+        attempt.telemetry.write({"type": "interrupted", "step": progress.step, **asked})
+        return result
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What an attempt at a run is made of, once it has begun."""
+
+    session: Session
+    folder: RunFolder
+    progress: Progress
+    keeper: Keeper
+    telemetry: Telemetry
+    orders: Orders
 
 
 class _LogSink:

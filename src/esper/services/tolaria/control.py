@@ -1,0 +1,175 @@
+"""Control: commands for a run, from the bus to the training loop, and back as acknowledgements.
+
+`listen` runs beside the link to the bus and puts commands into `waiting`, their kernels fetched;
+the loop takes them out at the boundary of a step (`orders.py`). A command is acknowledged when a
+checkpoint holds that it was carried out, so that a run which is killed before finds it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from esper.contracts.enums import TopicNames
+from esper.contracts.errors import EsperError
+from esper.contracts.messages import KasminaControlCommand
+from esper.contracts.messages import StopTraining
+from esper.contracts.messages import parse_command
+from esper.contracts.ports import Bus
+from esper.contracts.ports import Delivery
+from esper.contracts.ports import Publisher
+from esper.execution.artifact import KernelArtifact
+
+logger = logging.getLogger(__name__)
+
+Fetch = Callable[[str], KernelArtifact]
+"""Returns the kernel of an id; blocks meanwhile."""
+
+RunCommand = KasminaControlCommand | StopTraining
+"""What may be said to a run."""
+
+_TOPICS: Final = (TopicNames.CONTROL_KASMINA_COMMANDS,)
+_CONSUMER: Final = "trainer"
+"""The same after a restart, which gets what was pending; a run has one trainer at a time."""
+_WAIT_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A command that is ready to be carried out."""
+
+    command: RunCommand
+    """What to do."""
+    trace_id: str
+    """Trace that it belongs to."""
+    kernel: KernelArtifact | None = None
+    """What to load, where a kernel is to be loaded."""
+    trouble: str | None = None
+    """Why that kernel cannot be had."""
+
+
+class Control:
+    """The inbox of one run. The loop's methods neither wait nor raise."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Order] = deque()
+        """Commands to be carried out, in the order in which they came."""
+        self.run_id: str | None = None
+        """Whose commands are taken; None until the run has begun."""
+        self._fetch: Fetch | None = None
+        self._has_ended = False
+        self._settled: deque[str] = deque()
+        """Ids of commands that a checkpoint holds, on their way to the listener."""
+        self._done: set[str] = set()
+        """The same, arrived there."""
+        self._held: dict[str, list[Delivery]] = {}
+        """What is not acknowledged yet, by id of the command."""
+
+    # The loop's side ------------------------------------------------------------------------------
+
+    def open(self, run_id: str, carried_out: Iterable[str], fetch: Fetch) -> None:
+        """Begin to take commands.
+
+        Args:
+            run_id: whose.
+            carried_out: ids of commands that the run's checkpoint holds.
+            fetch: gets kernels, on another thread than the loop's.
+        """
+        self._settled.extend(carried_out)
+        self._fetch = fetch
+        self.run_id = run_id
+
+    def settle(self, carried_out: Iterable[str]) -> None:
+        """Say that a checkpoint holds these commands."""
+        self._settled.extend(carried_out)
+
+    def end(self) -> None:
+        """Say that the run has ended for good: nobody will take commands for it again."""
+        self._has_ended = True
+
+    # The bus's side -------------------------------------------------------------------------------
+
+    async def listen(self, bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
+        """Take commands off the bus until `stop` is set. A link's companion.
+
+        Raises:
+            BusUnavailableError: the bus is away; call it again later.
+        """
+        del publisher
+        run_id = await self._opened(stop)
+        if run_id is None:
+            return
+        group = f"tolaria.{run_id}"
+        # From the beginning: nobody can have sent a command for a run that was not there yet.
+        await bus.join(_TOPICS, group, since="0")
+        while not stop.is_set():
+            await self._acknowledge(bus)
+            for delivery in await bus.consume(
+                _TOPICS, group=group, consumer=_CONSUMER, wait_seconds=_WAIT_SECONDS
+            ):
+                await self._take(bus, delivery, run_id)
+        await self._acknowledge(bus)
+        if self._has_ended:
+            await bus.leave(_TOPICS, group)
+
+    async def _opened(self, stop: asyncio.Event) -> str | None:
+        while self.run_id is None and not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _WAIT_SECONDS)
+        return self.run_id
+
+    async def _acknowledge(self, bus: Bus) -> None:
+        while self._settled:
+            command_id = self._settled[0]
+            held = self._held.get(command_id, [])
+            if held:
+                await bus.ack(held)
+            self._done.add(command_id)
+            self._held.pop(command_id, None)
+            self._settled.popleft()
+
+    async def _take(self, bus: Bus, delivery: Delivery, run_id: str) -> None:
+        payload = delivery.message.payload
+        if payload.get("run_id") != run_id:
+            await bus.ack([delivery])
+            return
+        try:
+            command = parse_command(payload)
+        except ValidationError as error:
+            await bus.bury(delivery, f"it is no command: {error}")
+            return
+        assert isinstance(command, RunCommand)  # no other has a run
+        if command.command_id in self._done:
+            await bus.ack([delivery])
+        elif command.command_id in self._held:
+            self._hold(command.command_id, delivery)
+        else:
+            self._hold(command.command_id, delivery)
+            self.waiting.append(await self._order(command, delivery.message.trace_id))
+
+    def _hold(self, command_id: str, delivery: Delivery) -> None:
+        held = self._held.setdefault(command_id, [])
+        if all(one.position != delivery.position for one in held):
+            held.append(delivery)
+
+    async def _order(self, command: RunCommand, trace_id: str) -> Order:
+        """The command with its kernel: the loop never waits for one."""
+        kernel_id = command.kernel_id if isinstance(command, KasminaControlCommand) else None
+        if kernel_id is None or self._fetch is None:
+            return Order(command=command, trace_id=trace_id)
+        try:
+            kernel = await asyncio.to_thread(self._fetch, kernel_id)
+        except EsperError as error:
+            return Order(command=command, trace_id=trace_id, trouble=str(error))
+        except Exception as error:  # one command must not keep the others away; it is refused
+            logger.warning("Fetching kernel %s for a command failed", kernel_id, exc_info=True)
+            return Order(command=command, trace_id=trace_id, trouble=f"{error!r}")
+        return Order(command=command, trace_id=trace_id, kernel=kernel)
