@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import partial
-
-from pydantic import JsonValue
 
 from esper.contracts.enums import ComponentName
 from esper.contracts.ports import Publisher
@@ -38,7 +35,7 @@ def presence(
         url: Of the bus's server; None where there is none.
         component: What the service is.
         name: Which one on this machine: unique among those of its kind, the same after a restart.
-        details: Figures of its own, for its signs of life; what was sent and dropped is added.
+        details: Figures of its own, for its signs of life.
         also: What else listens on the bus, beside the service's own work.
 
     Yields:
@@ -52,12 +49,7 @@ def presence(
         return
     check_url(url)
     instance = f"{name}@{socket.gethostname()}"
-
-    def figures() -> Mapping[str, JsonValue]:
-        dropped: dict[str, JsonValue] = {t.value: number for t, number in link.dropped.items()}
-        return {"sent": link.sent, "dropped": dropped, **details()}
-
-    beat = heartbeat(component, instance, details=figures)
+    beat = heartbeat(component, instance, details=details)
     link = Link(
         partial(open_bus, url), sender_id=f"{component.value}/{instance}", also=[beat, *also]
     )

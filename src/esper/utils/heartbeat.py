@@ -39,10 +39,11 @@ def heartbeat(
         component: What the process is.
         instance: Which one: unique among those of its kind, and the same after a restart.
         interval_seconds: Pause between two.
-        details: What each one tells besides.
+        details: What each one tells besides the messages that were dropped, by topic.
     """
 
-    def health(*, leaving: bool = False) -> ComponentHealth:
+    def health(publisher: Publisher, *, leaving: bool = False) -> ComponentHealth:
+        dropped: dict[str, JsonValue] = {t.value: n for t, n in publisher.dropped.items()}
         return ComponentHealth(
             component=component,
             instance=instance,
@@ -50,14 +51,14 @@ def heartbeat(
             pid=os.getpid(),
             interval_seconds=interval_seconds,
             leaving=leaving,
-            details=dict(details()),
+            details={"dropped": dropped, **details()},
         )
 
     async def beat(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            publisher.publish(health(), topic=TopicNames.HEALTH_COMPONENTS)
+            publisher.publish(health(publisher), topic=TopicNames.HEALTH_COMPONENTS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), interval_seconds)
-        publisher.publish(health(leaving=True), topic=TopicNames.HEALTH_COMPONENTS)
+        publisher.publish(health(publisher, leaving=True), topic=TopicNames.HEALTH_COMPONENTS)
 
     return beat

@@ -36,7 +36,7 @@ def test_a_service_is_heard_and_takes_its_leave(valkey_place: str) -> None:
     healths = [ComponentHealth.model_validate(payload) for _, payload in sent]
     assert [health.leaving for health in healths] == [False, True]
     assert healths[0].instance == f"forge@{socket.gethostname()}"
-    assert healths[0].details == {"workers": 2}
+    assert healths[0].details == {"dropped": {}, "workers": 2}
     ((sender, build),) = asyncio.run(carried(valkey_place, TopicNames.EVENTS_COMPILATION))
     assert sender == f"tezzeret/forge@{socket.gethostname()}"
     assert build["blueprint_id"] == "b"
