@@ -23,9 +23,10 @@ from esper.utils.clock import SystemClock
 
 
 @contextmanager
-def valkey() -> Iterator[str]:
-    """Run a Valkey server without persistence; gives its URL."""
-    with ValkeyServer(config={"save": ""}) as server:
+def valkey(*, append_only: bool = False) -> Iterator[str]:
+    """Run a Valkey server, without persistence or with fsync every second; gives its URL."""
+    kept = {"appendonly": "yes", "appendfsync": "everysec"} if append_only else {}
+    with ValkeyServer(config={"save": "", **kept}) as server:
         yield f"redis://{server.host}:{server.port}/0"
 
 

@@ -66,6 +66,8 @@ async def run_consumer(
     if not await work.until_done(lambda: bus.join(topics, group, since=since)):
         return
     failures = 0
+    # Acknowledged while the next messages are on their way.
+    acknowledged: asyncio.Future[None] | None = None
     while not stop.is_set():
         try:
             batch = await bus.consume(
@@ -80,8 +82,12 @@ async def run_consumer(
             await work.pause(failures, error)
             continue
         failures = 0
-        if batch:
-            await work.through(batch)
+        if acknowledged is not None:
+            await acknowledged
+        done = await work.through(batch)
+        acknowledged = asyncio.ensure_future(work.acknowledge(done))
+    if acknowledged is not None:
+        await acknowledged
 
 
 @dataclass(frozen=True)
@@ -92,45 +98,41 @@ class _Work:
     config: OonaConfig
     transient: tuple[type[Exception], ...]
 
-    async def through(self, batch: Sequence[Delivery]) -> None:
-        """Handle and acknowledge a batch; what is left when asked to stop stays pending."""
-        spent = [delivery for delivery in batch if delivery.tries > self.config.max_tries]
-        for delivery in spent:
-            error = f"delivered {delivery.tries - 1} times, and nobody was done with it"
-            await self._bury(delivery, error)
-        fresh = [delivery for delivery in batch if delivery.tries <= self.config.max_tries]
+    async def through(self, batch: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Handle a batch; return what is to be acknowledged. The rest is given up, or left pending."""
+        fresh = []
+        for delivery in batch:
+            if delivery.tries <= self.config.max_tries:
+                fresh.append(delivery)
+            else:
+                error = f"delivered {delivery.tries - 1} times, and nobody was done with it"
+                await self._bury(delivery, error)
         if not fresh:
-            return
+            return []
         try:
-            handled = await self.until_done(lambda: self.handle(fresh))
+            return fresh if await self.until_done(lambda: self.handle(fresh)) else []
         except Exception:  # whatever a message provokes, the others must get through
-            logger.warning(
-                "A batch of %d messages failed; trying one by one", len(fresh), exc_info=True
-            )
-            for delivery in fresh:
-                if not self.stop.is_set():
-                    await self._alone(delivery)
-        else:
-            if handled:
-                await self.until_done(lambda: self.bus.ack(fresh))
+            logger.warning("A batch of %d failed; trying one by one", len(fresh), exc_info=True)
+        return [delivery for delivery in fresh if await self._alone(delivery)]
 
-    async def _alone(self, delivery: Delivery) -> None:
+    async def acknowledge(self, done: Sequence[Delivery]) -> None:
+        """Acknowledge what was handled; what cannot be, before it is to stop, comes again."""
+        if done:
+            await self.until_done(lambda: self.bus.ack(done))
+
+    async def _alone(self, delivery: Delivery) -> bool:
+        """Handle one message, as often as it may be tried; return whether that worked."""
         tries = delivery.tries
-        while True:
+        while not self.stop.is_set():
             try:
-                handled = await self.until_done(lambda: self.handle([delivery]))
+                return await self.until_done(lambda: self.handle([delivery]))
             except Exception as error:  # noqa: BLE001  # goes to the dead letters with the message
                 if tries >= self.config.max_tries:
                     await self._bury(delivery, f"{type(error).__name__}: {error}")
-                    return
+                    return False
                 await self._sleep(self.config.backoff(tries))
-                if self.stop.is_set():
-                    return
                 tries += 1
-            else:
-                if handled:
-                    await self.until_done(lambda: self.bus.ack([delivery]))
-                return
+        return False
 
     async def _bury(self, delivery: Delivery, error: str) -> None:
         message = delivery.message

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 from typing import Final
@@ -40,6 +41,9 @@ logger = logging.getLogger(__name__)
 _PAGE: Final = 500
 """Entries asked for at once where all are wanted."""
 
+_MOST_AT_ONCE: Final = 500
+"""Messages that the server takes in one piece; others wait meanwhile."""
+
 _POSITION: Final = re.compile(r"(\d+)(?:-(\d+))?")
 _LARGEST: Final = 2**64 - 1
 
@@ -67,10 +71,15 @@ class RedisBus:
         Raises:
             BusError: A message cannot be written, or is too large; none of them was sent.
         """
-        commands: list[Command] = []
+        by_topic: dict[TopicNames, list[bytes]] = {}
         for message in messages:
             data = await self._wire.pack(message, f"live/{message.topic.value}")
-            commands.append(("XADD", self._config.stream(message.topic), "*", "m", data))
+            by_topic.setdefault(message.topic, []).append(data)
+        commands: list[Command] = [
+            ("EVAL", redis_scripts.PUBLISH, 1, self._config.stream(topic), *batch)
+            for topic, entries in by_topic.items()
+            for batch in _batches(entries)
+        ]
         raise_first(await self._client.ask_all(commands))
 
     async def join(self, topics: Sequence[TopicNames], group: str, *, since: str = "$") -> None:
@@ -238,3 +247,8 @@ def _before(position: str) -> str:
     if number:
         return f"{milliseconds}-{number - 1}"
     return f"{milliseconds - 1}-{_LARGEST}" if milliseconds else "0"
+
+
+def _batches(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(entries), _MOST_AT_ONCE):
+        yield entries[start : start + _MOST_AT_ONCE]

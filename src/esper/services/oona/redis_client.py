@@ -10,7 +10,9 @@ from typing import Any
 from typing import Final
 from urllib.parse import urlsplit
 
+import hiredis
 from redis.asyncio import Redis
+from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -32,6 +34,14 @@ Command = tuple[str | bytes | int | float, ...]
 """A command and its arguments."""
 
 
+class _PackingConnection(Connection):
+    """Packs commands in C, which redis-py's asynchronous connections do in Python."""
+
+    def pack_command(self, *args: str | bytes | float) -> list[bytes]:
+        # hiredis says that it takes one argument, and takes any number.
+        return [hiredis.pack_command(args)]  # type: ignore[arg-type]
+
+
 class NoGroupError(BusError):
     """The server does not know the group, or the stream that it reads."""
 
@@ -51,6 +61,8 @@ class RedisClient:
         """Where the server is, without the password."""
         self._redis = Redis.from_url(
             url.replace("valkey", "redis", 1) if place.scheme.startswith("valkey") else url,
+            # A URL that asks for TLS overrules it.
+            connection_class=_PackingConnection,
             # Without these redis-py tries ten times on every lost connection, and each try may
             # publish once more.
             retry=Retry(NoBackoff(), 0),
@@ -148,7 +160,8 @@ def entries_of(answer: Any) -> Iterator[tuple[str, bytes]]:
     for entry in answer or ():
         # None stands for what is pending and no longer in the stream.
         if entry is not None and entry[1] is not None:
-            yield entry[0].decode(), fields_of(entry[1]).get(b"m", b"")
+            name, data, *rest = entry[1]
+            yield entry[0].decode(), data if name == b"m" and not rest else b""
 
 
 def fields_of(flat: Sequence[Any]) -> dict[bytes, Any]:

@@ -16,6 +16,7 @@ from typing import Final
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusError
 from esper.contracts.errors import BusUnavailableError
+from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Clock
 from esper.contracts.ports import Delivery
 from esper.services.oona import redis_scripts
@@ -26,6 +27,8 @@ from esper.services.oona.redis_client import RedisClient
 from esper.services.oona.redis_client import entries_of
 from esper.services.oona.redis_client import raise_first
 from esper.services.oona.wire import Wire
+from esper.services.oona.wire import read_entry
+from esper.utils.collecting import collecting_later
 
 logger = logging.getLogger(__name__)
 
@@ -183,11 +186,34 @@ class RedisReader:
     async def _deliveries(
         self, topic: TopicNames, group: str, entries: Any, tries: Mapping[str, int]
     ) -> list[Delivery]:
+        # Thousands of new objects, none of them garbage: to look for some among them would take as
+        # long as to make them.
+        with collecting_later():
+            read = [(*entry, read_entry(entry[1], topic)) for entry in entries_of(entries)]
+            plain = [
+                Delivery(
+                    message=message, position=position, group=group, tries=tries.get(position, 1)
+                )
+                for position, _, message in read
+                if isinstance(message, OonaMessage) and message.claim is None
+            ]
+        return (
+            plain if len(plain) == len(read) else await self._completed(topic, group, read, tries)
+        )
+
+    async def _completed(
+        self,
+        topic: TopicNames,
+        group: str,
+        read: Sequence[tuple[str, bytes, OonaMessage | BusError]],
+        tries: Mapping[str, int],
+    ) -> list[Delivery]:
+        """Pick up what lies under a claim, and give up what cannot be read."""
         deliveries = []
-        for position, data in entries_of(entries):
+        for position, data, found in read:
             count = tries.get(position, 1)
             try:
-                message = await self._wire.unpack(data, topic, f"live/{topic.value}")
+                message = await self._wire.complete(found, f"live/{topic.value}")
             except BusUnavailableError:
                 raise
             except BusError as error:

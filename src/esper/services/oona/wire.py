@@ -74,6 +74,14 @@ def read_envelope(data: bytes, topic: TopicNames) -> OonaMessage:
     return message
 
 
+def read_entry(data: bytes, topic: TopicNames) -> OonaMessage | BusError:
+    """Do what `read_envelope` does, and return the error instead of raising it."""
+    try:
+        return read_envelope(data, topic)
+    except BusError as error:
+        return error
+
+
 class Wire:
     """Packs messages for the bus and unpacks them, whether their payload travels or lies under a claim.
 
@@ -114,7 +122,17 @@ class Wire:
             BusError: It cannot be read, or its payload is gone or damaged.
             BusUnavailableError: The payload cannot be picked up now.
         """
-        message = read_envelope(data, topic)
+        return await self.complete(read_envelope(data, topic), place)
+
+    async def complete(self, message: OonaMessage | BusError, place: str) -> OonaMessage:
+        """Return a message with its payload; raise what is no message.
+
+        Raises:
+            BusError: That error; or the payload is gone or damaged.
+            BusUnavailableError: The payload cannot be picked up now.
+        """
+        if isinstance(message, BusError):
+            raise message
         if message.claim is None:
             return message
         payload = orjson.loads(await self.claims.pick_up(place, message.claim))
