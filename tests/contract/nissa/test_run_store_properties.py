@@ -93,7 +93,7 @@ def _log(history: list[Attempt]) -> list[Mapping[str, Any]]:
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data(), history=histories())

@@ -66,12 +66,19 @@ def figures_of(body: Body) -> Iterator[tuple[str, float | None]]:
     elif body.get("type") == "eval":
         yield from _figures(body, _EVAL_FIGURES, "")
     elif body.get("kind") == "HealthMeasured":
-        signals = body.get("signals")
-        for signal in map(mapping, signals if isinstance(signals, list) else ()):
-            for name, value in _figures(signal, _HEALTH_FIGURES, f"health/{layer_of(signal)}/"):
-                # A measurement that was not taken is no point of the curve.
-                if value is not None:
-                    yield name, value
+        yield from _health(body).items()
+
+
+def _health(body: Body) -> dict[str, float]:
+    """What was measured of each layer; of several signals about one, the first counts."""
+    found: dict[str, float] = {}
+    signals = body.get("signals")
+    for signal in map(mapping, signals if isinstance(signals, list) else ()):
+        for name, value in _figures(signal, _HEALTH_FIGURES, f"health/{layer_of(signal)}/"):
+            # A measurement that was not taken is no point of the curve.
+            if value is not None:
+                found.setdefault(name, value)
+    return found
 
 
 def kernels_of(body: Body, text: str) -> frozenset[str]:

@@ -6,7 +6,7 @@ store, each line is kept once, and it can be read while it is written.
 
 from __future__ import annotations
 
-import math
+import asyncio
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 from typing import Final
 from typing import Self
+from typing import TypeVar
 
 import orjson
+from sqlalchemy import Connection
 from sqlalchemy import Select
 from sqlalchemy import exists
 from sqlalchemy import select
@@ -43,7 +45,7 @@ from esper.contracts.runs import StoredLine
 from esper.services.nissa import platform_rows
 from esper.services.nissa import summaries
 from esper.services.nissa.config import default_url
-from esper.services.nissa.curves import curve_of
+from esper.services.nissa.curves import CurveReader
 from esper.services.nissa.events_read import ADAPTATION_KINDS
 from esper.services.nissa.events_read import events
 from esper.services.nissa.impact import impacts_of
@@ -74,6 +76,8 @@ NEWEST: Final = "newest"
 
 _SQLITE: Final = "sqlite:///"
 
+Result = TypeVar("Result")
+
 
 class RunStore:
     """An open store. It belongs to the event loop that it was opened in.
@@ -85,6 +89,8 @@ class RunStore:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._curves = CurveReader()
+        self._reading_curves = asyncio.Lock()
 
     @classmethod
     async def open(cls, url: str | None = None, *, clock: Clock | None = None) -> Self:
@@ -129,8 +135,7 @@ class RunStore:
         ]
         if not batches:
             return []
-        new: list[NewLine] = await self._write(take_in, batches)
-        return new
+        return await self._write(take_in, batches)
 
     async def runs(
         self,
@@ -214,16 +219,11 @@ class RunStore:
                 highest.
             since: First step.
         """
-        query = (
-            select(POINTS.c.step, POINTS.c.value)
-            .join(SERIES, SERIES.c.series_id == POINTS.c.series_id)
-            .where(SERIES.c.run_id == run_id, SERIES.c.name == name, POINTS.c.step >= since)
-            .order_by(POINTS.c.step, POINTS.c.position)
-        )
-        rows = await self._all(query)
-        steps = [int(row[0]) for row in rows]
-        values = [math.nan if row[1] is None else float(row[1]) for row in rows]
-        return curve_of(name, steps, values, points)
+        async with self._reading_curves:
+            return await self._database.transact(
+                lambda connection: self._curves.read(connection, run_id, name, points, since),
+                writes=False,
+            )
 
     async def curve_names(self, run_id: str) -> Sequence[str]:
         """Return the names of the run's curves, sorted."""
@@ -313,23 +313,24 @@ class RunStore:
     ) -> Sequence[dict[str, Any]]:
         """The run's lines that tell of adaptations, in the order of its log."""
         query = (
-            select(LINES.c.body)
+            select(LINES.c.position, LINES.c.body)
             .where(LINES.c.run_id == run_id, LINES.c.type.in_(types))
             .where(LINES.c.kind.in_((*ADAPTATION_KINDS, "")))
-            .order_by(LINES.c.position)
         )
-        return [orjson.loads(row[0]) for row in await self._all(query)]
+        # Sorted here: told to sort, SQLite would go through all lines in the order of positions.
+        rows = sorted(await self._all(query), key=lambda row: int(row.position))
+        return [orjson.loads(row.body) for row in rows]
 
-    async def _write(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        async with self._database.writing() as connection:
-            done = await connection.run_sync(work, *arguments)
-            await connection.commit()
-        return done
+    async def _write(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        return await self._database.transact(
+            lambda connection: work(connection, *arguments), writes=True
+        )
 
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
-        async with self._database.reading() as connection:
-            rows: Sequence[Any] = (await connection.execute(query)).all()
-            return rows
+        def read(connection: Connection) -> Sequence[Any]:
+            return connection.execute(query).all()
+
+        return await self._database.transact(read, writes=False)
 
 
 def _line(row: Any) -> StoredLine:

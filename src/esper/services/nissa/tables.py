@@ -45,6 +45,8 @@ RUNS: Final = Table(
     Column("attempt", Integer, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    # How often lines of it became void: whoever remembers its points must then forget them.
+    Column("voids", Integer, nullable=False),
     Index(None, "started_at"),
 )
 
@@ -104,9 +106,11 @@ POINTS: Final = Table(
     "points",
     METADATA,
     Column("series_id", Integer, primary_key=True, autoincrement=False),
-    Column("step", BigInteger, primary_key=True, autoincrement=False),
-    # Of the line. A step that was trained again after a rollback has two points; the later counts.
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    # Of the line: what is newer has more, so that a reader can fetch what it does not have.
+    Column("cursor", BigInteger, primary_key=True, autoincrement=False),
+    Column("step", BigInteger, nullable=False),
+    # Of the line. A step that was trained again has two points; the one further on counts.
+    Column("position", BigInteger, nullable=False),
     # NULL where the figure was not finite.
     Column("value", Double),
     sqlite_with_rowid=False,

@@ -14,9 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from typing import Final
 
 import orjson
 from sqlalchemy import Connection
+from sqlalchemy import Text
+from sqlalchemy import bindparam
 from sqlalchemy import delete
 from sqlalchemy import insert
 from sqlalchemy import select
@@ -35,8 +38,24 @@ from esper.services.nissa.tables import POINTS
 from esper.services.nissa.tables import RUNS
 from esper.services.nissa.tables import SERIES
 
-_AT_ONCE = 500
+_AT_ONCE: Final = 500
 """Keys in one statement; databases have limits."""
+
+# Statements are put together once: doing it each time would cost more than the database does.
+_RUN: Final = bindparam("run", type_=Text)
+_MOVE_HEAD: Final = (
+    update(HEAD).values(cursor=HEAD.c.cursor + bindparam("count")).returning(HEAD.c.cursor)
+)
+_ATTEMPTS_OF: Final = select(ATTEMPTS.c.attempt, ATTEMPTS.c.kept).where(ATTEMPTS.c.run_id == _RUN)
+_RUN_OF: Final = select(RUNS).where(RUNS.c.run_id == _RUN)
+_CHANGE_RUN: Final = update(RUNS).where(RUNS.c.run_id == _RUN)
+_STORED: Final = select(LINES.c.position).where(
+    LINES.c.run_id == _RUN, LINES.c.position.between(bindparam("first"), bindparam("last"))
+)
+_SERIES_OF: Final = select(SERIES.c.name, SERIES.c.series_id).where(
+    SERIES.c.run_id == _RUN, SERIES.c.name.in_(bindparam("names", expanding=True))
+)
+_ADD: Final = {table: insert(table) for table in (ATTEMPTS, RUNS, LINES, MENTIONS, SERIES, POINTS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,23 +116,18 @@ def is_void(attempt: int, position: int, attempts: Attempts) -> bool:
 
 def _next_cursor(connection: Connection, count: int) -> int:
     # Also holds the row until the end: nobody else takes lines in meanwhile.
-    moved = update(HEAD).values(cursor=HEAD.c.cursor + count).returning(HEAD.c.cursor)
-    return int(connection.execute(moved).scalar_one()) - count + 1
+    return int(connection.execute(_MOVE_HEAD, {"count": count}).scalar_one()) - count + 1
 
 
 def _note_attempts(connection: Connection, run_id: str, batches: Iterable[Batch]) -> Attempts:
-    known = {
-        row.attempt: row.kept
-        for row in connection.execute(
-            select(ATTEMPTS.c.attempt, ATTEMPTS.c.kept).where(ATTEMPTS.c.run_id == run_id)
-        )
-    }
+    found = connection.execute(_ATTEMPTS_OF, {"run": run_id})
+    known: dict[int, int] = {row.attempt: row.kept for row in found}
     heard = {batch.records.attempt: batch.records.kept for batch in batches}
     news = {attempt: kept for attempt, kept in heard.items() if attempt not in known}
     if news:
         rows = [{"run_id": run_id, "attempt": a, "kept": kept} for a, kept in news.items()]
-        connection.execute(insert(ATTEMPTS), rows)
-        for attempt, kept in news.items():
+        connection.execute(_ADD[ATTEMPTS], rows)
+        for attempt, kept in news.items() if known else ():
             _drop_void(connection, run_id, attempt, kept)
     return {**known, **news}
 
@@ -129,7 +143,10 @@ def _drop_void(connection: Connection, run_id: str, attempt: int, kept: int) -> 
     connection.execute(
         delete(MENTIONS).where(MENTIONS.c.run_id == run_id, MENTIONS.c.position.in_(positions))
     )
-    connection.execute(delete(LINES).where(void))
+    if connection.execute(delete(LINES).where(void)).rowcount:
+        connection.execute(
+            update(RUNS).where(RUNS.c.run_id == run_id).values(voids=RUNS.c.voids + 1)
+        )
 
 
 def _note_run(connection: Connection, run_id: str, batches: Sequence[Batch]) -> None:
@@ -143,16 +160,16 @@ def _note_run(connection: Connection, run_id: str, batches: Sequence[Batch]) -> 
         "started_at": min(times),
         "updated_at": max(times),
     }
-    known = connection.execute(select(RUNS).where(RUNS.c.run_id == run_id)).first()
+    known = connection.execute(_RUN_OF, {"run": run_id}).first()
     if known is None:
-        connection.execute(insert(RUNS).values(run_id=run_id, **row))
+        connection.execute(_ADD[RUNS], {"run_id": run_id, "voids": 0, **row})
         return
     if (known.attempt, bool(known.folder)) > (row["attempt"], bool(row["folder"])):
         row.update(folder=known.folder, attempt=known.attempt)
     row["name"] = row["name"] or known.name
     row["started_at"] = min(row["started_at"], known.started_at)
     row["updated_at"] = max(row["updated_at"], known.updated_at)
-    connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(row))
+    connection.execute(_CHANGE_RUN, {"run": run_id, **row})
 
 
 def _bodies(batches: Iterable[Batch]) -> Iterable[projection.Body]:
@@ -169,9 +186,8 @@ def _fresh(
             if not is_void(batch.records.attempt, line.position, attempts):
                 fresh.setdefault(line.position, (batch, line))
     if fresh:
-        within = LINES.c.position.between(min(fresh), max(fresh))
-        stored = select(LINES.c.position).where(LINES.c.run_id == run_id, within)
-        for position in connection.execute(stored).scalars():
+        within = {"run": run_id, "first": min(fresh), "last": max(fresh)}
+        for position in connection.execute(_STORED, within).scalars():
             fresh.pop(position, None)
     return list(fresh.values())
 
@@ -183,32 +199,31 @@ def _store(
         return []
     new, rows, points, mentions = [], [], [], []
     for number, (batch, line) in enumerate(fresh, start=cursor):
-        body, text = line.body, orjson.dumps(line.body).decode()
-        step = projection.step_of(body)
-        stored = StoredLine(
+        stored = StoredLine.model_construct(
             cursor=number,
             position=line.position,
             attempt=batch.records.attempt,
             at=batch.at,
             trace_id=batch.trace_id,
-            body=body,
+            body=line.body,
         )
+        row = _row(run_id, stored)
         new.append(NewLine(run_id=run_id, line=stored))
-        rows.append(_row(run_id, stored, text))
-        points += [(n, step, line.position, v) for n, v in projection.figures_of(body)]
+        rows.append(row)
+        points += [(name, row, value) for name, value in projection.figures_of(line.body)]
         mentions += [
             {"kernel_id": kernel_id, "run_id": run_id, "position": line.position}
-            for kernel_id in projection.kernels_of(body, text)
+            for kernel_id in projection.kernels_of(line.body, row["body"])
         ]
-    connection.execute(insert(LINES), rows)
+    connection.execute(_ADD[LINES], rows)
     if mentions:
-        connection.execute(insert(MENTIONS), mentions)
+        connection.execute(_ADD[MENTIONS], mentions)
     if points:
         _store_points(connection, run_id, points)
     return new
 
 
-def _row(run_id: str, line: StoredLine, text: str) -> dict[str, Any]:
+def _row(run_id: str, line: StoredLine) -> dict[str, Any]:
     return {
         "cursor": line.cursor,
         "run_id": run_id,
@@ -220,19 +235,28 @@ def _row(run_id: str, line: StoredLine, text: str) -> dict[str, Any]:
         "kind": str(line.body.get("kind", "")),
         "step": projection.step_of(line.body),
         "state": projection.state_of(line.body),
-        "body": text,
+        "body": orjson.dumps(line.body).decode(),
     }
 
 
 def _store_points(
-    connection: Connection, run_id: str, points: Sequence[tuple[str, int, int, float | None]]
+    connection: Connection,
+    run_id: str,
+    points: Sequence[tuple[str, Mapping[str, Any], float | None]],
 ) -> None:
+    """Store figures: the name of each, the row of its line, its value."""
     ids = _series_ids(connection, run_id, sorted({point[0] for point in points}))
     connection.execute(
-        insert(POINTS),
+        _ADD[POINTS],
         [
-            {"series_id": ids[name], "step": step, "position": position, "value": value}
-            for name, step, position, value in points
+            {
+                "series_id": ids[name],
+                "cursor": row["cursor"],
+                "step": row["step"],
+                "position": row["position"],
+                "value": value,
+            }
+            for name, row, value in points
         ],
     )
 
@@ -241,7 +265,7 @@ def _series_ids(connection: Connection, run_id: str, names: Sequence[str]) -> di
     known = _known_series(connection, run_id, names)
     missing = [{"run_id": run_id, "name": name} for name in names if name not in known]
     if missing:
-        connection.execute(insert(SERIES), missing)
+        connection.execute(_ADD[SERIES], missing)
         known = _known_series(connection, run_id, names)
     return known
 
@@ -249,9 +273,6 @@ def _series_ids(connection: Connection, run_id: str, names: Sequence[str]) -> di
 def _known_series(connection: Connection, run_id: str, names: Sequence[str]) -> dict[str, int]:
     known: dict[str, int] = {}
     for begin in range(0, len(names), _AT_ONCE):
-        some = names[begin : begin + _AT_ONCE]
-        found = select(SERIES.c.name, SERIES.c.series_id).where(
-            SERIES.c.run_id == run_id, SERIES.c.name.in_(some)
-        )
-        known.update((row.name, row.series_id) for row in connection.execute(found))
+        wanted = {"run": run_id, "names": names[begin : begin + _AT_ONCE]}
+        known.update((name, number) for name, number in connection.execute(_SERIES_OF, wanted))
     return known

@@ -61,6 +61,7 @@ def _runs() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.Column("voids", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", name="pk_runs"),
     )
     op.create_index("ix_runs_started_at", "runs", ["started_at"])
@@ -121,10 +122,11 @@ def _points() -> None:
     op.create_table(
         "points",
         sa.Column("series_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("cursor", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("value", sa.Double(), nullable=True),
-        sa.PrimaryKeyConstraint("series_id", "step", "position", name="pk_points"),
+        sa.PrimaryKeyConstraint("series_id", "cursor", name="pk_points"),
         sqlite_with_rowid=False,
     )
 
