@@ -103,7 +103,7 @@ def _fetch(connection: Connection, known: _Points) -> list[tuple[Any, ...]]:
     result = connection.execute(_NEWER, {"series": known.series_id, "cursor": known.cursor})
     assert result.cursor is not None
     # From the driver: a hundred thousand rows of SQLAlchemy's own take twice as long.
-    rows: list[tuple[Any, ...]] = result.cursor.fetchall()
+    rows = list(result.cursor.fetchall())
     result.close()
     return rows
 
