@@ -29,10 +29,10 @@ def test_the_bus_comes_first_and_the_forge_last(tmp_path: Path) -> None:
 
 
 def test_a_server_of_others_is_used_and_not_started(tmp_path: Path) -> None:
-    plan = planned(tmp_path, bus="redis://:secret@10.0.0.1:6379/0")
+    plan = planned(tmp_path, bus="redis://:hunter2@10.0.0.1:6379/0")
     assert names(plan) == ["nissa", "urza", "tezzeret"]
-    assert plan.bus_url == "redis://:secret@10.0.0.1:6379/0"
-    assert "secret" not in plan.bus
+    assert plan.bus_url == "redis://:hunter2@10.0.0.1:6379/0"
+    assert "hunter2" not in plan.bus
 
 
 def test_without_a_bus_services_are_not_given_one_that_the_environment_names(
@@ -51,9 +51,9 @@ def test_without_workers_there_is_no_forge(tmp_path: Path) -> None:
 
 
 def test_secrets_stand_in_files_and_not_in_commands(tmp_path: Path) -> None:
-    plan = planned(tmp_path, bus="redis://:secret@10.0.0.1:6379/0")
+    plan = planned(tmp_path, bus="redis://:hunter2@10.0.0.1:6379/0")
     for service in plan.services:
-        assert "secret" not in " ".join([*service.command, service.address])
+        assert "hunter2" not in " ".join([*service.command, service.address])
         file = Path(service.environment["ESPER_REDIS_URL_FILE"] or "")
         assert file.read_text() == plan.bus_url
         assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from contextlib import ExitStack
 from types import FrameType
@@ -33,6 +34,7 @@ def run(request: TezzeretRunRequest) -> int:
         drain_seconds=request.drain_seconds,
     )
     setup_logging("tezzeret")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request is noise
     stop = Flag()
 
     def told(number: int, frame: FrameType | None) -> None:

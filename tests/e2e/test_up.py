@@ -1,0 +1,228 @@
+"""`esper up` as its user has it: real services, killed one by one, while a run trains."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from esper.contracts.enums import BlueprintState
+from esper.contracts.enums import RunState
+from esper.contracts.enums import TopicNames
+from esper.contracts.messages import OonaMessage
+from esper.contracts.messages import RequestBlueprint
+from esper.hosting.discovery import find
+from esper.services.nissa.run_store import RunStore
+from esper.services.oona.open import open_bus
+from esper.services.urza.client.sync import UrzaClient
+from support.forge import blueprint_of
+from support.forge import perceptron
+from support.platforms import PATIENCE
+from support.platforms import Up
+from support.platforms import esper
+from support.platforms import logged
+from support.platforms import run_id_of
+from support.platforms import stored
+from support.platforms import training
+from support.platforms import until
+from support.platforms import up
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+SLOW = ("--data", "mnist1d", "--model", "support.slow_model:build", "--no-growth")
+SERVICES = ("bus", "nissa", "urza", "tezzeret")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def running(home: Path) -> Iterator[Up]:
+    with up(home) as found:
+        yield found
+
+
+def library(running: Up) -> UrzaClient:
+    platform = running.platform()
+    return UrzaClient(platform.urza_url, Path(platform.token_file).read_text().strip())
+
+
+def all_lines_stored(running: Up, folder: Path) -> bool:
+    summary, lines = stored(running.platform(), run_id_of(folder))
+    return summary is not None and lines == len(logged(folder))
+
+
+def test_everything_is_ready_and_status_says_so(running: Up, home: Path) -> None:
+    done = esper(home, "status")
+    assert done.returncode == 0, done.stderr
+    for service in SERVICES:
+        assert service in done.stdout
+    assert done.stdout.count("ready") == 4
+    assert running.platform().nissa_url in running.log()
+
+
+def test_no_secret_is_shown(running: Up, home: Path) -> None:
+    password = (home / "bus" / "password").read_text()
+    said = running.log() + esper(home, "status", "--json").stdout
+    for process in psutil.Process(running.process.pid).children(recursive=True):
+        said += " ".join(process.cmdline())
+    said += "".join(log.read_text() for log in (home / "logs").iterdir())
+    assert password not in said
+    assert Path(running.platform().token_file).read_text() not in said
+
+
+def test_a_second_platform_is_refused_and_told_of_the_first(running: Up, home: Path) -> None:
+    done = esper(home, "up")
+    assert done.returncode == 1
+    assert str(running.process.pid) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert running.is_ready()
+
+
+def test_a_run_finds_the_platform_and_is_watched_over_its_bus(running: Up, home: Path) -> None:
+    with training(home, "watched", *SLOW, "--steps", "100") as trainer:
+        assert trainer.wait(PATIENCE) == 0, (home / "watched.log").read_text()
+    until(lambda: all_lines_stored(running, home / "watched"), "the run in the store")
+    summary, _ = stored(running.platform(), run_id_of(home / "watched"))
+    assert summary is not None
+    assert summary.state is RunState.FINISHED
+    assert summary.step == 100
+
+    async def carried() -> int:
+        bus = await open_bus(running.platform().bus_url)
+        try:
+            return len([one async for one in bus.replay(TopicNames.EVENTS_TRAINING)])
+        finally:
+            await bus.close()
+
+    assert asyncio.run(carried()) > 0, "it went over the bus, not straight into the store"
+
+
+def test_a_blueprint_that_is_asked_for_over_the_bus_is_built_and_told_of(running: Up) -> None:
+    blueprint = blueprint_of(perceptron())
+    request = RequestBlueprint(blueprint=blueprint, requested_by="a test")
+    topic = TopicNames.INNOVATION_BLUEPRINT_REQUESTS
+
+    async def ask() -> None:
+        bus = await open_bus(running.platform().bus_url)
+        try:
+            await bus.publish([OonaMessage.of(request, sender_id="test/1", topic=topic)])
+        finally:
+            await bus.close()
+
+    asyncio.run(ask())
+    with library(running) as asked:
+        until(
+            lambda: (
+                blueprint.blueprint_id
+                in {b.blueprint.blueprint_id for b in asked.blueprints().items}
+            ),
+            "the blueprint",
+        )
+        until(
+            lambda: (
+                asked.blueprint(blueprint.blueprint_id).blueprint.state is BlueprintState.VALIDATED
+            ),
+            "its kernel",
+        )
+
+    async def built() -> list[str]:
+        store = await RunStore.open(running.platform().store_url)
+        try:
+            return [b.kernel_id or "" for b in await store.builds() if b.ended_at is not None]
+        finally:
+            await store.close()
+
+    until(lambda: any(asyncio.run(built())), "the build in the observer's store")
+
+
+def test_a_trainer_survives_the_loss_of_every_service_and_each_comes_back(
+    running: Up, home: Path
+) -> None:
+    gate = home / "gate"
+    before = running.restarts()
+    with training(home, "survivor", *SLOW, "--steps", "3000", gate=gate) as trainer:
+        until((home / "survivor" / "run.jsonl").exists, "its first line")
+        for service in SERVICES:
+            running.kill(service)
+        until(
+            lambda: all(running.restarts()[name] == before[name] + 1 for name in SERVICES),
+            "their ends to be noticed",
+        )
+        until(running.is_ready, "all of them again")
+        assert trainer.poll() is None, "it was still training when the last one was back"
+        gate.touch()
+        assert trainer.wait(PATIENCE) == 0, (home / "survivor.log").read_text()
+    until(lambda: all_lines_stored(running, home / "survivor"), "every line in the store")
+    with training(home, "alone", *SLOW, "--steps", "3000") as trainer:
+        assert trainer.wait(PATIENCE) == 0
+    assert logged(home / "survivor")[1:-1] == logged(home / "alone")[1:-1]
+
+
+def test_work_goes_on_after_the_forge_was_killed_in_the_middle_of_it(running: Up) -> None:
+    blueprint = blueprint_of(perceptron(24), name="planted/two")
+    with library(running) as asked:
+        asked.submit(blueprint)
+
+        def state() -> BlueprintState:
+            return asked.blueprint(blueprint.blueprint_id).blueprint.state
+
+        until(lambda: state() is BlueprintState.COMPILING, "the build")
+        running.kill("tezzeret")
+        until(lambda: state() is BlueprintState.VALIDATED, "the next one's build")
+    until(running.is_ready, "all services")
+
+
+def test_told_to_stop_it_drains_and_nothing_is_lost(home: Path) -> None:
+    place = home / "drained"
+    with up(place) as first:
+        with training(place, "run", *SLOW, "--steps", "400") as trainer:
+            assert trainer.wait(PATIENCE) == 0
+        family = psutil.Process(first.process.pid).children(recursive=True)
+        assert first.stop() == 0, first.log()
+        assert not any(process.is_running() for process in family)
+    assert find(place) is None
+    done = esper(place, "status")
+    assert done.returncode == 1
+    assert "esper up" in done.stderr
+    with up(place) as second:
+        until(lambda: all_lines_stored(second, place / "run"), "what was under way")
+
+
+def test_killed_itself_it_leaves_nothing_behind_and_starts_again(tmp_path: Path) -> None:
+    with up(tmp_path) as first:
+        family = psutil.Process(first.process.pid).children(recursive=True)
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.process.wait(30)
+        gone, alive = psutil.wait_procs(family, timeout=PATIENCE)
+        assert gone
+        assert not alive, "services end with the one that runs them"
+    assert find(tmp_path) is None
+    with up(tmp_path) as second:
+        assert second.is_ready()
+
+
+def test_without_a_bus_runs_are_watched_through_the_store(tmp_path: Path) -> None:
+    with up(tmp_path, "--bus", "in-process", "--workers", "0") as found:
+        platform = found.platform()
+        assert platform.bus_url is None
+        assert [record.name for record in platform.services] == ["nissa", "urza"]
+        with training(tmp_path, "run", *SLOW, "--steps", "100") as trainer:
+            assert trainer.wait(PATIENCE) == 0
+        assert all_lines_stored(found, tmp_path / "run")
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path, running: Up) -> None:
+    port = running.platform().urza_url.rpartition(":")[2]
+    done: subprocess.CompletedProcess[str] = esper(tmp_path, "up", "--urza-port", port)
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert "Traceback" not in done.stderr
