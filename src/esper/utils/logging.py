@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import TextIO
 from typing import cast
 
@@ -18,8 +19,67 @@ from structlog.typing import EventDict
 from structlog.typing import FilteringBoundLogger
 from structlog.typing import Processor
 
+
+class RunContext:
+    """What every line that is logged during a run says of the run.
+
+    It counts for the whole process, threads included, as long as one run is under way in it. Of
+    several, each counts for the thread or task that bound it, and for those that this one starts
+    with its context.
+    """
+
+    def __init__(self, run_id: str, rank: int) -> None:
+        """Describe a run; `bind_run` makes it count."""
+        self.run_id = run_id
+        """Which run."""
+        self.rank = rank
+        """Which of the processes that train it together."""
+        self.generation = 0
+        """How many adaptations of the run are over: which structure the model has."""
+
+    def fields(self) -> dict[str, str | int]:
+        """Return what goes into a line."""
+        return {"run_id": self.run_id, "rank": self.rank, "generation": self.generation}
+
+    def unbind(self) -> None:
+        """Say that the run is over; doing it twice does no harm."""
+        _bound.pop(id(self), None)
+        if _own.get() is self:
+            _own.set(None)
+
+
+_bound: dict[int, RunContext] = {}
+_own: ContextVar[RunContext | None] = ContextVar("esper_run", default=None)
+
+
+def bind_run(run_id: str, *, rank: int = 0) -> RunContext:
+    """Let every line that is logged from now on name the run, until it is unbound.
+
+    Args:
+        run_id: Which run.
+        rank: Which of the processes that train it together.
+    """
+    context = RunContext(run_id, rank)
+    _bound[id(context)] = context
+    _own.set(context)
+    return context
+
+
+def _name_run(_logger: object, _method: str, event: EventDict) -> EventDict:
+    context = _own.get()
+    if context is None:
+        # One look: another thread may end its run meanwhile.
+        runs = list(_bound.values())
+        context = runs[0] if len(runs) == 1 else None
+    if context is not None:
+        for name, value in context.fields().items():
+            event.setdefault(name, value)
+    return event
+
+
 _SHARED: Sequence[Processor] = (
     structlog.contextvars.merge_contextvars,
+    _name_run,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.PositionalArgumentsFormatter(),

@@ -6,6 +6,7 @@ it in no time and never raises: nothing that happens out there reaches the train
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from esper.contracts.records import RunRecords
 from esper.contracts.topics import topic_of
 from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.run_log import RunLog
+from esper.utils.logging import bind_run
 from esper.utils.run_identity import RunIdentity
 from esper.utils.spans import belong_to
 from esper.utils.spans import root_of
@@ -69,6 +71,7 @@ class Telemetry:
         self._clock = clock
         self._logged: tuple[int, float] | None = None
         """Step and time of the ``step`` record before."""
+        self._context = bind_run(identity.run_id, rank=int(os.environ.get("RANK", "0")))
         self._enter()
 
     def write(self, record: Mapping[str, Any], *, trace_id: str | None = None) -> None:
@@ -94,9 +97,11 @@ class Telemetry:
     def close(self) -> None:
         """What the thread does from now on belongs to no adaptation of the run."""
         belong_to(None)
+        self._context.unbind()
 
     def _enter(self) -> None:
         """What the thread does from now on belongs to the adaptation that is next."""
+        self._context.generation = self._progress.adaptations
         belong_to(root_of(trace_id_of(self.run_id, self._progress.adaptations)))
 
     def _send(self, publisher: Publisher, line: RunLine, trace_id: str | None = None) -> None:

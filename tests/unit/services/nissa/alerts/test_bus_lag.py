@@ -1,0 +1,48 @@
+"""Groups of the bus that fall behind, and senders that drop messages."""
+
+from __future__ import annotations
+
+from esper.contracts.enums import TopicNames
+from esper.contracts.ports import GroupLag
+from esper.services.nissa.alerts.bus_lag import BusLag
+from esper.services.nissa.alerts.config import AlertConfig
+from support.alert_lines import component
+from support.alert_lines import moment
+
+
+def _lag(seconds: float) -> GroupLag:
+    return GroupLag(
+        topic=TopicNames.EVENTS_RACE,
+        group="nissa",
+        waiting=1200,
+        pending=3,
+        oldest_seconds=seconds,
+        consumers=1,
+    )
+
+
+def test_a_group_whose_oldest_message_waits_too_long_is_found_and_over_when_it_has_caught_up() -> (
+    None
+):
+    rule = BusLag(AlertConfig())
+    assert rule.measured([_lag(59)]) == {"nissa on events.race": None}
+    found = rule.measured([_lag(75)])["nissa on events.race"]
+    assert found is not None
+    assert "1,200 messages" in found.message
+    assert rule.measured([_lag(0)]) == {"nissa on events.race": None}
+
+
+def test_a_sender_that_drops_messages_is_found_as_long_as_it_does() -> None:
+    rule = BusLag(AlertConfig())
+    assert rule.heard(component(dropped={"telemetry.training": 0}), moment(0)) == {
+        "tezzeret/worker-1": None
+    }
+    (found,) = rule.heard(component(dropped={"telemetry.training": 40}), moment(5)).values()
+    assert found is not None
+    assert "could not send 40 messages" in found.message
+    (found,) = rule.heard(component(dropped={"telemetry.training": 40}), moment(10)).values()
+    assert found is None
+
+
+def test_a_component_that_does_not_say_is_not_looked_at() -> None:
+    assert BusLag(AlertConfig()).heard(component(), moment(0)) == {}

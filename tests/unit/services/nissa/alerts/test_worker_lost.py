@@ -1,0 +1,26 @@
+"""Components that have not been heard of for too long."""
+
+from __future__ import annotations
+
+from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.worker_lost import WorkerLost
+from support.alert_lines import component
+from support.alert_lines import moment
+
+
+def test_who_misses_three_intervals_is_lost_and_found_again_when_it_speaks() -> None:
+    rule = WorkerLost(AlertConfig())
+    assert rule.heard(component(), moment(0)) == {"tezzeret/worker-1": None}
+    assert rule.tick(moment(15)) == {}
+    found = rule.tick(moment(16))["tezzeret/worker-1"]
+    assert found is not None
+    assert "said nothing for 16 s" in found.message
+    assert rule.tick(moment(30)) == {}
+    assert rule.heard(component(), moment(31)) == {"tezzeret/worker-1": None}
+
+
+def test_who_takes_its_leave_is_not_lost() -> None:
+    rule = WorkerLost(AlertConfig())
+    rule.heard(component(), moment(0))
+    rule.heard(component(leaving=True), moment(1))
+    assert rule.tick(moment(1000)) == {}
