@@ -63,11 +63,9 @@ class Pages:
     async def runs(self, request: Request) -> Response:
         """The list of runs, those that began last first."""
         text = request.query_params.get("text", "").strip()
-        page = max(int(request.query_params.get("page", "1") or 1), 1)
+        page = _page_number(request.query_params.get("page", ""))
         size = self._config.runs_on_a_page
-        found = await self._store.runs(
-            limit=size + 1, offset=size * (page - 1), text=text or None
-        )
+        found = await self._store.runs(limit=size + 1, offset=size * (page - 1), text=text or None)
         shown = found[:size]
         values = {
             "runs": shown,
@@ -222,6 +220,10 @@ class Pages:
         return {run.run_id: _spark(run, curve) for run, curve in zip(runs, curves, strict=True)}
 
 
+def _page_number(text: str) -> int:
+    return max(int(text), 1) if text.isascii() and text.isdigit() and len(text) < 7 else 1
+
+
 def _spark(run: RunSummary, curve: Curve) -> str:
     points = [(s, v) for s, v in zip(curve.steps, curve.values, strict=True) if v is not None]
     if len(points) < 2:
@@ -243,4 +245,3 @@ def _linker(run_id: str, shown: str, slot: str | None) -> Any:
         return f"/runs/{run_id}" + (f"?{kept}" if kept else "")
 
     return link
-

@@ -13,7 +13,6 @@ from jinja2 import Environment
 from jinja2 import PackageLoader
 from jinja2 import StrictUndefined
 from markupsafe import Markup
-from markupsafe import escape
 
 from esper.contracts.enums import SeedState
 from esper.contracts.ports import Clock
@@ -116,7 +115,7 @@ def palettes() -> str:
 def _value(value: float | None, text: str) -> Markup:
     """A figure as people read it, which carries the exact value with it."""
     if value is None:
-        return Markup('<span class="missing">{0}</span>').format(escape("—"))
+        return Markup('<span class="missing">—</span>')
     return Markup('<data value="{0}">{1}</data>').format(repr(value), text)
 
 

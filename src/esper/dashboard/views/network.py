@@ -34,6 +34,16 @@ class Node:
     kernel_text: Sequence[str]
     """What the kernel computes, one line for each change of shape; empty where nobody said yet."""
 
+    @property
+    def told(self) -> Sequence[SlotLife]:
+        """The slots with a life to show: those where something happened, or else the first."""
+        return [life for life in self.slots if life.events] or self.slots[:1]
+
+    @property
+    def spare(self) -> Sequence[SlotLife]:
+        """The other slots: empty, and never tried."""
+        return [life for life in self.slots if life not in self.told]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group:

@@ -1,0 +1,166 @@
+"""The dashboard while a run trains: what comes in is shown without a reload, and keys are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+from playwright.sync_api import Page
+from playwright.sync_api import expect
+
+from esper.contracts.platform_events import Alert
+from esper.contracts.ports import Delivery
+from esper.contracts.records import RunRecords
+from esper.services.nissa.backfill import deliveries_of
+from support.browser import watched_page
+from support.dashboard_server import DashboardServer
+from support.dashboard_server import dashboard_server
+
+
+def cut(folder: Path, kinds: Sequence[str]) -> list[Delivery]:
+    """A run's log in parts; each part ends with the first line of a kind."""
+    (whole,) = deliveries_of(folder)
+    records = RunRecords.model_validate(whole.message.payload)
+    parts: list[Delivery] = []
+    begin = 0
+    for kind in [*kinds, None]:
+        found = [i for i, line in enumerate(records.lines) if line.body.get("kind") == kind]
+        end = len(records.lines) if kind is None else found[0] + 1
+        part = records.model_copy(update={"lines": records.lines[begin:end]})
+        update = {"payload": part.model_dump(mode="json")}
+        message = whole.message.model_copy(update=update)
+        parts.append(Delivery(message=message, position="1", group="nissa"))
+        begin = end
+    return parts
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[DashboardServer]:
+    with dashboard_server(tmp_path / "runs.db") as server:
+        yield server
+
+
+def test_a_run_is_followed_from_its_race_to_its_end_without_a_reload(
+    browser: Browser, empty: DashboardServer, recorded_run: Path
+) -> None:
+    race, mark, graft, rest = cut(recorded_run, ["RaceStarted", "RungFinished", "GraftStarted"])
+    empty.ask(lambda store: store.append([race]))
+    with watched_page(browser, f"{empty.url}/runs/newest") as seen:
+        page = seen.page
+        page.evaluate("window.reloaded = false")
+        expect(page.locator("#head")).to_contain_text("Race 1 is on")
+        expect(page.locator("h1")).to_have_text("Nothing has grown so far.")
+        expect(page.locator("#races")).to_contain_text("to come")
+        empty.ask(lambda store: store.append([mark]))
+        expect(page.locator("#head")).to_contain_text("leads with a held-out gain")
+        empty.ask(lambda store: store.append([graft]))
+        expect(page.locator("#head")).to_contain_text("is being blended into layer “0”")
+        expect(page.locator("#network .state.is-grafting").first).to_be_visible()
+        empty.ask(lambda store: store.append([rest]))
+        expect(page.locator("h1")).to_contain_text("took over layer")
+        expect(page.locator("#test-metric")).to_be_visible()
+        assert page.evaluate("window.reloaded") is False
+        assert not seen.troubles
+
+
+def test_what_a_reader_opened_and_where_they_are_outlives_an_update(
+    browser: Browser, empty: DashboardServer, recorded_run: Path
+) -> None:
+    first, rest = cut(recorded_run, ["RaceDecided"])
+    empty.ask(lambda store: store.append([first]))
+    with watched_page(browser, f"{empty.url}/runs/newest?slot=0%230") as seen:
+        page = seen.page
+        page.locator("#timeline > summary").click()
+        page.locator('[data-slot="2#0"]').focus()
+        expect(page.locator("#curves canvas")).to_be_visible()
+        page.evaluate("document.querySelector('#curves canvas').dataset.same = 'yes'")
+        empty.ask(lambda store: store.append([rest]))
+        expect(page.locator("#test-metric")).to_be_visible()
+        expect(page.locator("#timeline")).to_have_attribute("open", "")
+        expect(page.locator('[data-slot="2#0"]')).to_be_focused()
+        expect(page.locator("#curves canvas[data-same=yes]")).to_be_visible()
+        expect(page.locator("#slot")).to_contain_text("permanent")
+
+
+def test_the_list_shows_a_run_that_begins(
+    browser: Browser, empty: DashboardServer, recorded_run: Path
+) -> None:
+    with watched_page(browser, empty.url) as seen:
+        expect(seen.page.locator("#runs")).to_contain_text("No run yet")
+        empty.ask(lambda store: store.append(cut(recorded_run, ["RaceStarted"])[:1]))
+        expect(seen.page.locator("#runs .name")).to_have_text("mnist1d mnist1d-mlp")
+
+
+def test_an_alert_shows_on_every_page_and_goes_when_it_ends(
+    browser: Browser, empty: DashboardServer
+) -> None:
+    alert = Alert(
+        alert_id="one",
+        rule="bus_lag",
+        severity="critical",
+        subject="events.race",
+        message="the group nissa is 12,000 messages behind",
+    )
+    with watched_page(browser, f"{empty.url}/alerts") as seen:
+        expect(seen.page.locator("h1")).to_have_text("Nothing needs a look")
+        empty.ask(lambda store: store.save_alert(alert))
+        expect(seen.page.locator("#alerts")).to_contain_text("12,000 messages behind")
+        expect(seen.page.locator("#nav .count")).to_contain_text("1")
+        over = alert.model_copy(update={"ended_at": alert.raised_at})
+        empty.ask(lambda store: store.save_alert(over))
+        expect(seen.page.locator("#alerts")).to_contain_text("Over")
+        expect(seen.page.locator("#nav .count")).to_have_count(0)
+
+
+def focused(page: Page) -> str | None:
+    return page.evaluate("document.activeElement.dataset.slot ?? null")
+
+
+def test_keys_alone_reach_a_layer_and_leave_it(
+    browser: Browser, dashboard: DashboardServer
+) -> None:
+    with watched_page(browser, f"{dashboard.url}/runs/newest") as seen:
+        page = seen.page
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        for _ in range(20):
+            if focused(page) is not None:
+                break
+            page.keyboard.press("Tab")
+        assert focused(page) == "0#0"
+        page.keyboard.press("ArrowRight")
+        assert focused(page) != "0#0"
+        page.keyboard.press("ArrowLeft")
+        assert focused(page) == "0#0"
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Its life")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("heading", name="Its life")).to_have_count(0)
+        assert focused(page) == "0#0"
+
+
+def test_two_runs_chosen_in_the_list_are_compared(
+    browser: Browser, empty: DashboardServer, recorded_run: Path
+) -> None:
+    (one,) = deliveries_of(recorded_run)
+    other = one.message.model_copy(
+        update={"payload": {**one.message.payload, "run_id": "another-run"}}
+    )
+    twin = Delivery(message=other, position="2", group="nissa")
+    empty.ask(lambda store: store.append([one, twin]))
+    with watched_page(browser, empty.url) as seen:
+        page = seen.page
+        for box in page.get_by_role("checkbox").all():
+            box.check()
+        page.get_by_role("button", name="Compare the chosen runs").click()
+        expect(page.locator("h1")).to_have_text("2 runs side by side")
+        expect(page.locator("#curves canvas")).to_be_visible()
+        run = empty.ask(lambda store: store.run("another-run"))
+        row = page.locator("#figures tr", has_text="Test accuracy").locator("data")
+        values = row.evaluate_all("all => all.map(one => Number(one.value))")
+        assert values == [run.test_metric, run.test_metric]
+        assert not seen.troubles

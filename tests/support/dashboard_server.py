@@ -1,0 +1,94 @@
+"""Nissa with the dashboard on a free port, in a thread of its own; and a short real run to show."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import uvicorn
+
+from esper.dashboard.mount import mount
+from esper.services.nissa.app import create_app
+from esper.services.nissa.config import NissaConfig
+from esper.services.nissa.run_store import RunStore
+from esper.web.draining import uvicorn_config
+
+T = TypeVar("T")
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class DashboardServer:
+    """A running dashboard."""
+
+    url: str
+    store: RunStore
+    loop: asyncio.AbstractEventLoop
+
+    def ask(self, question: Callable[[RunStore], Awaitable[T]]) -> T:
+        """Return what the store answers; the store lives in the server's thread."""
+
+        async def asked() -> T:
+            return await question(self.store)
+
+        return asyncio.run_coroutine_threadsafe(asked(), self.loop).result(SECONDS)
+
+
+@contextmanager
+def dashboard_server(file: Path) -> Iterator[DashboardServer]:
+    """Serve the run store in `file`, which is made if it is not there."""
+    ready = threading.Event()
+    found: list[DashboardServer] = []
+    servers: list[uvicorn.Server] = []
+
+    async def serve() -> None:
+        store = await RunStore.open(f"sqlite:///{file}")
+        app = create_app(store, NissaConfig(store=f"sqlite:///{file}"))
+        mount(app, store, stopping=lambda: servers[0].should_exit)
+        # Not our own server, which listens to signals: those are the main thread's.
+        config = uvicorn_config(app, host="127.0.0.1", port=0, drain_seconds=2)
+        servers.append(uvicorn.Server(config))
+        serving = asyncio.create_task(servers[0].serve())
+        while not servers[0].started and not serving.done():
+            await asyncio.sleep(0.02)
+        port = servers[0].servers[0].sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        found.append(DashboardServer(url, store, asyncio.get_running_loop()))
+        ready.set()
+        await serving
+        await store.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="dashboard", daemon=True)
+    thread.start()
+    assert ready.wait(SECONDS)
+    try:
+        yield found[0]
+    finally:
+        servers[0].should_exit = True
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+
+
+def train_short_run(folder: Path) -> Path:
+    """Train a real run of 800 steps, in which a kernel grows; return its folder."""
+    run = folder / "run"
+    command = [sys.executable, "-m", "esper.cli", "train", "--quick-start", "mnist1d"]
+    environment = {**os.environ, "ESPER_HOME": str(folder / "home")}
+    subprocess.run(
+        [*command, "--steps", "800", "--output", str(run)],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    return run
