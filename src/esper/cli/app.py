@@ -16,6 +16,7 @@ from esper.cli.commands import inspect
 from esper.cli.commands import kernel
 from esper.cli.commands import nissa
 from esper.cli.commands import report
+from esper.cli.commands import runs
 from esper.cli.commands import status
 from esper.cli.commands import tezzeret
 from esper.cli.commands import train
@@ -50,6 +51,7 @@ app.add_typer(urza.app, name="urza")
 app.add_typer(tezzeret.app, name="tezzeret")
 app.add_typer(nissa.app, name="nissa")
 app.add_typer(bus.app, name="bus")
+app.add_typer(runs.app, name="runs")
 app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="doctor", epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -19,6 +19,8 @@ from esper.contracts.errors import LibraryError
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.errors import RegistryError
 from esper.contracts.errors import RunFolderError
+from esper.contracts.errors import RunNotFoundError
+from esper.contracts.errors import RunStoreError
 from esper.contracts.errors import UnsupportedLayerError
 from esper.utils.registry import Registry
 
@@ -44,8 +46,8 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.USAGE: "wrong usage or configuration",
     ExitCode.DATA: "a data set is not available, or not the one expected",
     ExitCode.FILE: "a file or folder is not what it should be (kernel, checkpoint, run)",
-    ExitCode.REFUSED: "the library, the bus or a run refused (not found, no right, not valid)",
-    ExitCode.UNAVAILABLE: "the library or the bus cannot be reached or serve now: try again later",
+    ExitCode.REFUSED: "the library, bus, run store or a run refused (not found, no right, not valid)",
+    ExitCode.UNAVAILABLE: "library, bus or run store cannot be reached or serve now: try again later",
     ExitCode.BUG: "an error inside Esper: please report it",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C); a checkpoint was left",
     ExitCode.TERMINATED: "terminated (SIGTERM); a checkpoint was left",
@@ -67,6 +69,8 @@ _CODES.add(LibraryError, ExitCode.REFUSED)
 _CODES.add(LibraryUnavailableError, ExitCode.UNAVAILABLE)
 _CODES.add(BusError, ExitCode.REFUSED)
 _CODES.add(BusUnavailableError, ExitCode.UNAVAILABLE)
+_CODES.add(RunStoreError, ExitCode.UNAVAILABLE)
+_CODES.add(RunNotFoundError, ExitCode.REFUSED)
 _CODES.add(IllegalTransitionError, ExitCode.REFUSED)
 
 

@@ -26,6 +26,7 @@ EXTRAS: Final = {
     "bus": "oona",
     "control": "oona",
     "nissa": "nissa",
+    "runs": "nissa",
     "urza": "urza",
     "tezzeret": "tezzeret",
     "up": "platform",

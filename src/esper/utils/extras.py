@@ -25,6 +25,7 @@ EXTRA_OF: Final[Mapping[str, str]] = MappingProxyType(
         "opentelemetry": "tracing",
         "prometheus_client": "urza",
         "psutil": "tezzeret",
+        "pyarrow": "parquet",
         "redis": "library",
         "sqlalchemy": "urza",
         "starlette": "urza",

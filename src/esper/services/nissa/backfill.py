@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.errors import RunStoreError
+from esper.contracts.errors import RunFolderError
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Delivery
 from esper.contracts.records import RunLine
@@ -40,7 +40,8 @@ async def import_folder(store: RunStore, folder: Path) -> int:
         How many of its lines the store did not have.
 
     Raises:
-        RunStoreError: The folder holds no run, its log cannot be read, or the store cannot serve.
+        RunFolderError: The folder holds no run, or its log cannot be read.
+        RunStoreError: The store cannot serve.
     """
     new = 0
     for delivery in deliveries_of(folder):
@@ -52,12 +53,12 @@ def deliveries_of(folder: Path) -> Iterator[Delivery]:
     """Yield a folder's log as if it came over the bus.
 
     Raises:
-        RunStoreError: The folder holds no run, or its log cannot be read.
+        RunFolderError: The folder holds no run, or its log cannot be read.
     """
     lines = list(read_log(folder))
     if not lines:
-        raise RunStoreError(f"{folder / LOG} is empty: the run had not begun")
-    identity = _identity(folder)
+        raise RunFolderError(f"{folder / LOG} is empty: the run had not begun")
+    identity = identity_of(folder)
     # The log does not say when its lines were written; the file knows when the last was.
     at = datetime.fromtimestamp((folder / LOG).stat().st_mtime, UTC)
     for attempt, kept, part in _parts(lines, identity.attempt):
@@ -79,15 +80,6 @@ def deliveries_of(folder: Path) -> Iterator[Delivery]:
             yield Delivery(message=message, position=str(part[begin].position), group="import")
 
 
-def _identity(folder: Path) -> RunIdentity:
-    try:
-        identity = read_identity(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunStoreError(f"{folder / IDENTITY} cannot be read: {error}") from error
-    assert identity is not None  # there is a log, and it has a line
-    return identity
-
-
 def _parts(lines: Sequence[RunLine], newest: int) -> Iterator[tuple[int, int, Sequence[RunLine]]]:
     """Yield what each attempt wrote: its number, the bytes that it kept, its lines.
 
@@ -105,11 +97,26 @@ def _parts(lines: Sequence[RunLine], newest: int) -> Iterator[tuple[int, int, Se
         yield attempt, lines[begin].position if begin else 0, lines[begin:end]
 
 
+def identity_of(folder: Path) -> RunIdentity:
+    """Return which run a folder holds.
+
+    Raises:
+        RunFolderError: It holds none, or its identity cannot be read.
+    """
+    try:
+        identity = read_identity(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{folder / IDENTITY} cannot be read: {error}") from error
+    if identity is None:
+        raise RunFolderError(f"{folder} holds no run; give the folder that `esper train` wrote")
+    return identity
+
+
 def read_log(folder: Path) -> Iterator[RunLine]:
     """Yield the lines of a run's log; a last line that was cut off is left out.
 
     Raises:
-        RunStoreError: There is no log, it cannot be read, or a line is no JSON object.
+        RunFolderError: There is no log, it cannot be read, or a line is no JSON object.
     """
     position = 0
     try:
@@ -119,15 +126,15 @@ def read_log(folder: Path) -> Iterator[RunLine]:
                     return
                 body = orjson.loads(text)
                 if not isinstance(body, dict):
-                    raise RunStoreError(f"{folder / LOG}: byte {position} begins no JSON object")
+                    raise RunFolderError(f"{folder / LOG}: byte {position} begins no JSON object")
                 yield RunLine(position=position, body=body)
                 position += len(text)
     except FileNotFoundError as error:
-        raise RunStoreError(
+        raise RunFolderError(
             f"{folder} holds no run: there is no {LOG} in it; give the folder that `esper train` "
             "wrote"
         ) from error
     except OSError as error:
-        raise RunStoreError(f"{folder / LOG} cannot be read: {error.strerror}") from error
+        raise RunFolderError(f"{folder / LOG} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise RunStoreError(f"{folder / LOG}: the line at byte {position} is damaged") from error
+        raise RunFolderError(f"{folder / LOG}: the line at byte {position} is damaged") from error

@@ -70,6 +70,7 @@ from esper.services.nissa.taking_in import remove_run
 from esper.services.nissa.taking_in import take_in
 from esper.storage.database import Database
 from esper.utils.clock import SystemClock
+from esper.utils.nearest import nearest
 
 NEWEST: Final = "newest"
 """In place of a run's id: the run that began last."""
@@ -176,7 +177,12 @@ class RunStore:
             raise RunNotFoundError("the run store is empty: train something first")
         if found:
             raise RunNotFoundError(f"several runs begin with {run!r}: give more of the id")
-        raise RunNotFoundError(f"no run {run!r} in the run store; `esper runs list` shows them")
+        near = nearest(run, [row[0] for row in await self._all(select(RUNS.c.run_id).limit(1000))])
+        hint = "" if near is None else f"did you mean {near}? "
+        raise RunNotFoundError(
+            f"no run in the run store has an id that begins with {run!r}: {hint}`esper runs list` "
+            "shows them"
+        )
 
     async def lines(
         self,

@@ -1,0 +1,80 @@
+"""Export: a run in formats that other programs read.
+
+CSV and Parquet hold the curves, one row for each point: `run_id`, `name` of the figure, `step`,
+`value`. JSON lines hold everything: the run's log, line by line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+import orjson
+
+from esper.contracts.runs import Curve
+from esper.services.nissa.run_store import RunStore
+from esper.utils import extras
+
+_PAGE: Final = 2000
+_ALL: Final = 2**62
+_COLUMNS: Final = ("run_id", "name", "step", "value")
+
+
+class ExportFormat(StrEnum):
+    """What a run can be written as."""
+
+    CSV = "csv"
+    """Curves; a value that was not finite is empty."""
+    PARQUET = "parquet"
+    """Curves; a value that was not finite is null."""
+    JSONL = "jsonl"
+    """The log."""
+
+
+async def export(store: RunStore, run_id: str, form: ExportFormat) -> bytes:
+    """Return a run in a format.
+
+    Args:
+        store: Where the run is.
+        run_id: Its whole id.
+        form: The format.
+
+    Raises:
+        RunStoreError: The store cannot serve.
+        ConfigError: Parquet needs a package that is not installed.
+    """
+    if form is ExportFormat.JSONL:
+        return await _log(store, run_id)
+    names = await store.curve_names(run_id)
+    curves = [await store.curve(run_id, name, points=_ALL) for name in names]
+    if form is ExportFormat.CSV:
+        return _csv(run_id, curves)
+    parquet = extras.load("esper.services.nissa.export_parquet", extra="parquet")
+    written: bytes = parquet.parquet(run_id, curves)
+    return written
+
+
+async def _log(store: RunStore, run_id: str) -> bytes:
+    lines: list[tuple[int, bytes]] = []
+    after = -1
+    while page := await store.lines(run_id, after=after, limit=_PAGE):
+        lines += [(line.position, orjson.dumps(line.body)) for line in page]
+        after = page[-1].cursor
+    return b"".join(text + b"\n" for _, text in sorted(lines))
+
+
+def _csv(run_id: str, curves: list[Curve]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(_rows(run_id, curves))
+    return text.getvalue().encode()
+
+
+def _rows(run_id: str, curves: list[Curve]) -> Iterator[tuple[str, str, int, float | None]]:
+    for curve in curves:
+        for step, value in zip(curve.steps, curve.values, strict=True):
+            yield run_id, curve.name, step, value
