@@ -299,14 +299,14 @@ class InProcessBus:
     def _lag_of(self, name: TopicNames, group_name: str) -> GroupLag:
         topic = self._topics[name]
         group = topic.groups[group_name]
-        oldest = group.low_water()
-        came = topic.entries[oldest][1] if oldest <= topic.last else self._clock.now()
+        oldest, now = group.low_water(), self._clock.now()
+        came = topic.entries[oldest][1] if oldest <= topic.last else now
         return GroupLag(
             topic=name,
             group=group_name,
             waiting=topic.last - group.after,
             pending=len(group.pending),
-            oldest_seconds=max(0.0, self._clock.now() - came),
+            oldest_seconds=max(0.0, now - came),
             consumers=len(group.consumers),
         )
 

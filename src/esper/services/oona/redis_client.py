@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.typing import EncodableT
 
 from esper.contracts.errors import BusError
 from esper.contracts.errors import BusUnavailableError
@@ -37,7 +38,7 @@ Command = tuple[str | bytes | int | float, ...]
 class _PackingConnection(Connection):
     """Packs commands in C, which redis-py's asynchronous connections do in Python."""
 
-    def pack_command(self, *args: str | bytes | float) -> list[bytes]:
+    def pack_command(self, *args: EncodableT) -> list[bytes]:
         # hiredis says that it takes one argument, and takes any number.
         return [hiredis.pack_command(args)]  # type: ignore[arg-type]
 

@@ -1,0 +1,115 @@
+"""What the fault tests of the bus do: publish at a pace, keep consumers alive, and settle accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from esper.contracts.errors import BusUnavailableError
+from esper.contracts.ports import Bus
+from esper.services.oona.open import open_bus
+from support.bus_effects import GROUP
+from support.bus_effects import TOPIC
+from support.bus_effects import account
+from support.bus_effects import create
+from support.bus_effects import fast_config
+from support.buses import message
+
+TICK = 0.01
+LONGEST_SECONDS = 90.0
+
+
+class Scenario:
+    """A topic on a server, an account of effects, and consumers that may be killed.
+
+    Args:
+        url: Of the server, for the consumers.
+        folder: Where the account is kept.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.prefix = f"fault-{uuid4().hex}:"
+        self.path = folder / "effects.db"
+        self.published: set[str] = set()
+        """Event ids that the bus took: their publication returned."""
+        self.tried: set[str] = set()
+        """Event ids that it was given, those with an error included."""
+        self._consumers: dict[str, subprocess.Popen[bytes]] = {}
+        create(self.path)
+
+    async def open(self, url: str | None = None) -> Bus:
+        return await open_bus(url or self.url, fast_config(self.prefix))
+
+    async def publish(self, bus: Bus, *, rate: int, seconds: float) -> None:
+        """Publish `rate` messages a second; what fails is published again until it works."""
+        started, sent, total = time.monotonic(), 0, int(rate * seconds)
+        while sent < total:
+            due = min(total, int((time.monotonic() - started) * rate), sent + 500)
+            batch = [message(number) for number in range(sent, due)]
+            self.tried |= {each.event_id for each in batch}
+            with contextlib.suppress(BusUnavailableError):
+                await bus.publish(batch)
+                self.published |= {each.event_id for each in batch}
+                sent = due
+            await asyncio.sleep(TICK)
+
+    def start(self, name: str) -> None:
+        """Start a consumer, or start it again under its name."""
+        folders = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]
+        self._consumers[name] = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "support.bus_effects"),
+                *(self.url, self.prefix, name, str(self.path)),
+            ],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
+        )
+
+    def kill(self, name: str) -> None:
+        process = self._consumers.pop(name)
+        process.kill()
+        process.wait(10)
+
+    def close(self) -> None:
+        for name in list(self._consumers):
+            self.kill(name)
+
+    async def settled(self, bus: Bus) -> None:
+        """Wait until everything that was published has had its effect and is acknowledged."""
+        until = time.monotonic() + LONGEST_SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(BusUnavailableError):
+                [lag] = [lag for lag in await bus.lag() if lag.group == GROUP]
+                if not lag.waiting and not lag.pending:
+                    return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"not settled in {LONGEST_SECONDS:.0f} s: {await bus.lag()}")
+
+    async def check(self, bus: Bus) -> None:
+        """Every message that the bus took has had its effect, and each effect was once."""
+        count, total, seen = account(self.path)
+        missing = self.published - seen
+        assert not missing, (
+            f"{len(missing)} of {len(self.published)} acknowledged messages are lost"
+        )
+        assert seen <= self.tried
+        assert count == len(seen)
+        assert total == sum(int(event_id.removeprefix("e")) for event_id in seen)
+        assert not await bus.dead(TOPIC)
+
+
+@contextmanager
+def scenario(url: str, folder: Path) -> Iterator[Scenario]:
+    made = Scenario(url, folder)
+    try:
+        yield made
+    finally:
+        made.close()
