@@ -19,6 +19,7 @@ from esper.contracts.records import RunRecords
 from esper.contracts.topics import PAYLOADS
 from esper.contracts.topics import topic_of
 from esper.contracts.version import VERSION
+from esper.services.oona.config import OonaConfig
 
 JsonObject = dict[str, Any]
 
@@ -28,8 +29,10 @@ _CONTENT = "application/json"
 _RECORDS: tuple[type[BaseModel], ...] = get_args(get_args(AnyRecord)[0])
 _EVENTS: tuple[type[BaseModel], ...] = get_args(get_args(AnyEvent)[0])
 _ABOUT = (
-    "Messages between the parts of Esper. A topic is a stream of Redis or Valkey, under the prefix "
-    "`esper:`. A message is an envelope, `OonaMessage`, with one of the payloads of its topic. "
+    "Messages between the parts of Esper. A topic is a stream of Redis or Valkey; an entry has one "
+    "field, `m`, which holds the JSON of a message: an envelope, `OonaMessage`, with one of the "
+    "payloads of its topic. A payload that is too large lies in the object store, where `claim` "
+    "says, and is empty in the message. "
     "Delivery is at least once, and in order within a topic: receivers drop what they have seen, "
     "by `event_id`. `send` is what Esper sends, `receive` what it acts upon."
 )
@@ -62,7 +65,7 @@ def _document() -> JsonObject:
 
 def _channel(topic: TopicNames) -> JsonObject:
     channel: JsonObject = {
-        "address": f"esper:{topic.value}",
+        "address": OonaConfig().stream(topic),
         "messages": {body.__name__: {"$ref": _MESSAGE + body.__name__} for body in PAYLOADS[topic]},
     }
     lines = [name for name, its in _lines() if its is topic]
