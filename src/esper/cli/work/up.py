@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
 
@@ -14,26 +15,15 @@ from esper.cli.console import diagnostics
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.platform_requests import UpRequest
-from esper.cli.work.local_library import LOCAL
-from esper.cli.work.local_library import with_library
 from esper.cli.work.status import services_table
-from esper.contracts.enums import Role
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.library import TokenRequest
 from esper.hosting.config import HostingConfig
 from esper.hosting.discovery import Platform
 from esper.hosting.plan import Plan
-from esper.hosting.plan import forge_token
-from esper.hosting.plan import trainer_token
 from esper.hosting.platform import host
-from esper.hosting.private_file import write_private
-from esper.services.urza.library import Library
+from esper.utils import extras
 from esper.utils.home import data_home
 from esper.utils.logging import setup_logging
 from esper.utils.stop import Flag
-
-_TOKEN_DAYS = 3650.0
-"""Longer than any platform runs: a token that ends would end its work. `token revoke` takes it."""
 
 
 def run(request: UpRequest) -> int:
@@ -47,7 +37,6 @@ def run(request: UpRequest) -> int:
     given = {name: value for name, value in asdict(request).items() if value is not None}
     config = HostingConfig(**{"folder": home, **given})
     setup_logging("platform")
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # a new library's tables: no news
     stop, hurry = Flag(), Flag()
 
     def told(number: int, frame: FrameType | None) -> None:
@@ -55,41 +44,24 @@ def run(request: UpRequest) -> int:
 
     for word in (signal.SIGTERM, signal.SIGINT):
         signal.signal(word, told)
-    host(config, home, stop, hurry, issue_tokens=issue_tokens, planned=_say_plan, ready=_say_ready)
+    host(config, home, stop, hurry, issue_tokens=_issue_tokens, planned=_say_plan, ready=_say_ready)
     return ExitCode.OK
 
 
-def issue_tokens(folder: Path) -> None:
-    """Make the tokens that the library does not know, or no longer.
-
-    Raises:
-        LibraryError: the library's stores cannot be reached.
-        PlatformError: a token cannot be written down.
-    """
-    wanted = {
-        # It submits what trainers ask for over the bus, and builds it.
-        forge_token(folder): (Role.COMPILER, Role.TRAINER),
-        trainer_token(folder): (Role.TRAINER,),
-    }
-    kept = {path: path.read_text(encoding="utf-8") if path.exists() else "" for path in wanted}
-
-    async def issued(library: Library) -> None:
-        for path, roles in wanted.items():
-            if not await _is_valid(library, kept[path]):
-                name = path.stem
-                request = TokenRequest(name=name, roles=roles, days=_TOKEN_DAYS)
-                token = await library.tokens.issue(LOCAL, request)
-                write_private(path, token.secret)
-
-    with_library(folder / "urza", issued)
+def _issue_tokens(folder: Path) -> None:
+    # In a process of its own: what it takes to open a library would stay in this one's memory.
+    with ProcessPoolExecutor(
+        1,
+        mp_context=get_context("spawn"),
+        # Ctrl-C goes to the whole group; the answer to it is this process's.
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    ) as apart:
+        apart.submit(_issue_here, folder).result()
 
 
-async def _is_valid(library: Library, secret: str) -> bool:
-    try:
-        await library.tokens.authenticate(secret.strip())
-    except AccessDeniedError:
-        return False
-    return True
+def _issue_here(folder: Path) -> None:
+    extras.load("esper.cli.work.platform_tokens", extra="platform").issue_tokens(folder)
 
 
 def _say_plan(plan: Plan) -> None:
