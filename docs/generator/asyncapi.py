@@ -28,6 +28,11 @@ _MESSAGE = "#/components/messages/"
 _CONTENT = "application/json"
 _RECORDS: tuple[type[BaseModel], ...] = get_args(get_args(AnyRecord)[0])
 _EVENTS: tuple[type[BaseModel], ...] = get_args(get_args(AnyEvent)[0])
+_CLAIMED: JsonObject = {
+    "properties": {"payload": {"maxProperties": 0}, "claim": {"type": "object"}},
+    "required": ["claim"],
+}
+"""A message whose payload lies elsewhere."""
 _ABOUT = (
     "Messages between the parts of Esper. A topic is a stream of Redis or Valkey; an entry has one "
     "field, `m`, which holds the JSON of a message: an envelope, `OonaMessage`, with one of the "
@@ -92,7 +97,12 @@ def _message(body: type[BaseModel]) -> JsonObject:
         "payload": {
             "allOf": [
                 {"$ref": f"{_SCHEMA}OonaMessage"},
-                {"properties": {"payload": {"$ref": _SCHEMA + body.__name__}}},
+                {
+                    "anyOf": [
+                        {"properties": {"payload": {"$ref": _SCHEMA + body.__name__}}},
+                        _CLAIMED,
+                    ]
+                },
             ]
         },
     }

@@ -6,9 +6,11 @@ document can break are checked one by one.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -38,6 +40,8 @@ from esper.contracts.records import RunLine
 from esper.contracts.records import RunRecords
 from esper.contracts.topics import PAYLOADS
 from esper.contracts.topics import topic_of
+from esper.services.oona.config import OonaConfig
+from esper.services.oona.wire import Wire
 from support import logged_runs
 
 DOCUMENT: dict[str, Any] = json.loads(
@@ -191,6 +195,16 @@ def test_the_schemas_are_json_schema_without_discriminator_objects() -> None:
 def test_a_real_message_of_every_topic_fits_its_schema(topic: TopicNames, body: type) -> None:
     message = OonaMessage.of(OF_KIND[body], sender_id="test/1", topic=topic)
     assert fits(topic, message.model_dump(mode="json"))
+
+
+def test_what_stands_in_an_entry_on_the_server_fits(tmp_path: Path) -> None:
+    topic = TopicNames.TELEMETRY_TRAINING
+    message = OonaMessage.of(records(*logged_runs.lines()), sender_id="test/1", topic=topic)
+    for claim_bytes in (2**20, 10):  # with its payload, and with a claim in its place
+        config = OonaConfig(claim_bytes=claim_bytes, claims=(tmp_path / "claims").as_uri())
+        entry = asyncio.run(Wire(config).pack(message, "live"))
+        assert (json.loads(entry)["claim"] is None) == (claim_bytes > 10)
+        assert fits(topic, json.loads(entry))
 
 
 def test_messages_that_are_wrong_do_not_fit() -> None:
