@@ -21,6 +21,7 @@ from docs.generator import commands
 from docs.generator import http
 from docs.generator import kernels
 from docs.generator import messages
+from docs.generator import metrics
 from docs.generator import results
 from docs.generator import settings
 from docs.generator.source import ROOT
@@ -38,6 +39,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/messages.md": messages.page,
     "docs/reference/blueprints.md": kernels.page,
     "docs/reference/http.md": http.page,
+    "docs/reference/metrics.md": metrics.page,
 }
 
 FILES: Mapping[str, Callable[[], str]] = {

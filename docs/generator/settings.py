@@ -40,6 +40,12 @@ LIBRARY = (
 )
 """Settings of a library's server: prefix of the variable, module, class."""
 
+OBSERVER = (
+    ("ESPER_NISSA_", "esper.services.nissa.config", "NissaConfig"),
+    ("ESPER_ALERT_", "esper.services.nissa.alerts.config", "AlertConfig"),
+)
+"""Settings of the observer: prefix of the variable, module, class."""
+
 FORGE = (("", "esper.services.tezzeret.config", "TezzeretConfig"),)
 """Settings of the forge: prefix of the key, module, class."""
 
@@ -97,6 +103,13 @@ def page() -> str:
                 "`ESPER_URZA_ALLOW_PLAIN_HTTP`.\n"
             ),
             *(_section(*section) for section in CLIENT),
+            "## The observer\n",
+            (
+                "What `esper nissa serve` reads from the environment; here too `NAME_FILE` names a "
+                "file that holds the value.\n[The guide](../guides/observability.md) says what "
+                "happens with it, [the runbook](../runbook.md) what the alerts mean.\n"
+            ),
+            *(_section(*section, variables=True) for section in OBSERVER),
             "## A forge\n",
             (
                 "What `bootstrap.forge` takes; `esper tezzeret run` has options for most. "

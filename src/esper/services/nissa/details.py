@@ -2,7 +2,6 @@
 
 ===============  ====================================================================
 `dropped`        messages that could not be sent, by topic (`Publisher.dropped`)
-`sent`           messages that were sent, by topic
 `kernel_cache`   `hits` and `misses` of the kernel cache, since the process began
 ===============  ====================================================================
 
@@ -31,11 +30,6 @@ class CacheCounts:
 def dropped(health: ComponentHealth) -> int | None:
     """Return how many messages the component could not send; None if it does not say."""
     return _total(health.details.get("dropped"))
-
-
-def sent(health: ComponentHealth) -> int | None:
-    """Return how many messages the component has sent; None if it does not say."""
-    return _total(health.details.get("sent"))
 
 
 def kernel_cache(health: ComponentHealth) -> CacheCounts | None:

@@ -33,8 +33,7 @@ a label; curves by layer are in the run store.
 | `esper_bus_waiting_messages` | `topic`, `group` | messages that a group was not given yet |
 | `esper_bus_pending_messages` | `topic`, `group` | messages given and not acknowledged |
 | `esper_bus_oldest_message_seconds` | `topic`, `group` | age of the oldest of both |
-| `esper_messages_sent_total` | `component` | messages that components sent |
-| `esper_messages_dropped_total` | `component` | messages that they could not send |
+| `esper_messages_dropped_total` | `component` | messages that components could not send |
 | `esper_kernel_cache_loads_total` | `component`, `outcome` | loads of kernel caches: `hit`, `miss` |
 | `esper_observer_messages_total` | `topic` | messages that Nissa handled |
 | `esper_observer_batch_seconds` | | time to handle a batch of messages |
@@ -65,7 +64,6 @@ from esper.contracts.platform_events import ComponentHealth
 from esper.contracts.ports import GroupLag
 from esper.services.nissa.details import dropped
 from esper.services.nissa.details import kernel_cache
-from esper.services.nissa.details import sent
 from esper.services.nissa.run_metrics import RunMetrics
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -100,7 +98,6 @@ class ObserverMetrics:
         }
         self._builds = self._counter("esper_builds", "Builds of the forge.", "outcome")
         self._build_seconds = self._timer("esper_build_seconds", "A build.", _BUILD_BUCKETS)
-        self._sent = self._counter("esper_messages_sent", "Messages sent.", "component")
         self._dropped = self._counter("esper_messages_dropped", "Messages dropped.", "component")
         self._loads = self._counter(
             "esper_kernel_cache_loads", "Loads of kernel caches.", "component", "outcome"
@@ -168,8 +165,6 @@ class ObserverMetrics:
         now = _totals(health)
         before = self._totals.get((component, health.instance), {})
         gained = {name: max(value - before.get(name, 0), 0) for name, value in now.items()}
-        if "sent" in gained:
-            self._sent.labels(component).inc(gained["sent"])
         if "dropped" in gained:
             self._dropped.labels(component).inc(gained["dropped"])
         for outcome in ("hit", "miss"):
@@ -192,7 +187,7 @@ class ObserverMetrics:
 
 def _totals(health: ComponentHealth) -> dict[str, int]:
     cache = kernel_cache(health)
-    found: dict[str, Any] = {"sent": sent(health), "dropped": dropped(health)}
+    found: dict[str, Any] = {"dropped": dropped(health)}
     if cache is not None:
         found |= {"hit": cache.hits, "miss": cache.misses}
     return {name: value for name, value in found.items() if value is not None}
