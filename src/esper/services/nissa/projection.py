@@ -27,6 +27,7 @@ _HEALTH_FIGURES: Final = (
     "effective_rank",
     "update_ratio",
 )
+_HIGHEST: Final = 2**63
 _KERNEL_ID: Final = re.compile(r'"([0-9a-f]{64})"')
 _STATES: Final = {
     "start": RunState.RUNNING,
@@ -42,7 +43,7 @@ Body = Mapping[str, object]
 def step_of(body: Body) -> int:
     """Return the line's training step; 0 where it has none."""
     step = body.get("step")
-    return step if isinstance(step, int) and step >= 0 else 0
+    return step if isinstance(step, int) and 0 <= step < _HIGHEST else 0
 
 
 def state_of(body: Body) -> RunState | None:
@@ -83,7 +84,9 @@ def _health(body: Body) -> dict[str, float]:
 
 def kernels_of(body: Body, text: str) -> frozenset[str]:
     """Return the kernels that the line mentions; `text` is the line's JSON."""
-    if body.get("type") not in {"event", "library"} or body.get("kind") == "HealthMeasured":
+    # A tuple, because a list, which may stand there, cannot be looked for in a set.
+    told = body.get("type") in ("event", "library")
+    if not told or body.get("kind") == "HealthMeasured":
         return frozenset()
     return frozenset(_KERNEL_ID.findall(text))
 

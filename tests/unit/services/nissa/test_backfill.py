@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esper.contracts.enums import RunState
+from esper.contracts.errors import RunFolderError
+from esper.contracts.ports import Delivery
+from esper.contracts.records import RunRecords
+from esper.services.nissa.backfill import deliveries_of
+from esper.services.nissa.backfill import identity_of
+from esper.services.nissa.backfill import import_folder
+from esper.services.nissa.run_store import RunStore
+from support import logged_runs
+
+RESUME: dict[str, Any] = {"type": "resume", "step": 20, "environment": {}}
+
+
+def written(folder: Path, lines: Sequence[dict[str, Any]], *, attempts: int | None = 0) -> Path:
+    """A run's folder; without `attempts` as earlier versions left it."""
+    folder.mkdir(exist_ok=True)
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "run.jsonl").write_text(text)
+    if attempts is not None:
+        identity = {"run_id": "run-1", "attempts": attempts}
+        (folder / "identity.json").write_text(json.dumps(identity))
+    return folder
+
+
+def parts(folder: Path) -> list[tuple[int, int, int]]:
+    """Attempt, bytes kept, lines of every batch."""
+    found = [RunRecords.model_validate(d.message.payload) for d in deliveries_of(folder)]
+    return [(records.attempt, records.kept, len(records.lines)) for records in found]
+
+
+def test_positions_are_bytes_of_the_file(tmp_path: Path) -> None:
+    folder = written(tmp_path, logged_runs.lines())
+    (batch,) = deliveries_of(folder)
+    content = (folder / "run.jsonl").read_bytes()
+    for line in RunRecords.model_validate(batch.message.payload).lines:
+        assert json.loads(content[line.position :].split(b"\n")[0]) == line.body
+
+
+def test_each_attempt_has_the_lines_that_it_says_it_wrote(tmp_path: Path) -> None:
+    lines = [logged_runs.START, {**RESUME, "attempt": 2}, {**RESUME, "attempt": 5}, logged_runs.END]
+    sizes = [len(json.dumps(line)) + 1 for line in lines]
+    assert parts(written(tmp_path, lines, attempts=7)) == [
+        (1, 0, 1),
+        (2, sizes[0], 1),
+        (5, sizes[0] + sizes[1], 2),
+    ]
+
+
+def test_attempts_that_have_no_number_count_down_from_the_newest(tmp_path: Path) -> None:
+    lines = [logged_runs.START, RESUME, RESUME, logged_runs.END]
+    assert [part[0] for part in parts(written(tmp_path, lines, attempts=3))] == [1, 2, 3]
+    assert [part[0] for part in parts(written(tmp_path / "old", lines, attempts=None))] == [0, 0, 0]
+
+
+def test_a_folder_of_an_earlier_version_has_the_same_id_each_time(tmp_path: Path) -> None:
+    one = identity_of(written(tmp_path / "one", logged_runs.lines(), attempts=None))
+    same = identity_of(written(tmp_path / "moved", logged_runs.lines(), attempts=None))
+    other = [{**logged_runs.START, "name": "another"}]
+    assert one == same
+    assert one != identity_of(written(tmp_path / "other", other, attempts=None))
+
+
+@pytest.mark.asyncio
+async def test_what_the_bus_lost_is_put_right_and_nothing_comes_twice(tmp_path: Path) -> None:
+    store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
+    folder = written(tmp_path / "run", logged_runs.lines())
+    (whole,) = deliveries_of(folder)
+    sent = RunRecords.model_validate(whole.message.payload)
+    heard = sent.model_copy(update={"lines": sent.lines[2:4]})
+    message = whole.message.model_copy(update={"payload": heard.model_dump(mode="json")})
+    await store.append(
+        [delivery([], run_id="other"), type(whole)(message=message, position="1", group="nissa")]
+    )
+    assert await import_folder(store, folder) == len(logged_runs.lines()) - 2
+    assert await import_folder(store, folder) == 0
+    assert (await store.run("run-1")).state is RunState.FINISHED
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_was_resumed_after_it_was_imported_is_what_its_log_is(
+    tmp_path: Path,
+) -> None:
+    store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
+    lines = logged_runs.lines()
+    await import_folder(store, written(tmp_path / "run", lines[:6]))
+    resumed = [*lines[:4], {**RESUME, "attempt": 1}, logged_runs.step(20, 0.125)]
+    folder = written(tmp_path / "run", resumed, attempts=1)
+    # Of the second attempt, the bus brings only what it began with.
+    (*_, second) = deliveries_of(folder)
+    sent = RunRecords.model_validate(second.message.payload)
+    first_line = sent.model_copy(update={"lines": sent.lines[:1]})
+    message = second.message.model_copy(update={"payload": first_line.model_dump(mode="json")})
+    await store.append([Delivery(message=message, position="1", group="nissa")])
+    assert await import_folder(store, folder) == 1
+    stored = sorted(await store.lines("run-1"), key=lambda line: line.position)
+    assert [line.body for line in stored] == resumed
+    await store.close()
+
+
+def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
+    folder = written(tmp_path, logged_runs.lines())
+    with (folder / "run.jsonl").open("a") as file:
+        file.write('{"type": "st')
+    assert sum(part[2] for part in parts(folder)) == len(logged_runs.lines())
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (None, "no run.jsonl"),
+        ("", "empty"),
+        ("{}\nnonsense\n", "byte 3 is damaged"),
+        ("[1]\n", "no JSON object"),
+    ],
+)
+def test_a_folder_without_a_run_is_refused(tmp_path: Path, content: str | None, match: str) -> None:
+    if content is not None:
+        (tmp_path / "run.jsonl").write_text(content)
+    with pytest.raises(RunFolderError, match=match):
+        list(deliveries_of(tmp_path))
+
+
+def test_an_identity_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    folder = written(tmp_path, logged_runs.lines())
+    (folder / "identity.json").write_text("{}")
+    with pytest.raises(RunFolderError, match=r"identity\.json"):
+        identity_of(folder)
+    with pytest.raises(RunFolderError, match="holds no run"):
+        identity_of(tmp_path / "nowhere")

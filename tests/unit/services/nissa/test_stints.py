@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from esper.contracts.enums import AdaptationOutcome
+from esper.contracts.enums import KernelMode
+from esper.contracts.events import AnyEvent
+from esper.contracts.events import RaceDecided
+from esper.contracts.events import RaceStarted
+from esper.contracts.events import RungFinished
+from esper.contracts.events import SeedCulled
+from esper.contracts.events import SeedGerminated
+from esper.contracts.growth import CandidateStanding
+from esper.contracts.operational import FieldReport
+from esper.contracts.runs import KernelStint
+from esper.services.nissa.stints import StintRun
+from esper.services.nissa.stints import stints_of
+
+KERNEL = "ab" * 32
+RUN = StintRun(run_id="run-1", name="toy mlp", entered=frozenset({KERNEL}))
+
+
+def standing(
+    layer: str, gain: float | None = None, kernel: str | None = KERNEL
+) -> CandidateStanding:
+    return CandidateStanding(
+        candidate="mlp/m",
+        layer_name=layer,
+        family="mlp",
+        mode=KernelMode.REPLACING,
+        kernel_id=kernel,
+        gain=gain,
+    )
+
+
+def started(*standings: CandidateStanding) -> RaceStarted:
+    return RaceStarted(step=5, layers=("a",), candidates=standings, window_steps=9)
+
+
+def found(events: Sequence[AnyEvent], run: StintRun = RUN) -> Sequence[KernelStint]:
+    return stints_of(KERNEL, run, events)
+
+
+def test_a_race_under_way_has_the_newest_standing() -> None:
+    mark = RungFinished(step=7, rung=0, standings=(standing("a", 0.2),))
+    (stint,) = found([started(standing("a")), mark])
+    assert (stint.outcome, stint.gain, stint.step) == ("racing", 0.2, 7)
+    assert (stint.role, stint.run_name, stint.candidate) == ("entered", "toy mlp", "mlp/m")
+
+
+def test_a_race_that_somebody_else_wins_was_lost() -> None:
+    won = RaceDecided(step=9, winner=standing("a", 0.4, None), reason="better")
+    (stint,) = found([started(standing("a", 0.1), standing("a", kernel=None)), won])
+    assert (stint.outcome, stint.step) == ("outraced", 9)
+
+
+def test_a_race_without_a_winner_says_so() -> None:
+    (stint,) = found([started(standing("a")), RaceDecided(step=9, reason="nobody")])
+    assert stint.outcome == "no_winner"
+
+
+def test_a_winner_ends_as_its_graft_ends_and_its_other_places_are_lost() -> None:
+    events: list[AnyEvent] = [
+        started(standing("a"), standing("b")),
+        RaceDecided(step=9, winner=standing("b", 0.3), reason="best"),
+        SeedCulled(
+            step=30,
+            layer_name="b",
+            reason="worse",
+            report=FieldReport(
+                step=30,
+                layer_name="b",
+                blueprint="mlp/m",
+                outcome=AdaptationOutcome.ROLLED_BACK,
+                gain=-0.1,
+            ),
+        ),
+    ]
+    lost, ended = found(events)
+    assert (lost.layer_name, lost.outcome) == ("a", "outraced")
+    assert (ended.layer_name, ended.outcome, ended.gain, ended.step) == (
+        "b",
+        "rolled_back",
+        -0.1,
+        30,
+    )
+
+
+def test_a_kernel_that_was_loaded_without_a_race_has_a_stint_too() -> None:
+    event = SeedGerminated(
+        step=3, layer_name="a", blueprint="mlp/m", mode=KernelMode.RESIDUAL, kernel_id=KERNEL
+    )
+    run = StintRun(run_id="r", name="n", entered=frozenset())
+    (stint,) = found([event], run)
+    assert (stint.role, stint.outcome, stint.step) == ("grown", "racing", 3)
+
+
+def test_a_run_without_the_kernel_has_no_stint() -> None:
+    assert found([started(standing("a", kernel=None)), RaceDecided(step=9, reason="no")]) == []
