@@ -139,9 +139,9 @@ def test_dead_letters_are_listed_shown_and_published_again(url: str) -> None:
 
 
 @contextmanager
-def tailing(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "esper.cli", "bus", "tail", *arguments],
+        [sys.executable, "-m", "esper.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -156,7 +156,7 @@ def tailing(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_tail_shows_messages_as_they_come_until_ctrl_c(url: str) -> None:
     publish(url, message(10))
-    with tailing(TOPIC.value, "--since", "1m") as process:
+    with started("bus", "tail", TOPIC.value, "--since", "1m") as process:
         assert process.stdout
         assert "step 10" in process.stdout.readline()
         publish(url, message(20))
@@ -298,6 +298,23 @@ def test_a_run_that_does_not_answer_in_time_leaves_the_command_on_the_bus(url: s
     assert "stays on the bus" in result.stderr
     (group,) = on(url, lambda bus: bus.lag())
     assert group.waiting == 1
+
+
+def test_ctrl_c_ends_the_waiting_and_leaves_the_command_on_the_bus(url: str) -> None:
+    def waiting() -> int:
+        (group,) = on(url, lambda bus: bus.lag())
+        return group.waiting
+
+    on(url, lambda bus: bus.join([COMMANDS], f"tolaria.{RUN}"))
+    with started("control", RUN, "cull", "0") as process:
+        while not waiting():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "the command stays on the bus" in errors
+    assert waiting() == 1
 
 
 def test_without_waiting_the_command_is_only_sent(url: str) -> None:
