@@ -33,6 +33,7 @@ from esper.contracts.records import RunLine
 from esper.contracts.records import RunRecords
 from esper.services.oona.open import open_bus
 from support import logged_runs
+from support.servers import ValkeyServer
 from support.servers import free_port
 
 T = TypeVar("T")
@@ -165,6 +166,22 @@ def test_tail_shows_messages_as_they_come_until_ctrl_c(url: str) -> None:
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (ExitCode.OK, "")
     assert on(url, lambda bus: bus.lag()) == []
+
+
+def test_tail_warns_once_of_an_entry_that_it_cannot_read(
+    url: str, valkey_server: ValkeyServer
+) -> None:
+    with started("bus", "tail", TOPIC.value, "--since", "1m") as process:
+        assert process.stdout
+        assert process.stderr
+        publish(url, message(10))
+        assert "step 10" in process.stdout.readline()
+        valkey_server.ask(f"XADD esper:{TOPIC.value} * m nonsense")
+        assert "Leaving out an entry" in process.stderr.readline()
+        time.sleep(0.6)  # long enough for another look
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert errors == ""
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -28,11 +29,27 @@ def run(request: BusTailRequest) -> int:
         ConfigError: A topic or time is none, or nobody names a bus.
         BusError: The bus cannot be reached, or refuses.
     """
+    _warn_once()
     try:
         asyncio.run(_follow(request))
     except KeyboardInterrupt:
         return ExitCode.OK
     return ExitCode.OK
+
+
+def _warn_once() -> None:
+    """Show each warning once: an entry that cannot be read is met again at every look."""
+    seen: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        known = text in seen
+        seen.add(text)
+        return not known
+
+    handler = logging.StreamHandler()
+    handler.addFilter(is_new)
+    logging.basicConfig(handlers=[handler], format="%(message)s", level=logging.WARNING)
 
 
 async def _follow(request: BusTailRequest) -> None:
