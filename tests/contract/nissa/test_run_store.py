@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from esper.contracts.enums import RunState
 from esper.contracts.enums import TopicNames
+from esper.contracts.errors import ConfigError
 from esper.contracts.errors import RunNotFoundError
-from esper.contracts.errors import RunStoreError
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Delivery
 from esper.services.nissa.run_store import RunStore
@@ -243,5 +243,5 @@ async def test_texts_of_any_kind_are_kept(store: RunStore) -> None:
 
 
 async def test_a_store_of_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(RunStoreError, match="mysql"):
+    with pytest.raises(ConfigError, match="'mysql'"):
         await RunStore.open("mysql://x/y")

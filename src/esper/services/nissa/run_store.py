@@ -26,6 +26,7 @@ from sqlalchemy import select
 
 from esper.contracts.enums import RunState
 from esper.contracts.enums import SeedState
+from esper.contracts.errors import ConfigError
 from esper.contracts.errors import RunNotFoundError
 from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert
@@ -102,8 +103,8 @@ class RunStore:
             clock: Tells which runs have not been heard of for too long.
 
         Raises:
-            RunStoreError: The URL is of another kind, the database cannot be reached, or a newer
-                version of Esper made it.
+            ConfigError: The URL is of another kind.
+            RunStoreError: The database cannot be reached, or a newer version of Esper made it.
         """
         database = Database(_checked(default_url() if url is None else url), KEEPING)
         try:
@@ -354,7 +355,11 @@ def _checked(url: str) -> str:
     if url.startswith(("postgresql://", "postgres://")):
         return url
     if not url.startswith(_SQLITE):
-        raise RunStoreError(f"a run store's URL begins with sqlite:/// or postgresql://: {url!r}")
+        # Without what follows the scheme: there may be a password in it.
+        scheme = url.partition(":")[0]
+        raise ConfigError(
+            f"the run store's URL begins with {scheme!r}; expected sqlite:///<file> or postgresql://"
+        )
     file = Path(url.removeprefix(_SQLITE)).absolute()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
