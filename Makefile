@@ -9,11 +9,11 @@ PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Every benchmark that can be run by itself; two have targets of their own, one loads a server.
-BENCHMARKS := $(filter-out growth forge_library fuzz_artifact http_load,$(basename $(notdir $(shell grep -l __main__ benchmarks/*.py))))
+BENCHMARKS := $(filter-out growth forge_library fuzz_artifact http_load soak,$(basename $(notdir $(shell grep -l __main__ benchmarks/*.py))))
 NOW := $(shell date -u +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kill test-faults check format bench bench-growth fuzz fuzz-api docs clean
+.PHONY: help setup demo test test-kill test-faults check format bench bench-growth soak fuzz fuzz-api docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: $(STAMP) ## measure overhead, cache and recovery (minutes)
 
 bench-growth: $(STAMP) ## measure what growth buys, with controls (hours)
 	$(BIN)/python -m benchmarks.growth
+
+soak: $(STAMP) ## run a platform for half an hour with runs in a loop, and see what grows
+	$(BIN)/python -m benchmarks.soak
 
 fuzz: $(STAMP) ## feed 50,000 mutated files to the kernel loader
 	$(BIN)/python -m benchmarks.fuzz_artifact

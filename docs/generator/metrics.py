@@ -5,6 +5,7 @@ from __future__ import annotations
 from docs.generator.prose import table
 
 from esper.services.nissa import metrics
+from esper.services.tezzeret import metrics as forge_metrics
 from esper.web import http_metrics
 
 
@@ -20,6 +21,9 @@ def page() -> str:
             "## Nissa\n",
             (metrics.__doc__ or "").split("\n\n")[1] + "\n",
             table(["metric", "labels", "what it is"], _rows(metrics.__doc__ or "")) + "\n",
+            "## Tezzeret\n",
+            (forge_metrics.__doc__ or "").split("\n\n")[1] + "\n",
+            table(["metric", "labels", "what it is"], _rows(forge_metrics.__doc__ or "")) + "\n",
             "## HTTP\n",
             (
                 "Both servers count their exchanges: Urza's names begin with `esper_urza`, Nissa's with\n"

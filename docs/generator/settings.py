@@ -46,6 +46,9 @@ OBSERVER = (
 )
 """Settings of the observer: prefix of the variable, module, class."""
 
+HOSTING = (("", "esper.hosting.config", "HostingConfig"),)
+"""Settings of a platform on one machine: prefix of the key, module, class."""
+
 FORGE = (("", "esper.services.tezzeret.config", "TezzeretConfig"),)
 """Settings of the forge: prefix of the key, module, class."""
 
@@ -83,6 +86,12 @@ def page() -> str:
             "## A platform\n",
             "What `esper.EsperConfig.from_yaml(FILE)` reads.\n",
             *(_section(*section) for section in PLATFORM),
+            "## A platform on one machine\n",
+            (
+                "What `esper up` decides by; it has options for what differs between machines. "
+                "[The guide](../guides/platform.md)\nsays what happens with it.\n"
+            ),
+            *(_section(*section) for section in HOSTING),
             "## A kernel cache\n",
             (
                 "What `bootstrap.kernel_cache` takes; [the guide](../guides/kernel-cache.md) says what "

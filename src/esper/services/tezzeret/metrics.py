@@ -1,4 +1,13 @@
-"""Metrics: what a forge counts, for Prometheus."""
+"""Metrics: what a forge counts, at `/metrics` of its probes.
+
+Builds are told of over the bus; Nissa counts them.
+
+| metric | labels | what it is |
+|---|---|---|
+| `esper_tezzeret_workers` | | workers that are alive |
+| `esper_tezzeret_workers_wanted` | | workers that there should be |
+| `esper_tezzeret_worker_starts_total` | | times that a worker was started; more than are wanted means that some ended |
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+
+from esper.services.tezzeret import metrics as module
 from esper.services.tezzeret.metrics import ForgeMetrics
 
 
@@ -12,3 +15,9 @@ def test_the_figures_are_those_of_the_moment() -> None:
     assert "esper_tezzeret_workers 2.0" in lines
     assert "esper_tezzeret_workers_wanted 2.0" in lines
     assert "esper_tezzeret_worker_starts_total 7.0" in lines
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    metrics = ForgeMetrics(wanted=1, alive=lambda: 1, starts=lambda: 1)
+    counted = set(re.findall(r"^(esper_\w+) ", metrics.text(), re.MULTILINE))
+    assert set(re.findall(r"^\| `(esper_\w+)`", module.__doc__ or "", re.MULTILINE)) == counted
