@@ -36,12 +36,14 @@ from esper.data.task import Task
 from esper.hosting.following import followed
 from esper.orchestration.config import GrowthConfig
 from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.log_sink import LogSink
 from esper.services.tolaria.loop import TrainingLoop
+from esper.services.tolaria.orders import Orders
 from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.run_log import RunLog
 from esper.services.tolaria.session import begin
+from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.telemetry import Telemetry
-from esper.services.tolaria.trainer import _LogSink
 from esper.utils.run_identity import RunIdentity
 
 BLOCK_SECONDS = 1.2
@@ -87,7 +89,7 @@ class Run:
             log_every=LOG_EVERY,
             eval_every=EVAL_EVERY,
         )
-        bridge, self.progress, self._until = _LogSink(), Progress(), 0
+        bridge, self.progress, self._until = LogSink(), Progress(), 0
         sinks: tuple[TelemetrySink, ...] = (bridge,)
         session = begin(config, bundle=bundle, sinks=sinks)
         folder.mkdir()
@@ -100,6 +102,7 @@ class Run:
             self.progress,
             write=telemetry.write,
             save=lambda: None,
+            orders=Orders(session, self.progress, None, telemetry, StopRequest()),
             is_stopped=lambda: self.progress.step >= self._until,
         )
 

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 from typing import Self
 
-from pydantic import BaseModel
-
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import KernelLibrary
 from esper.contracts.ports import Publisher
@@ -37,6 +35,7 @@ from esper.services.tolaria.keeper import Keeper
 from esper.services.tolaria.keeper import open_log
 from esper.services.tolaria.keeper import restore
 from esper.services.tolaria.keeper import saved_state
+from esper.services.tolaria.log_sink import LogSink
 from esper.services.tolaria.loop import TrainingLoop
 from esper.services.tolaria.orders import Orders
 from esper.services.tolaria.outcome import close_growth
@@ -150,7 +149,7 @@ class TolariaTrainer:
 
     def _run_in(self, folder: RunFolder) -> RunResult:
         # Settings and data are tried before the folder is taken: a mistake leaves no run behind.
-        bridge, source = _LogSink(), self._kernels_of(folder)
+        bridge, source = LogSink(), self._kernels_of(folder)
         session = begin(
             self.config,
             bundle=self._bundle,
@@ -271,33 +270,6 @@ class _Attempt:
     keeper: Keeper
     telemetry: Telemetry
     orders: Orders
-
-
-class _LogSink:
-    """Growth events on their way into the run log.
-
-    The orchestrator looks at the data before the log is open: those events are of step 0, and a
-    resumed run has them already. What happens as a run is resumed waits until the log is open.
-    """
-
-    def __init__(self) -> None:
-        self.early: list[BaseModel] = []
-        """Events from before the log was open."""
-        self._write: OnEvent | None = None
-
-    def open(self, write: OnEvent) -> None:
-        """Write what has waited, and from now on everything."""
-        self._write = write
-        for event in self.early:
-            self.emit(event)
-        self.early.clear()
-
-    def emit(self, event: BaseModel) -> None:
-        """Write the event as a record of type ``event``."""
-        if self._write is None:
-            self.early.append(event)
-        else:
-            self._write({"type": "event", **event.model_dump(mode="json")})
 
 
 def _wanted(nursery: Nursery | None, config: TolariaConfig) -> Nursery | None:
