@@ -132,10 +132,7 @@ class SeedOrchestrator:
             ledger=_open_ledger(model, split, loss_fn, randomness),
             performance=PerformanceTracker(),
             blueprints=BlueprintRegistry(self.config.families, kernels),
-            journal=Journal(
-                parameters=sum(p.numel() for p in model.parameters()),
-                layers=layer_records(model),
-            ),
+            journal=_journal(model),
             randomness=randomness,
             sinks=tuple(sinks),
             kernel_lr=_kernel_lr(optimizer, self.config),
@@ -359,6 +356,11 @@ def _racing(run: Run, nursery: Nursery | None, metric: MetricFn | None) -> Racin
         model = run.model.wrapped_model
         nursery.check({"model": model, "loss_fn": run.loss_fn, "metric": metric})
     return Racing(run, nursery)
+
+
+def _journal(model: MorphableModel) -> Journal:
+    parameters = sum(p.numel() for p in model.parameters())
+    return Journal(parameters=parameters, layers=layer_records(model))
 
 
 def _open_ledger(

@@ -47,11 +47,13 @@ from esper.services.tolaria.result import RunResult
 from esper.services.tolaria.run_folder import CONFIG
 from esper.services.tolaria.run_folder import RunFolder
 from esper.services.tolaria.run_folder import saved_config
+from esper.services.tolaria.run_log import RunLog
 from esper.services.tolaria.session import Session
 from esper.services.tolaria.session import begin
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.telemetry import OnEvent
 from esper.services.tolaria.telemetry import Telemetry
+from esper.utils.run_identity import RunIdentity
 
 
 class TolariaTrainer:
@@ -164,8 +166,35 @@ class TolariaTrainer:
         if state is None:
             source.keep()
             write_durably(folder / CONFIG, write_yaml(self.config).encode())
-        identity = claim(folder)
-        log = open_log(folder, state)
+        identity, log = claim(folder), open_log(folder, state)
+        attempt = self._attempt(session, folder, progress, identity, log)
+        telemetry = attempt.telemetry
+        try:
+            if state is None:
+                telemetry.write(start_record(session))
+            else:
+                telemetry.write(resume_record(session, progress.step, identity.attempt))
+            source.announce(telemetry.write)
+            bridge.open(telemetry.write)
+            if self._control is not None:
+                fetch = partial(self._cache.load_sync, device=session.device)
+                self._control.open(identity.run_id, progress.commands, fetch)
+            return self._train(attempt)
+        except BaseException as error:
+            telemetry.fail(error)
+            raise
+        finally:
+            telemetry.close()
+            log.close()
+
+    def _attempt(
+        self,
+        session: Session,
+        folder: RunFolder,
+        progress: Progress,
+        identity: RunIdentity,
+        log: RunLog,
+    ) -> _Attempt:
         telemetry = Telemetry(
             log,
             identity,
@@ -175,27 +204,14 @@ class TolariaTrainer:
             publisher=self._publisher,
             clock=self._clock,
         )
-        try:
-            is_new = state is None
-            telemetry.write(
-                start_record(session)
-                if is_new
-                else resume_record(session, progress.step, identity.attempt)
-            )
-            source.announce(telemetry.write)
-            bridge.open(telemetry.write)
-            orders = Orders(session, progress, self._control, telemetry, self._stop)
-            if self._control is not None:
-                fetch = partial(self._cache.load_sync, device=session.device)
-                self._control.open(identity.run_id, progress.commands, fetch)
-            keeper = Keeper(session, folder, progress, log, telemetry.write)
-            return self._train(_Attempt(session, folder, progress, keeper, telemetry, orders))
-        except BaseException as error:
-            telemetry.fail(error)
-            raise
-        finally:
-            telemetry.close()
-            log.close()
+        return _Attempt(
+            session=session,
+            folder=folder,
+            progress=progress,
+            keeper=Keeper(session, folder, progress, log, telemetry.write),
+            telemetry=telemetry,
+            orders=Orders(session, progress, self._control, telemetry, self._stop),
+        )
 
     def _kernels_of(self, folder: RunFolder) -> KernelChoice:
         """Where the run's kernels come from: the library for a new one, else its folder."""
@@ -260,7 +276,7 @@ class TolariaTrainer:
         return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Attempt:
     """What an attempt at a run is made of, once it has begun."""
 
