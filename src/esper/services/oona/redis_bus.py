@@ -25,6 +25,8 @@ from esper.contracts.ports import Delivery
 from esper.contracts.ports import GroupLag
 from esper.services.oona import redis_scripts
 from esper.services.oona.config import OonaConfig
+from esper.services.oona.recently_sent import Batch
+from esper.services.oona.recently_sent import RecentlySent
 from esper.services.oona.redis_client import Command
 from esper.services.oona.redis_client import NoGroupError
 from esper.services.oona.redis_client import RedisClient
@@ -45,6 +47,7 @@ _MOST_AT_ONCE: Final = 500
 """Messages that the server takes in one piece; others wait meanwhile."""
 
 _POSITION: Final = re.compile(r"(\d+)(?:-(\d+))?")
+_RUN_ID: Final = re.compile(rb"run_id:(\w+)")
 _LARGEST: Final = 2**64 - 1
 
 
@@ -63,10 +66,17 @@ class RedisBus:
         self._wire = Wire(config)
         self._reader = RedisReader(self._client, self._wire, config, clock)
         self._upkeep = RedisUpkeep(self._client, self._wire.claims, config)
+        self._recent = RecentlySent(clock)
+        # Which life of the server this is, and how many connections had been opened when it was asked.
+        self._server: str | None = None
+        self._connections = 0
         self._joined: set[tuple[TopicNames, str]] = set()
 
     async def publish(self, messages: Sequence[OonaMessage]) -> None:
         """Hand messages over; see the port.
+
+        A server that was killed may have lost what it had acknowledged in its last seconds: when it
+        is there again, that is sent again, too. Receivers know it by the event ids.
 
         Raises:
             BusError: A message cannot be written, or is too large; none of them was sent.
@@ -75,12 +85,28 @@ class RedisBus:
         for message in messages:
             data = await self._wire.pack(message, f"live/{message.topic.value}")
             by_topic.setdefault(message.topic, []).append(data)
+        await self._send(by_topic)
+        if self._client.connections != self._connections:
+            await self._send_again_after_a_restart()
+        self._recent.add(by_topic)
+
+    async def _send(self, by_topic: Batch) -> None:
         commands: list[Command] = [
             ("EVAL", redis_scripts.PUBLISH, 1, self._config.stream(topic), *batch)
             for topic, entries in by_topic.items()
             for batch in _batches(entries)
         ]
         raise_first(await self._client.ask_all(commands))
+
+    async def _send_again_after_a_restart(self) -> None:
+        connections = self._client.connections
+        server = _server_id(await self._client.ask("INFO", "server"))
+        if self._server not in {None, server}:
+            recent = self._recent.all()
+            logger.warning("The bus was started again; sending %d batches again", len(recent))
+            for batch in recent:
+                await self._send(batch)
+        self._server, self._connections = server, connections
 
     async def join(self, topics: Sequence[TopicNames], group: str, *, since: str = "$") -> None:
         """Make a group, unless it exists; see the port."""
@@ -252,3 +278,11 @@ def _before(position: str) -> str:
 def _batches(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     for start in range(0, len(entries), _MOST_AT_ONCE):
         yield entries[start : start + _MOST_AT_ONCE]
+
+
+def _server_id(info: bytes) -> str:
+    """Return what a server calls itself, anew whenever it is started."""
+    match = _RUN_ID.search(info)
+    if match is None:
+        raise BusError("the bus does not say who it is (INFO server has no run_id)")
+    return match[1].decode()

@@ -16,17 +16,24 @@ from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MasterDownError
+from redis.exceptions import OutOfMemoryError
+from redis.exceptions import ReadOnlyError
 from redis.exceptions import RedisError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import TryAgainError
 from redis.typing import EncodableT
 
 from esper.contracts.errors import BusError
 from esper.contracts.errors import BusUnavailableError
 from esper.services.oona.config import OonaConfig
 
-_PASSING: Final = ("OOM", "LOADING", "READONLY", "MISCONF", "MASTERDOWN", "BUSY ", "TRYAGAIN")
-"""How a server begins its refusals that pass by themselves, or by its operator's doing."""
+_PASSING: Final = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError)
+"""A server's refusals that pass by themselves, or by its operator's doing."""
+
+_PASSING_TEXTS: Final = ("MISCONF", "BUSY ")
+"""How it begins those that redis-py has no class for."""
 
 _READ_BYTES: Final = 2**18
 """How much is taken from the socket at once: a batch of messages in a few pieces."""
@@ -60,6 +67,8 @@ class RedisClient:
         place = urlsplit(url)
         self.place = f"{place.hostname}:{place.port or 6379}"
         """Where the server is, without the password."""
+        self.connections = 0
+        """How many were opened so far."""
         self._redis = Redis.from_url(
             url.replace("valkey", "redis", 1) if place.scheme.startswith("valkey") else url,
             # A URL that asks for TLS overrules it.
@@ -69,6 +78,7 @@ class RedisClient:
             retry=Retry(NoBackoff(), 0),
             retry_on_timeout=False,
             socket_connect_timeout=config.connect_seconds,
+            redis_connect_func=self._connected,
             # Every question has its own time limit, for the whole answer.
             socket_timeout=None,
             socket_read_size=_READ_BYTES,
@@ -77,6 +87,10 @@ class RedisClient:
         )
         # Answers stay as they come: what redis-py makes of them costs more than asking.
         self._redis.response_callbacks.clear()
+
+    async def _connected(self, connection: Connection) -> None:
+        self.connections += 1
+        await connection.on_connect()
 
     async def ask(self, *command: str | bytes | float, wait_seconds: float = 0.0) -> Any:
         """Send a command and return its answer.
@@ -137,7 +151,7 @@ class RedisClient:
         text = str(error)
         if text.startswith("NOGROUP"):
             return NoGroupError(f"the bus at {self.place} has no such group: {text}; join it first")
-        if text.startswith(_PASSING):
+        if isinstance(error, _PASSING) or text.startswith(_PASSING_TEXTS):
             return BusUnavailableError(f"the bus at {self.place} cannot serve now: {text}")
         return BusError(f"the bus at {self.place} refused: {text}")
 
