@@ -59,7 +59,7 @@ def dashboard_server(file: Path) -> Iterator[DashboardServer]:
         config = uvicorn_config(app, host="127.0.0.1", port=0, drain_seconds=2)
         servers.append(uvicorn.Server(config))
         serving = asyncio.create_task(servers[0].serve())
-        while not servers[0].started and not serving.done():
+        while not servers[0].started and not serving.done():  # noqa: ASYNC110  # uvicorn sets no event
             await asyncio.sleep(0.02)
         port = servers[0].servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,8 @@ from esper.services.nissa.run_store import RunStore
 
 COMPARED_AT_MOST: Final = 6
 """Runs that can be told apart in one chart."""
+PARTS: Final = "X-Parts"
+"""Header with the ids of the parts that are asked for; without it the page is whole."""
 _ALERTS: Final = 200
 _BUILDS: Final = 30
 _KERNELS: Final = 100
@@ -205,7 +208,12 @@ class Pages:
     ) -> Response:
         alerts = await self._store.alerts(open_only=True, limit=_ALERTS)
         live = "/live" if run_id is None else f"/live?run={run_id}"
-        shared = {"section": section, "live": live, "open_alerts": len(alerts)}
+        shared = {
+            "section": section,
+            "live": live,
+            "open_alerts": len(alerts),
+            "wants": _wanted(request.headers.get(PARTS)),
+        }
         return HTMLResponse(self._templates.render(template, {**shared, **values}))
 
     async def _curves(self, run_id: str, names: Sequence[str]) -> list[Curve]:
@@ -218,6 +226,12 @@ class Pages:
         asked = [self._store.curve(run.run_id, "growth_metric", points=60) for run in runs]
         curves = await asyncio.gather(*asked)
         return {run.run_id: _spark(run, curve) for run, curve in zip(runs, curves, strict=True)}
+
+
+def _wanted(parts: str | None) -> Callable[[str], bool]:
+    """Return what tells a template which of its parts to fill."""
+    names = None if parts is None else frozenset(parts.split())
+    return lambda name: names is None or name in names
 
 
 def _page_number(text: str) -> int:

@@ -17,6 +17,9 @@ from esper.report.findings import Graft
 from esper.report.layer_text import layer_text
 from esper.report.run_folder import RunRecord
 
+MOST_PLACES = 4
+"""Layers that a headline names one by one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
@@ -71,14 +74,20 @@ def _grown_headline(run: RunRecord, kept: list[Graft]) -> str:
     first = kept[0]
     host = host_name(run, first.candidate.layer_name)
     if len(kept) > 1:
-        layers = ", ".join(dict.fromkeys(place(graft.candidate.layer_name) for graft in kept))
-        return f"{len(kept)} kernels were added, at {layers}{_bought(run, kept)}."
+        return f"{len(kept)} kernels were added, at {_places(kept)}{_bought(run, kept)}."
     if first.candidate.mode is KernelMode.REPLACING:
         what = f"{_article(findings.blueprint(first.candidate))} kernel took over {place(first.candidate.layer_name)}"
     else:
         what = f"{_article(findings.blueprint(first.candidate))} kernel now works beside"
         what = f"{what} {place(first.candidate.layer_name)}"
     return f"{what}{host}{_bought(run, kept)}."
+
+
+def _places(kept: list[Graft]) -> str:
+    places = list(dict.fromkeys(place(graft.candidate.layer_name) for graft in kept))
+    if len(places) <= MOST_PLACES:
+        return ", ".join(places)
+    return f"{', '.join(places[: MOST_PLACES - 1])} and {len(places) - MOST_PLACES + 1} more layers"
 
 
 def host_name(run: RunRecord, slot: str) -> str:

@@ -56,7 +56,7 @@ function drawHealth(echarts, box, data) {
 function show(echarts, element, option) {
   const chart = echarts.getInstanceByDom(element) ?? make(echarts, element);
   chart.setOption(option, { replaceMerge: ["series"] });
-  element.dataset.drawn = "yes";
+  element.dataset.drawn = element.dataset.chart ?? "yes";
 }
 
 function make(echarts, element) {

@@ -3,20 +3,24 @@
 import { drawCharts } from "./charts.js";
 
 const PART = "[data-part]";
+// What a link changes of the page; all else stays as it is, so that the answer is small and soon here.
+const CHANGES = { slot: ["slot", "chart-head"], figure: ["chart-head"] };
+const PAUSE = 250;
 let asked = 0;
 
-async function refresh(address = location.href) {
+async function refresh(address = location.href, parts = null) {
   const turn = ++asked;
-  const response = await fetch(address, { headers: { Accept: "text/html" } }).catch(() => null);
-  if (!response || turn !== asked) return;
-  const text = await response.text();
-  if (turn !== asked) return;
-  swap(new DOMParser().parseFromString(text, "text/html"));
+  const headers = { Accept: "text/html", ...(parts && { "X-Parts": parts.join(" ") }) };
+  const response = await fetch(address, { headers }).catch(() => null);
+  const text = await response?.text();
+  // A click overtakes news that were on their way.
+  if (text !== undefined && turn === asked) swap(new DOMParser().parseFromString(text, "text/html"), parts);
 }
 
-function swap(fresh) {
+function swap(fresh, parts) {
   document.title = fresh.title;
   for (const part of document.querySelectorAll(PART)) {
+    if (parts && !parts.includes(part.id)) continue;
     const next = fresh.getElementById(part.id);
     if (next && next.innerHTML !== part.dataset.html) replace(part, next);
   }
@@ -73,14 +77,36 @@ document.addEventListener("click", async (event) => {
 });
 
 async function visit(link) {
-  const opens = link.dataset.slot;
-  history.pushState(null, "", link.href);
-  await refresh(link.href);
-  if (opens) document.getElementById("slot")?.scrollIntoView({ block: "nearest" });
-  if ("close" in link.dataset) document.querySelector("a.slot")?.focus({ preventScroll: true });
+  const what = link.dataset.swap;
+  const target = new URL(link.href);
+  const address = new URL(location.href);
+  const value = target.searchParams.get(what);
+  if (value === null) address.searchParams.delete(what);
+  else address.searchParams.set(what, value);
+  address.hash = target.hash;
+  const closed = "close" in link.dataset ? document.querySelector(".slot[aria-current]") : null;
+  history.pushState(null, "", address);
+  if (what === "slot") choose(value);
+  await refresh(address, CHANGES[what]);
+  if (value && what === "slot") document.getElementById("slot").scrollIntoView({ block: "nearest" });
+  closed?.focus({ preventScroll: true });
 }
 
-addEventListener("popstate", () => refresh());
+// What the server says with the whole page, said at once.
+function choose(key) {
+  for (const slot of document.querySelectorAll("a.slot")) {
+    const chosen = slot.dataset.slot === key;
+    chosen ? slot.setAttribute("aria-current", "true") : slot.removeAttribute("aria-current");
+  }
+  for (const body of document.querySelectorAll(".node .body")) {
+    body.toggleAttribute("data-chosen", body.querySelector("[aria-current]") !== null);
+  }
+}
+
+addEventListener("popstate", () => {
+  choose(new URL(location.href).searchParams.get("slot"));
+  refresh();
+});
 
 addEventListener("keydown", (event) => {
   const node = document.activeElement?.closest?.("a.slot");
@@ -95,20 +121,32 @@ addEventListener("keydown", (event) => {
 function listen() {
   const pulse = document.getElementById("pulse");
   const news = new EventSource(document.body.dataset.live);
-  let first = true;
-  news.onmessage = () => {
+  let known = null;
+  news.onmessage = (message) => {
     pulse.hidden = false;
-    // The page is as new as the stream when it opens; later messages are news.
-    if (!first) refresh();
-    first = false;
+    // The page is as new as its first stream; every later message is news.
+    if (known !== null) catchUp();
+    known = message.data;
   };
-  news.onerror = () => {
-    pulse.hidden = news.readyState !== EventSource.OPEN;
-    first = false;
-  };
+  news.onerror = () => (pulse.hidden = true);
   addEventListener("pagehide", () => news.close());
+}
+
+// One request at a time, and a pause behind it: a page that is slow to make is asked for less often.
+let busy = false;
+let again = false;
+async function catchUp() {
+  again = true;
+  if (busy) return;
+  busy = true;
+  while (again) {
+    again = false;
+    await refresh();
+    await new Promise((done) => setTimeout(done, PAUSE));
+  }
+  busy = false;
 }
 
 document.querySelectorAll(PART).forEach((part) => (part.dataset.html = part.innerHTML));
 drawCharts();
-listen();
+if (document.body.dataset.live) listen();

@@ -54,7 +54,12 @@ def figures(runs: Sequence[RunSummary]) -> list[Row]:
         _row("Kernels that stayed", [run.fossilized for run in runs], wording.count, 0),
         _row("Kernels taken out again", [run.culled for run in runs], wording.count, 0),
         _row("Races", [run.races for run in runs], wording.count, 0),
-        _row("Compute of the static host", [run.compute for run in runs], wording.multiple, 0),
+        _row(
+            "Compute, against the model as given",
+            [run.compute for run in runs],
+            wording.multiple,
+            0,
+        ),
         _row("Time", [run.seconds for run in runs], wording.duration, 0),
         _row("Steps", [run.step for run in runs], wording.count, 0),
     ]
