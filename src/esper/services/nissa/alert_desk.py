@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
+from typing import Protocol
 
 from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert
 from esper.services.nissa.alert_sinks import AlertSink
 from esper.services.nissa.metrics import ObserverMetrics
-from esper.services.nissa.run_store import RunStore
 from esper.utils.logging import get_logger
 
 _MOST_UNSAVED: Final = 1000
@@ -18,11 +18,22 @@ _MOST_UNSAVED: Final = 1000
 _log = get_logger("nissa")
 
 
+class AlertStore(Protocol):
+    """Where alerts are kept: the run store."""
+
+    async def save_alert(self, alert: Alert) -> None:
+        """Keep an alert, in place of what it was before.
+
+        Raises:
+            RunStoreError: It is away; trying again helps.
+        """
+
+
 class AlertDesk:
     """Sends alerts on at once, and stores them as soon as the store takes them."""
 
     def __init__(
-        self, store: RunStore, sinks: Sequence[AlertSink], metrics: ObserverMetrics
+        self, store: AlertStore, sinks: Sequence[AlertSink], metrics: ObserverMetrics
     ) -> None:
         """Begin with nothing to store."""
         self._store = store

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi import Query
 
 from esper.contracts.platform_events import Alert
+from esper.contracts.runs import BuildView
 from esper.contracts.runs import ComponentView
 from esper.services.nissa.state import StateDep
 from esper.services.nissa.state import StoreDep
@@ -50,6 +51,15 @@ async def alerts(
     """Return alerts, the newest first: of one run, or of all and of the platform."""
     run_id = None if run is None else (await store.run(run)).run_id
     return list(await store.alerts(run_id, open_only=only_open, limit=limit))
+
+
+@PLATFORM.get("/builds")
+async def builds(
+    store: StoreDep,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 50,
+) -> list[BuildView]:
+    """Return the forge's builds, the newest first."""
+    return list(await store.builds(limit))
 
 
 @PLATFORM.get("/components")

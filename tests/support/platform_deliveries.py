@@ -1,0 +1,44 @@
+"""Messages about the platform as they come over the bus, and a sink that keeps alerts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+from datetime import UTC
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from esper.contracts.enums import TopicNames
+from esper.contracts.messages import OonaMessage
+from esper.contracts.platform_events import Alert
+from esper.contracts.ports import Delivery
+from support.run_deliveries import NOW
+
+
+def told(body: BaseModel, topic: TopicNames, *, at: float = NOW) -> Delivery:
+    """A message that says so."""
+    message = OonaMessage(
+        sender_id="somebody/1",
+        topic=topic,
+        payload=body.model_dump(mode="json"),
+        timestamp=datetime.fromtimestamp(at, UTC),
+    )
+    return Delivery(message=message, position="1", group="nissa")
+
+
+@dataclass
+class KeptAlerts:
+    """Implements the port `AlertSink`."""
+
+    alerts: list[Alert] = field(default_factory=list)
+
+    def send(self, alert: Alert) -> None:
+        self.alerts.append(alert)
+
+
+class BrokenSink:
+    """A sink that takes nothing."""
+
+    def send(self, alert: Alert) -> None:
+        raise OSError("no paper")
