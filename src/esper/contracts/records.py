@@ -156,6 +156,8 @@ class GrowthClosed(Record):
     """Kind of line."""
     report: GrowthReport
     """As in the run's `report.json`."""
+    kernels: dict[str, KernelId] = Field(default_factory=dict)
+    """Files of the kernels that the run kept and has for a library, by the layer they grew in."""
 
 
 class RunEnded(Record):

@@ -25,7 +25,7 @@ from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.watch import RunWatch
 from esper.services.nissa.metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
-from esper.services.nissa.taking_in import NewLine
+from esper.services.nissa.taking_in import AddedLine
 from esper.services.nissa.tracing import AdaptationTracer
 from esper.utils.logging import get_logger
 
@@ -59,7 +59,7 @@ class FollowedRuns:
         """The alerts of all runs that last."""
         return [alert for watch in self._runs.values() for alert in watch.open]
 
-    async def follow(self, new: NewLine, *, now: float) -> list[Alert]:
+    async def follow(self, new: AddedLine, *, now: float) -> list[Alert]:
         """Look at a line that nobody has seen yet; return the alerts that it raises or ends.
 
         Args:
@@ -97,7 +97,7 @@ class FollowedRuns:
             del self._runs[new.run_id]
         return changed
 
-    async def _rebuilt(self, new: NewLine, record: AnyRecord | AnyEvent) -> RunWatch:
+    async def _rebuilt(self, new: AddedLine, record: AnyRecord | AnyEvent) -> RunWatch:
         """Return a watch that has seen what the store holds of the run from before the line."""
         watch = RunWatch(new.run_id, self._config)
         if self._tracer is not None:

@@ -85,7 +85,7 @@ def _health(body: Body) -> dict[str, float]:
 def kernels_of(body: Body, text: str) -> frozenset[str]:
     """Return the kernels that the line mentions; `text` is the line's JSON."""
     # A tuple, because a list, which may stand there, cannot be looked for in a set.
-    told = body.get("type") in ("event", "library")
+    told = body.get("type") in ("event", "library", "growth")
     if not told or body.get("kind") == "HealthMeasured":
         return frozenset()
     return frozenset(_KERNEL_ID.findall(text))
@@ -99,6 +99,16 @@ def entered_in(bodies: Iterable[Body]) -> frozenset[str]:
             found = body.get("entered")
             entered.update(map(str, found if isinstance(found, list) else ()))
     return frozenset(entered)
+
+
+def grown_in(bodies: Iterable[Body]) -> Mapping[str, str]:
+    """Return the kernels that the run of these lines kept for a library, by layer."""
+    grown: dict[str, str] = {}
+    for body in bodies:
+        if body.get("type") == "growth":
+            kernels = mapping(body.get("kernels"))
+            grown.update((str(layer), str(kernel)) for layer, kernel in kernels.items())
+    return grown
 
 
 def layer_of(signal: Body) -> str:

@@ -51,6 +51,7 @@ from esper.services.nissa.events_read import ADAPTATION_KINDS
 from esper.services.nissa.events_read import events
 from esper.services.nissa.impact import impacts_of
 from esper.services.nissa.projection import entered_in
+from esper.services.nissa.projection import grown_in
 from esper.services.nissa.schema import KEEPING
 from esper.services.nissa.schema import make_latest
 from esper.services.nissa.slots import slots_of
@@ -65,8 +66,8 @@ from esper.services.nissa.tables import MENTIONS
 from esper.services.nissa.tables import POINTS
 from esper.services.nissa.tables import RUNS
 from esper.services.nissa.tables import SERIES
+from esper.services.nissa.taking_in import AddedLine
 from esper.services.nissa.taking_in import Batch
-from esper.services.nissa.taking_in import NewLine
 from esper.services.nissa.taking_in import remove_run
 from esper.services.nissa.taking_in import take_in
 from esper.storage.database import Database
@@ -118,7 +119,7 @@ class RunStore:
         """Release all connections."""
         await self._database.close()
 
-    async def append(self, deliveries: Sequence[Delivery]) -> Sequence[NewLine]:
+    async def append(self, deliveries: Sequence[Delivery]) -> Sequence[AddedLine]:
         """Take in the lines of `RunRecords`, in one transaction.
 
         Returns:
@@ -261,8 +262,13 @@ class RunStore:
         )
         history: list[KernelStint] = []
         for row in await self._all(query):
-            bodies = await self._adaptations(row.run_id, types=("event", "library"))
-            run = StintRun(run_id=row.run_id, name=row.name, entered=entered_in(bodies))
+            bodies = await self._adaptations(row.run_id, types=("event", "library", "growth"))
+            run = StintRun(
+                run_id=row.run_id,
+                name=row.name,
+                entered=entered_in(bodies),
+                grown=grown_in(bodies),
+            )
             history += stints_of(kernel_id, run, events(bodies))
         return history
 

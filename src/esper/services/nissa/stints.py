@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -32,6 +33,8 @@ class StintRun:
     """`data model`."""
     entered: frozenset[str]
     """Kernels that came into it from a library."""
+    grown: Mapping[str, str] = field(default_factory=dict)
+    """Kernels that it kept for a library, by the layer that they grew in."""
 
 
 def stints_of(kernel_id: str, run: StintRun, events: Iterable[AnyEvent]) -> Sequence[KernelStint]:
@@ -104,6 +107,10 @@ class _Stations:
             if report is None
             else {"gain": report.gain, "ci_low": report.ci_low, "ci_high": report.ci_high}
         )
+        is_born = is_kept and self.run.grown.get(event.layer_name) == self.kernel_id
+        if is_born:
+            key = (event.layer_name, "")
+            self.open[key] = self._stint(event.layer_name, event.blueprint, event.step)
         for key in [key for key in self.open if key[0] == event.layer_name]:
             told = outcome if report is None else report.outcome
             self._close(key, event.step, outcome=told.value, **measured)

@@ -59,7 +59,7 @@ _ADD: Final = {table: insert(table) for table in (ATTEMPTS, RUNS, LINES, MENTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewLine:
+class AddedLine:
     """A line that the store did not have."""
 
     run_id: str
@@ -84,13 +84,13 @@ Attempts = Mapping[int, int]
 """Attempt of a run -> bytes of the earlier attempts' log that it kept."""
 
 
-def take_in(connection: Connection, batches: Sequence[Batch]) -> list[NewLine]:
+def take_in(connection: Connection, batches: Sequence[Batch]) -> list[AddedLine]:
     """Store what is new; return it in the order of its cursors."""
     cursor = _next_cursor(connection, sum(len(batch.records.lines) for batch in batches))
     by_run: defaultdict[str, list[Batch]] = defaultdict(list)
     for batch in batches:
         by_run[batch.records.run_id].append(batch)
-    new: list[NewLine] = []
+    new: list[AddedLine] = []
     for run_id, group in by_run.items():
         attempts = _note_attempts(connection, run_id, group)
         _note_run(connection, run_id, group)
@@ -194,7 +194,7 @@ def _fresh(
 
 def _store(
     connection: Connection, run_id: str, fresh: Sequence[tuple[Batch, RunLine]], cursor: int
-) -> list[NewLine]:
+) -> list[AddedLine]:
     if not fresh:
         return []
     new, rows, points, mentions = [], [], [], []
@@ -208,7 +208,7 @@ def _store(
             body=line.body,
         )
         row = _row(run_id, stored)
-        new.append(NewLine(run_id=run_id, line=stored))
+        new.append(AddedLine(run_id=run_id, line=stored))
         rows.append(row)
         points += [(name, row, value) for name, value in projection.figures_of(line.body)]
         mentions += [

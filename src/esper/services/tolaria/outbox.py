@@ -69,25 +69,30 @@ def fill(
     run_id: str,
     deposit: bool,
     tags: Mapping[str, str],
-) -> None:
+) -> dict[str, str]:
     """Put a finished run's reports into its outbox, and with ``deposit`` the kernels it kept.
+
+    Returns:
+        The ids of these kernels, by the layer that they grew in.
 
     Raises:
         CheckpointError: a file cannot be written.
     """
     has_raced = any(e.kernel_id is not None for race in report.races for e in race.entrants)
     if not (deposit or has_raced):
-        return
-    outcomes = list(kernel_outcomes(report, run_id))
+        return {}
+    outcomes, kernels = list(kernel_outcomes(report, run_id)), dict[str, str]()
     for fossil in _fossils(model, run_id, tags) if deposit else ():
         path = _kernels(folder) / f"{fossil.registration.kernel_id}.safetensors"
         write_durably(path, fossil.data)
         write_durably(path.with_suffix(".json"), fossil.registration.model_dump_json().encode())
         outcome = fossil_outcome(report, fossil, run_id)
         outcomes += [] if outcome is None else [outcome]
+        kernels[fossil.layer_name] = fossil.registration.kernel_id
     for outcome in outcomes:
         path = _reports(folder) / f"{outcome.report_id}.json"
         write_durably(path, outcome.model_dump_json().encode())
+    return kernels
 
 
 def _fossils(model: MorphableModel, run_id: str, tags: Mapping[str, str]) -> list[Fossil]:

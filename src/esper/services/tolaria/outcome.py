@@ -7,6 +7,7 @@ import io
 import torch
 
 from esper.contracts.growth import GrowthReport
+from esper.contracts.records import GrowthClosed
 from esper.core.durable_file import write_durably
 from esper.core.export import export
 from esper.core.morphable_model import MorphableModel
@@ -28,20 +29,20 @@ _STATIC = "Growth was off: the host was trained as it is."
 _INTERRUPTED = "The run was interrupted and can be resumed."
 
 
-def close_growth(session: Session, folder: RunFolder, run_id: str) -> GrowthReport | None:
+def close_growth(session: Session, folder: RunFolder, run_id: str) -> GrowthClosed | None:
     """Let growth come to its end, and write its report and the finished model.
 
     Returns:
-        The report; None where growth was off.
+        The record of it; None where growth was off.
 
     Raises:
         CheckpointError: a file cannot be written.
     """
-    report = None
+    closed = None
     if session.orchestrator is not None and isinstance(session.model, MorphableModel):
         report = session.orchestrator.finish()
         write_durably(folder / REPORT, report.model_dump_json(indent=1).encode())
-        fill(
+        kernels = fill(
             folder.path,
             session.model,
             report,
@@ -49,11 +50,12 @@ def close_growth(session: Session, folder: RunFolder, run_id: str) -> GrowthRepo
             deposit=session.config.library.deposit,
             tags={"task": session.bundle.name[:200]},
         )
+        closed = GrowthClosed(step=report.steps, report=report, kernels=kernels)
     session.model.eval()
     buffer = io.BytesIO()  # torch's own file writer aborts the process when the disk is full
     torch.save(export(session.model), buffer)
     write_durably(folder / MODEL, buffer.getbuffer())
-    return report
+    return closed
 
 
 def closing_result(session: Session, progress: Progress, folder: RunFolder) -> RunResult:

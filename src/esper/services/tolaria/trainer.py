@@ -249,10 +249,9 @@ class TolariaTrainer:
         write = attempt.telemetry.write
         attempt.orders.end()
         if not progress.is_closed:
-            report = close_growth(session, folder, attempt.telemetry.run_id)
-            if report is not None:
-                growth = report.model_dump(mode="json")
-                write({"type": "growth", "step": progress.step, "report": growth})
+            closed = close_growth(session, folder, attempt.telemetry.run_id)
+            if closed is not None:
+                write(closed.model_dump(mode="json"))
             progress.is_closed = True
             attempt.keeper.save()
         result = closing_result(session, progress, folder)

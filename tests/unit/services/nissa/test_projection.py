@@ -74,5 +74,6 @@ def test_kernels_are_found_in_events_and_not_in_measurements() -> None:
     assert projection.kernels_of({"type": "event", "kind": "RaceStarted"}, text) == {kernel}
     assert projection.kernels_of({"type": "library"}, f'["{kernel}"]') == {kernel}
     assert not projection.kernels_of({"type": "event", "kind": "HealthMeasured"}, text)
+    assert projection.kernels_of({"type": "growth"}, text) == {kernel}
     assert not projection.kernels_of({"type": "start"}, text)
     assert not projection.kernels_of({"type": "event"}, '"0f0f"')

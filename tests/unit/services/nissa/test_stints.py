@@ -9,6 +9,7 @@ from esper.contracts.events import RaceDecided
 from esper.contracts.events import RaceStarted
 from esper.contracts.events import RungFinished
 from esper.contracts.events import SeedCulled
+from esper.contracts.events import SeedFossilized
 from esper.contracts.events import SeedGerminated
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
@@ -93,6 +94,29 @@ def test_a_kernel_that_was_loaded_without_a_race_has_a_stint_too() -> None:
     run = StintRun(run_id="r", name="n", entered=frozenset())
     (stint,) = found([event], run)
     assert (stint.role, stint.outcome, stint.step) == ("grown", "racing", 3)
+
+
+def test_a_kernel_that_the_run_made_begins_its_life_where_it_was_kept() -> None:
+    report = FieldReport(
+        step=20,
+        layer_name="a",
+        blueprint="mlp/m",
+        outcome=AdaptationOutcome.FOSSILIZED,
+        gain=0.5,
+    )
+    kept = SeedFossilized(
+        step=20,
+        layer_name="a",
+        blueprint="mlp/m",
+        host_dropped=True,
+        parameters=1,
+        report=report,
+    )
+    run = StintRun(run_id="r", name="n", entered=frozenset(), grown={"a": KERNEL, "b": "cd" * 32})
+    events: list[AnyEvent] = [started(standing("a", kernel=None)), kept]
+    (stint,) = found(events, run)
+    assert (stint.role, stint.outcome, stint.gain, stint.step) == ("grown", "fossilized", 0.5, 20)
+    assert found(events) == []
 
 
 def test_a_run_without_the_kernel_has_no_stint() -> None:
