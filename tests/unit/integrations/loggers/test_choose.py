@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from esper.contracts.errors import ConfigError
 from esper.contracts.errors import RegistryError
 from esper.integrations.loggers.choose import LOGGERS
 from esper.integrations.loggers.choose import choose_logger
@@ -30,3 +32,14 @@ def test_tensorboard_writes_into_the_run_unless_another_folder_is_named(tmp_path
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(RegistryError, match="Did you mean 'tensorboard'"):
         choose_logger("tensorbord", Path())
+
+
+@pytest.mark.parametrize("name", LOGGERS)
+def test_a_package_that_is_not_installed_is_named_with_its_extra(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("torch.utils.tensorboard", "mlflow.tracking"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigError, match=rf"pip install 'esper-morphogenetic\[{name}\]'"):
+        choose_logger(name, tmp_path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ def records(path: Path) -> Iterator[Any]:
         if BLOCK - at % BLOCK < HEAD:
             at += BLOCK - at % BLOCK
         size, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        if at + HEAD + size > len(data):
+            return  # still being written
         whole += data[at + HEAD : at + HEAD + size]
         at += HEAD + size
         if kind in {1, 4}:  # a whole record, or the last part of one
@@ -29,6 +32,17 @@ def records(path: Path) -> Iterator[Any]:
             record.ParseFromString(whole)
             whole = b""
             yield record
+
+
+def finished(path: Path) -> list[Any]:
+    """All records of a finished run: a process of W&B's writes them, a moment after `finish`."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = list(records(path))
+        if any(one.WhichOneof("record_type") == "exit" for one in found):
+            return found
+        assert time.monotonic() < deadline, f"the run has no end: {len(found)} records"
+        time.sleep(0.05)
 
 
 def named(items: Any) -> dict[str, Any]:
@@ -47,7 +61,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         feed(logged_runs.step(5, 2.0))  # of a run that was put back
     assert (feed.failures, feed.dropped) == (0, 0)
     (file,) = folder.glob("wandb/offline-run-*/run-abc123.wandb")
-    return list(records(file))
+    return finished(file)
 
 
 def test_an_offline_run_holds_name_settings_and_every_figure(run: list[Any]) -> None:
