@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+
+from esper.dashboard.mount import mount
+from esper.dashboard.pages import PARTS
+from esper.services.nissa.run_store import RunStore
+from support import told_runs
+from support.run_deliveries import delivery
+
+LINES = [
+    told_runs.start(),
+    *told_runs.race_lines(),
+    *told_runs.decided(),
+    *told_runs.graft_lines(),
+    *told_runs.fossil_lines(),
+    *told_runs.end_lines(),
+]
+
+
+@pytest_asyncio.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
+    await store.append([delivery(LINES)])
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    mount(app, store)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+    await store.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/", 200),
+        ("/?page=2&text=mnist", 200),
+        ("/?page=nonsense", 200),
+        ("/runs/newest", 200),
+        ("/runs/run-1?slot=0%230&figure=loss", 200),
+        ("/runs/run-1?slot=no-such-slot&figure=none", 200),
+        ("/runs/no-such-run", 404),
+        ("/compare?run=run-1&run=run-1", 200),
+        ("/compare?run=no-such-run", 404),
+        ("/kernels", 200),
+        ("/kernels/no-such-kernel", 404),
+        ("/platform", 200),
+        ("/alerts", 200),
+        ("/data/runs/run-1/curves?figure=loss", 200),
+        ("/data/runs/run-1/health?layer=0", 200),
+        ("/data/compare?run=run-1", 200),
+        ("/assets/colours.css", 200),
+        ("/assets/dashboard.js", 200),
+        ("/assets/charts/index.js", 200),
+    ],
+)
+async def test_every_address_answers(browser: httpx.AsyncClient, address: str, status: int) -> None:
+    assert (await browser.get(address)).status_code == status
+
+
+@pytest.mark.asyncio
+async def test_pages_forbid_the_browser_to_load_or_send_anything_elsewhere(
+    browser: httpx.AsyncClient,
+) -> None:
+    for address in ("/", "/runs/newest", "/runs/no-such-run"):
+        policy = (await browser.get(address)).headers["content-security-policy"]
+        assert policy.startswith("default-src 'self';")
+        assert "unsafe-eval" not in policy
+
+
+@pytest.mark.asyncio
+async def test_a_part_that_is_asked_for_is_all_that_is_filled(browser: httpx.AsyncClient) -> None:
+    address = "/runs/newest?slot=0%230"
+    whole = (await browser.get(address)).text
+    part = (await browser.get(address, headers={PARTS: "slot"})).text
+    assert "Its life" in part
+    assert "Its life" in whole
+    assert "The model's layers" in part
+    assert 'class="network' in whole
+    assert 'class="network' not in part
+    assert len(part) < len(whole) / 2
