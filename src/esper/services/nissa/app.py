@@ -25,6 +25,8 @@ from esper.services.nissa.run_store import RunStore
 from esper.services.nissa.state import NissaState
 from esper.services.nissa.trends import Trends
 from esper.utils.clock import SystemClock
+from esper.web.description import describe
+from esper.web.description import install
 from esper.web.http_metrics import HttpMetrics
 from esper.web.http_metrics import MeasuredApp
 from esper.web.problems import on_esper_error
@@ -77,6 +79,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(Exception, on_unexpected)
+    install(app, describe(app))
     return app
 
 

@@ -8,7 +8,6 @@ from typing import Final
 from fastapi import APIRouter
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -40,9 +39,10 @@ from esper.services.urza.state import ServerState
 from esper.services.urza.turns import Turns
 from esper.utils.clock import SystemClock
 from esper.utils.spans import Spans
+from esper.web.description import describe
+from esper.web.description import install
 from esper.web.http_metrics import HttpMetrics
 from esper.web.http_metrics import MeasuredApp
-from esper.web.problems import Problem
 from esper.web.problems import on_esper_error
 from esper.web.problems import on_gone
 from esper.web.problems import on_http_exception
@@ -102,9 +102,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(Exception, on_unexpected)
-    description = _description(app)
-    # FastAPI's own way to replace the description (its guide, "Extending OpenAPI").
-    setattr(app, "openapi", lambda: description)  # noqa: B010 mypy refuses a plain assignment
+    install(app, _description(app))
     return app
 
 
@@ -132,13 +130,8 @@ def _check_guarded(app: FastAPI) -> None:
 
 def _description(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI description: problems and the bearer token said once, answers linked."""
-    text = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    parts = text.setdefault("components", {})
-    template = "#/components/schemas/{model}"
-    schema = Problem.model_json_schema(mode="serialization", ref_template=template)
-    parts.setdefault("schemas", {}).update(schema.pop("$defs", {}))
-    parts["schemas"]["Problem"] = schema
-    parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    text = describe(app)
+    text["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     for path in text["paths"].values():
         for operation in path.values():
             if ACCESS[operation["operationId"]] is not None:
