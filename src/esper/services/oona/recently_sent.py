@@ -19,6 +19,7 @@ _SECONDS: Final = 4.0
 """Two seconds for which the server may put off writing, and time for it to be noticed."""
 
 _MOST_BYTES: Final = 64 * 2**20
+"""A batch that is larger by itself is not kept."""
 
 Batch = Mapping[TopicNames, Sequence[bytes]]
 """Entries by topic, in order."""
@@ -44,9 +45,16 @@ class RecentlySent:
         self._forget()
 
     def all(self) -> Sequence[Batch]:
-        """Return what was published in the last seconds, in order."""
-        self._forget()
+        """Return what was published in the seconds up to the last publication, in order.
+
+        However long ago that is: a server may take its time to come back.
+        """
         return [batch for _, _, batch in self._batches]
+
+    def renew(self) -> None:
+        """Say that all of it was published again just now."""
+        now = self._clock.monotonic()
+        self._batches = deque((now, size, batch) for _, size, batch in self._batches)
 
     def _forget(self) -> None:
         before = self._clock.monotonic() - _SECONDS

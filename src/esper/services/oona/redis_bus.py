@@ -106,6 +106,8 @@ class RedisBus:
             logger.warning("The bus was started again; sending %d batches again", len(recent))
             for batch in recent:
                 await self._send(batch)
+            # It may be killed once more before that is written.
+            self._recent.renew()
         self._server, self._connections = server, connections
 
     async def join(self, topics: Sequence[TopicNames], group: str, *, since: str = "$") -> None:
