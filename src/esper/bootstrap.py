@@ -63,6 +63,9 @@ from esper.services.tolaria.run_folder import saved_config
 from esper.services.tolaria.session import Session
 from esper.services.tolaria.session import begin
 from esper.services.tolaria.trainer import TolariaTrainer
+from esper.services.urza.client.config import TOKEN
+from esper.services.urza.client.config import TOKEN_FILE
+from esper.services.urza.client.config import URL
 from esper.services.urza.client.config import ClientConfig
 from esper.utils import extras
 from esper.utils.bus_address import bus_url
@@ -266,14 +269,21 @@ def library(url: str | None = None, token: str | None = None) -> UrzaClient:
     """A library that is reached over HTTP: the ports `BlueprintQueue` and `KernelLibrary`.
 
     Args:
-        url: Where it is; default `ESPER_URZA_URL`.
+        url: Where it is; default `ESPER_URZA_URL`, or the library of a platform that runs on this
+            machine.
         token: What it issued; default `ESPER_URZA_TOKEN`, or what the file holds that
-            `ESPER_URZA_TOKEN_FILE` names.
+            `ESPER_URZA_TOKEN_FILE` names, or for that platform's library, what it issued itself.
 
     Raises:
         ConfigError: No address is given, or the client's packages are not installed.
     """
-    config = ClientConfig.from_environment(os.environ, url=url, token=token)
+    environ, url = dict(os.environ), url or os.environ.get(URL)
+    platform = find()
+    if platform is not None and url in {None, platform.urza_url}:
+        url = platform.urza_url
+        if not (environ.get(TOKEN) or environ.get(TOKEN_FILE)):
+            environ[TOKEN_FILE] = platform.token_file  # nobody else is shown this token
+    config = ClientConfig.from_environment(environ, url=url, token=token)
     client: UrzaClient = extras.load("esper.services.urza.client.sync").UrzaClient(config=config)
     return client
 

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from esper import bootstrap
+from esper.contracts.base import utc_now
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import BlueprintQueue
 from esper.contracts.ports import KernelLibrary
+from esper.hosting.discovery import Platform
+from esper.hosting.discovery import claimed
+from esper.hosting.discovery import write
 
 HERE = "http://127.0.0.1:8420"
 
@@ -36,3 +43,32 @@ def test_address_and_token_come_from_the_environment_unless_they_are_given(
 def test_a_library_that_nobody_names_is_asked_for() -> None:
     with pytest.raises(ConfigError, match="--urza URL"):
         bootstrap.library()
+
+
+def test_the_library_of_a_platform_that_runs_is_used_and_nobody_else_is_shown_its_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ESPER_HOME", str(tmp_path))
+    token = tmp_path / "token"
+    token.write_text("of-the-platform")
+    platform = Platform(
+        pid=os.getpid(),
+        started_at=utc_now(),
+        folder=str(tmp_path),
+        bus_url=None,
+        store_url=f"sqlite:///{tmp_path}/runs.db",
+        urza_url=HERE,
+        nissa_url="http://127.0.0.1:8430",
+        token_file=str(token),
+        services=(),
+    )
+    with claimed(tmp_path):
+        write(tmp_path, platform)
+        for url in (None, HERE):
+            with bootstrap.library(url) as library:
+                assert (library.config.url, library.config.token) == (HERE, "of-the-platform")
+        with bootstrap.library("http://localhost:1") as library:
+            assert library.config.token is None
+        monkeypatch.setenv("ESPER_URZA_TOKEN", "mine")
+        with bootstrap.library() as library:
+            assert library.config.token == "mine"

@@ -23,6 +23,7 @@ from esper.cli.progress import display
 from esper.cli.requests import TrainRequest
 from esper.contracts.errors import ConfigError
 from esper.contracts.errors import RunFolderError
+from esper.hosting.discovery import find
 from esper.report.run_folder import log_records
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import config_from_mapping
@@ -110,9 +111,14 @@ def library_options(request: TrainRequest, environ: Mapping[str, str]) -> dict[s
     if request.urza is not None:
         return {"url": request.urza, **wanted}
     if wanted and request.config is None:
-        if URL not in environ:
-            raise ConfigError(f"nobody says where the library is: give --urza URL, or set {URL}")
-        return {"url": environ[URL], **wanted}
+        platform = find()
+        url = environ.get(URL) or (None if platform is None else platform.urza_url)
+        if url is None:
+            raise ConfigError(
+                f"nobody says where the library is: give --urza URL, set {URL}, or start a "
+                "platform with `esper up`"
+            )
+        return {"url": url, **wanted}
     return wanted
 
 
