@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field
-
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -13,21 +10,9 @@ from esper.utils.spans import Span
 from esper.utils.spans import current_traceparent
 from esper.utils.spans import root_of
 from esper.web.traced import TracedApp
+from support.kept_spans import KeptSpans
 
 ROOT = root_of("a" * 32)
-
-
-@dataclass
-class KeptSpans:
-    """Implements the port `Spans`."""
-
-    spans: list[Span] = field(default_factory=list)
-
-    def record(self, span: Span) -> None:
-        self.spans.append(span)
-
-    def close(self) -> None:
-        """Nothing is left."""
 
 
 async def _asked(path: str, **headers: str) -> tuple[httpx.Response, list[Span]]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field
 from typing import Any
 
 from esper.contracts.runs import StoredLine
 from esper.services.nissa.tracing import AdaptationTracer
-from esper.utils.spans import Span
 from esper.utils.spans import root_of
 from support import logged_runs
 from support.alert_lines import Parsed
@@ -20,22 +17,9 @@ from support.alert_lines import race_decided
 from support.alert_lines import race_started
 from support.alert_lines import seed
 from support.alert_lines import step
+from support.kept_spans import KeptSpans
 
 TRACE = "a" * 32
-
-
-@dataclass
-class KeptSpans:
-    """Implements the port `Spans`."""
-
-    spans: list[Span] = field(default_factory=list)
-    closed: bool = False
-
-    def record(self, span: Span) -> None:
-        self.spans.append(span)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def _verdict(verdict: str, number: int) -> Parsed:

@@ -11,6 +11,8 @@ from esper.services.urza.client import core
 from esper.services.urza.client.config import ClientConfig
 from esper.services.urza.client.core import Answer
 from esper.services.urza.client.core import Call
+from esper.utils.spans import root_of
+from esper.utils.spans import within
 
 HERE = ClientConfig(url="http://127.0.0.1:8420", token="esper_t_secret", retries=3)
 
@@ -43,6 +45,13 @@ def test_a_request_carries_token_and_key_under_the_prefix() -> None:
 def test_a_request_without_token_or_key_has_neither_header() -> None:
     request = core.request_of(call(), ClientConfig(url="http://u"), "abc")
     assert {"authorization", "idempotency-key"}.isdisjoint(request.headers)
+
+
+def test_a_request_made_within_an_adaptation_says_so() -> None:
+    assert "traceparent" not in core.request_of(call(), HERE, "abc").headers
+    with within(root_of("a" * 32)):
+        request = core.request_of(call(), HERE, "abc")
+    assert request.headers["traceparent"] == root_of("a" * 32).header
 
 
 def test_the_token_is_not_in_the_text_of_a_request() -> None:
