@@ -9,7 +9,7 @@ PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Every benchmark that can be run by itself; two have targets of their own, one loads a server.
-BENCHMARKS := $(filter-out growth forge_library fuzz_artifact http_load soak,$(basename $(notdir $(shell grep -l __main__ benchmarks/*.py))))
+BENCHMARKS := $(filter-out bus_roles growth forge_library fuzz_artifact http_load soak,$(basename $(notdir $(shell grep -l __main__ benchmarks/*.py))))
 NOW := $(shell date -u +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help

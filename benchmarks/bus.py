@@ -31,8 +31,8 @@ from esper.services.oona.open import open_bus
 MESSAGES = 400 * BATCH
 """Messages of a throughput round: some seconds."""
 IN_PROCESS_MESSAGES = 2000 * BATCH
-ROUNDS = 5
-PACED_SECONDS = 16
+ROUNDS = 3
+PACED_SECONDS = 9
 LONGEST_SECONDS = 120.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from typing import Final
 
 import orjson
 from pydantic import ValidationError
@@ -13,6 +14,8 @@ from esper.contracts.messages import Claim
 from esper.contracts.messages import OonaMessage
 from esper.services.oona.claims import Claims
 from esper.services.oona.config import OonaConfig
+
+_PAYLOAD_KEY: Final = b',"payload":'
 
 
 def payload_json(message: OonaMessage) -> bytes:
@@ -43,11 +46,12 @@ def envelope(message: OonaMessage, payload: bytes, claim: Claim | None = None) -
         "event_id": message.event_id,
         "sender_id": message.sender_id,
         "topic": message.topic.value,
-        "payload": {} if claim is not None else orjson.Fragment(payload),
         "trace_id": message.trace_id,
         "traceparent": message.traceparent,
         "timestamp": message.timestamp,
         "claim": None if claim is None else claim.model_dump(),
+        # Last, so that `_read_in_two` finds it.
+        "payload": {} if claim is not None else orjson.Fragment(payload),
     }
     return orjson.dumps(fields)
 
@@ -59,7 +63,7 @@ def read_envelope(data: bytes, topic: TopicNames) -> OonaMessage:
         BusError: It is no message of this version and topic; says in what.
     """
     try:
-        message = OonaMessage.model_validate_json(data)
+        message = _read_in_two(data) or OonaMessage.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -71,6 +75,25 @@ def read_envelope(data: bytes, topic: TopicNames) -> OonaMessage:
         raise BusError(
             f"an entry of the topic {topic.value!r} says that it is of {message.topic.value!r}"
         )
+    return message
+
+
+def _read_in_two(data: bytes) -> OonaMessage | None:
+    """Read the payload by itself, which takes half the time; None where it does not stand last.
+
+    Within a string quotes are escaped, so that the first such key is the message's own.
+    """
+    head, key, rest = data.partition(_PAYLOAD_KEY)
+    if not key or not rest.endswith(b"}"):
+        return None
+    try:
+        payload = orjson.loads(memoryview(rest)[:-1])
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(payload, dict):
+        return None
+    message = OonaMessage.model_validate_json(head + _PAYLOAD_KEY + b"{}}")
+    message.payload.update(payload)
     return message
 
 

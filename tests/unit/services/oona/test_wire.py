@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC
 from datetime import datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -46,6 +47,25 @@ messages = st.builds(
 @given(messages)
 def test_a_message_is_read_as_it_was_written(sent: OonaMessage) -> None:
     assert read_envelope(envelope(sent, payload_json(sent)), sent.topic) == sent
+
+
+@given(messages, st.randoms(use_true_random=False))
+def test_the_order_of_the_fields_does_not_matter(sent: OonaMessage, chance: Random) -> None:
+    fields = list(sent.model_dump(mode="json").items())
+    chance.shuffle(fields)
+    assert read_envelope(orjson.dumps(dict(fields)), sent.topic) == sent
+
+
+def test_a_payload_may_look_like_the_envelope_around_it() -> None:
+    tricky = {"payload": {"x": ',"payload":{}}'}, ',"payload":': 1}
+    sent = message().model_copy(update={"payload": tricky, "sender_id": 'a,"payload":{}}'})
+    assert read_envelope(envelope(sent, payload_json(sent)), SEED) == sent
+
+
+@pytest.mark.parametrize("rest", [b'{"a":1}', b"[]}", b'{"a":1}}}', b'{"a":1},"x":1}'])
+def test_a_payload_that_is_broken_is_refused(rest: bytes) -> None:
+    data = envelope(message(), b"{}")
+    assert isinstance(read_entry(data.replace(b"{}}", rest), SEED), BusError)
 
 
 @given(st.binary(max_size=200))
