@@ -36,7 +36,12 @@ def run(request: NissaServeRequest) -> int:
     setup_logging("nissa")
     metrics = ObserverMetrics()
     watch = observing(
-        config.store, run_consumer, alerts=alerts, metrics=metrics, webhook=config.webhook
+        config.store,
+        run_consumer,
+        alerts=alerts,
+        metrics=metrics,
+        webhook=config.webhook,
+        platform=True,
     )
     bus = request.redis or bus_url(os.environ)
     with presence(bus, ComponentName.NISSA, f"nissa-{config.port}", also=[watch]):

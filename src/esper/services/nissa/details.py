@@ -10,11 +10,19 @@ All are counted since the process began. Whatever else stands there is shown as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from pydantic import JsonValue
 
 from esper.contracts.platform_events import ComponentHealth
+from esper.contracts.runs import ComponentView
+
+FORGOTTEN_SECONDS: Final = 3600.0
+"""How long a component that is lost is still looked for: trainers that were killed never come back
+under the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +33,16 @@ class CacheCounts:
     """That found the kernel in memory."""
     misses: int
     """That did not."""
+
+
+def present(views: Sequence[ComponentView], at: datetime) -> list[ComponentView]:
+    """Return the components that are there or are missed: not those that left, or are forgotten."""
+    return [
+        view
+        for view in views
+        if not view.health.leaving
+        and not (view.lost and (at - view.seen_at).total_seconds() > FORGOTTEN_SECONDS)
+    ]
 
 
 def dropped(health: ComponentHealth) -> int | None:

@@ -39,6 +39,7 @@ from esper.services.nissa.alert_sinks import LogSink
 from esper.services.nissa.alert_sinks import WebhookSink
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.watch import PlatformWatch
+from esper.services.nissa.details import present
 from esper.services.nissa.followed_runs import FollowedRuns
 from esper.services.nissa.metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
@@ -157,8 +158,7 @@ class Observer:
         self._metrics.components(
             Counter(
                 (view.health.component.value, "lost" if view.lost else view.health.status.value)
-                for view in views
-                if not view.health.leaving
+                for view in present(views, now)
             )
         )
         self._metrics.open_alerts([*self._followed.open, *self._platform.open])
@@ -225,6 +225,7 @@ def observing(
     alerts: AlertConfig | None = None,
     metrics: ObserverMetrics | None = None,
     webhook: str | None = None,
+    platform: bool = False,
     consumer: str | None = None,
 ) -> Companion:
     """Return an observer as work beside a link to the bus.
@@ -235,6 +236,8 @@ def observing(
         alerts: Thresholds of the rules.
         metrics: What is counted; None makes counters that nobody reads.
         webhook: Address that alerts are posted to.
+        platform: Whether it looks after the components that the store knows, too. In a trainer's
+            own process it must not: it would not hear of them.
         consumer: Name among Nissa's processes, the same after a restart; None is the machine's.
     """
 
@@ -250,7 +253,8 @@ def observing(
                 spans=open_spans("esper-nissa"),
             )
             try:
-                await observer.recall()
+                if platform:
+                    await observer.recall()
                 async with asyncio.TaskGroup() as tasks:
                     caring = tasks.create_task(_care(observer, bus, stop))
                     await consume(

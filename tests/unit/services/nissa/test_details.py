@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
+from esper.contracts.runs import ComponentView
 from esper.services.nissa.details import CacheCounts
 from esper.services.nissa.details import dropped
 from esper.services.nissa.details import kernel_cache
+from esper.services.nissa.details import present
 from support.alert_lines import component
+from support.alert_lines import moment
 
 
 def test_what_is_sent_is_read() -> None:
@@ -22,3 +25,15 @@ def test_what_is_of_another_shape_counts_as_not_said(value: JsonValue) -> None:
     health = component(dropped=None, kernel_cache=value)
     assert dropped(health) is None
     assert kernel_cache(health) is None
+
+
+def test_who_has_left_or_is_forgotten_is_not_present() -> None:
+    seen = [
+        (component("there"), 3600.0, False),
+        (component("missed"), 100.0, True),
+        (component("forgotten"), 0.0, True),
+        (component("gone", leaving=True), 3600.0, False),
+    ]
+    views = [ComponentView(health=h, seen_at=moment(at), lost=lost) for h, at, lost in seen]
+    names = [view.health.instance for view in present(views, moment(3650))]
+    assert names == ["there", "missed"]

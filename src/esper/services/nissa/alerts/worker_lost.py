@@ -11,10 +11,11 @@ from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.finding import Finding
 from esper.services.nissa.alerts.finding import Findings
 from esper.services.nissa.alerts.finding import PlatformRule
+from esper.services.nissa.details import FORGOTTEN_SECONDS
 
 
 class WorkerLost(PlatformRule):
-    """Remembers when each component was heard of, until it takes its leave or counts as lost."""
+    """Remembers when each component was heard of, until it takes its leave or is forgotten."""
 
     rule = AlertRule.WORKER_LOST
 
@@ -32,17 +33,19 @@ class WorkerLost(PlatformRule):
         return {name: None}
 
     def tick(self, at: datetime) -> Findings:
-        """Look who has said nothing for too long; whoever is lost is looked for no longer."""
+        """Look who has said nothing for too long, and who for so long that nobody waits for it."""
         found: dict[str, Finding | None] = {}
         for name, (health, last) in list(self._heard.items()):
             silent = (at - last).total_seconds()
-            if silent > self._intervals * health.interval_seconds:
+            if silent > FORGOTTEN_SECONDS:
+                found[name] = None
+                del self._heard[name]
+            elif silent > self._intervals * health.interval_seconds:
                 message = (
                     f"{name} has said nothing for {silent:.0f} s, and should every "
                     f"{health.interval_seconds:g} s"
                 )
                 found[name] = Finding(severity=Severity.CRITICAL, message=message)
-                del self._heard[name]
         return found
 
 

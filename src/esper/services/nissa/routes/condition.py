@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC
+from datetime import datetime
 from typing import Any
 from typing import Final
 from typing import Literal
@@ -21,6 +23,7 @@ from esper.contracts.enums import ComponentStatus
 from esper.contracts.enums import Severity
 from esper.contracts.runs import ComponentView
 from esper.contracts.version import VERSION
+from esper.services.nissa.details import present
 from esper.services.nissa.state import StateDep
 from esper.services.nissa.state import StoreDep
 from esper.web.http_metrics import MEDIA_TYPE
@@ -77,7 +80,8 @@ async def readyz(state: StateDep) -> Response | Condition:
 @CONDITION.get("/health", responses=documented())
 async def health(state: StateDep, store: StoreDep) -> Health:
     """Say how the platform is: components that were heard of, alerts that last, the bus."""
-    views = [view for view in await store.components() if not view.health.leaving]
+    now = datetime.fromtimestamp(state.clock.now(), UTC)
+    views = present(await store.components(), now)
     alerts = await store.alerts(open_only=True, limit=_MOST_ALERTS)
     critical = sum(alert.severity is Severity.CRITICAL for alert in alerts)
     counts = Counter("lost" if view.lost else view.health.status.value for view in views)

@@ -15,8 +15,16 @@ def test_who_misses_three_intervals_is_lost_and_found_again_when_it_speaks() -> 
     found = rule.tick(moment(16))["tezzeret/worker-1"]
     assert found is not None
     assert "said nothing for 16 s" in found.message
-    assert rule.tick(moment(30)) == {}
+    assert rule.tick(moment(30))["tezzeret/worker-1"] is not None
     assert rule.heard(component(), moment(31)) == {"tezzeret/worker-1": None}
+
+
+def test_who_is_lost_for_an_hour_is_waited_for_no_longer() -> None:
+    rule = WorkerLost(AlertConfig())
+    rule.heard(component(), moment(0))
+    assert rule.tick(moment(3600))["tezzeret/worker-1"] is not None
+    assert rule.tick(moment(3601)) == {"tezzeret/worker-1": None}
+    assert rule.tick(moment(3602)) == {}
 
 
 def test_who_takes_its_leave_is_not_lost() -> None:
