@@ -11,7 +11,8 @@ export function drawCharts() {
     const wanted = `${box.dataset.chart ?? box.dataset.health} ${box.dataset.version}`;
     if (drawn.get(box) === wanted) continue;
     drawn.set(box, wanted);
-    draw(box).catch((error) => console.error("chart", error));
+    // What could not be drawn is tried again with the next news.
+    draw(box, wanted).catch(() => drawn.delete(box));
   }
 }
 
@@ -20,12 +21,13 @@ dark.addEventListener("change", () => {
   drawCharts();
 });
 
-async function draw(box) {
+async function draw(box, wanted) {
   const [data, { echarts }] = await Promise.all([
     fetch(box.dataset.chart ?? box.dataset.health).then((answer) => answer.json()),
     (library ??= import("/assets/charts/index.js")),
   ]);
-  if (!box.isConnected) return drawn.delete(box);
+  // Something newer was asked for meanwhile, or nothing is to be drawn here any more.
+  if (!box.isConnected || drawn.get(box) !== wanted) return;
   if (box.dataset.health) drawHealth(echarts, box, data);
   else show(echarts, box, runOption(data, box.clientWidth));
 }

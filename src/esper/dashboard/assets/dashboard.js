@@ -7,14 +7,20 @@ const PART = "[data-part]";
 const CHANGES = { slot: ["slot", "chart-head"], figure: ["chart-head"] };
 const PAUSE = 250;
 let asked = 0;
+// Parts whose answers were overtaken by a later click: its answer brings them, too.
+let owed = new Set();
 
-async function refresh(address = location.href, parts = null) {
+async function refresh(address = location.href, changed = null) {
   const turn = ++asked;
+  changed?.forEach((part) => owed.add(part));
+  const parts = changed && [...owed];
   const headers = { Accept: "text/html", ...(parts && { "X-Parts": parts.join(" ") }) };
   const response = await fetch(address, { headers }).catch(() => null);
   const text = await response?.text();
   // A click overtakes news that were on their way.
-  if (text !== undefined && turn === asked) swap(new DOMParser().parseFromString(text, "text/html"), parts);
+  if (text === undefined || turn !== asked) return;
+  owed.clear();
+  swap(new DOMParser().parseFromString(text, "text/html"), parts);
 }
 
 function swap(fresh, parts) {
