@@ -49,7 +49,7 @@ function drawHealth(echarts, box, data) {
   }
   box.querySelectorAll(".mini").forEach((mini, index) => {
     const option = base({ ...data, ...data.charts[index], percent: false, log: false, unit: "" });
-    option.grid = { left: 8, right: 10, top: 8, bottom: 4, containLabel: true };
+    option.grid = { left: 8, right: 24, top: 8, bottom: 4, containLabel: true };
     option.legend.show = false;
     show(echarts, mini, option);
   });
