@@ -14,6 +14,7 @@ from esper.services.nissa.config import NissaConfig
 from esper.services.nissa.metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
 from esper.services.nissa.state import NissaState
+from esper.utils.collecting import settle
 from esper.web.draining import DrainingServer
 from esper.web.draining import uvicorn_config
 
@@ -62,6 +63,7 @@ async def _serve(
             app, host=config.host, port=config.port, drain_seconds=config.drain_seconds
         )
         server = DrainingServer(served, app.state.nissa, name="nissa", started=started)
+        settle()
         reading = asyncio.create_task(_read(app.state.nissa))
         try:
             await server.serve()
