@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser
 from playwright.sync_api import Page
 from playwright.sync_api import sync_playwright
@@ -64,6 +65,8 @@ def take(page: Page, name: str, *, clip_to: str | None = None) -> None:
         )
         area = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": end + 16}
         page.screenshot(path=file, full_page=True, clip=area)
+    # A page has few colours: a palette keeps the pictures small.
+    Image.open(file).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file)
     print(f"{file.name}: {file.stat().st_size / 1000:.0f} kB")
 
 
