@@ -16,6 +16,7 @@ from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Bus
 from esper.contracts.ports import Publisher
 from esper.hosting.presence import presence
+from esper.services.oona.config import OonaConfig
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.link import Companion
 from esper.services.oona.link import Link
@@ -26,6 +27,9 @@ from esper.utils.heartbeat import Details
 logger = logging.getLogger(__name__)
 
 _OBSERVER: Final = "esper.services.nissa.observer"
+_LINGER_SECONDS: Final = 0.4
+"""How long lines are gathered for an observer in this process: less than a second after it
+happened, whoever looks at the store sees it."""
 
 
 @contextmanager
@@ -66,7 +70,9 @@ def followed(
         yield None
         return
     sender = f"{ComponentName.TOLARIA.value}/{os.getpid()}@{socket.gethostname()}"
-    link = Link(_bus_of_this_process, sender_id=sender, also=[observer])
+    # Here each batch is a transaction beside the training thread, which a small model feels.
+    config = OonaConfig(linger_seconds=_LINGER_SECONDS)
+    link = Link(_bus_of_this_process, sender_id=sender, config=config, also=[observer])
     try:
         yield link
     finally:
