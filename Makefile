@@ -36,7 +36,7 @@ demo: $(STAMP) ## grow a small network on MNIST-1D and write a report to runs/
 	$(BIN)/esper train --quick-start mnist1d --output runs/demo-$(NOW)
 
 test: $(STAMP) browser ## run the tests
-	$(BIN)/python -m pytest -q -n auto --session-timeout=1200 --ignore=tests/structure tests
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup --session-timeout=1200 --ignore=tests/structure tests
 
 test-kill: $(STAMP) ## kill a growing run 20 times with -9 and resume it (minutes)
 	ESPER_KILLS=20 $(BIN)/python -m pytest -q --timeout=1200 tests/e2e/test_resume.py -k killed

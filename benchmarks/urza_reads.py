@@ -46,7 +46,7 @@ from esper.execution.artifact import pack
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.services.urza.library import open_database
-from esper.services.urza.schema import upgrade
+from esper.services.urza.schema import SCHEMA
 from esper.services.urza.serve import serve
 from esper.utils.clock import SystemClock
 from esper.utils.logging import setup_logging
@@ -124,7 +124,7 @@ def kernel(seed: int) -> bytes:
 async def fill(config: UrzaConfig) -> tuple[str, list[str]]:
     """Put kernels into a new library; return a reader's token and the kernels' ids."""
     database = open_database(config)
-    await upgrade(database)
+    await SCHEMA.upgrade(database)
     await database.close()
     library = await Library.open(config, SystemClock())
     try:

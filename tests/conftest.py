@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,11 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # No test finds the platform, the runs or the kernels of whoever runs it. Kept from one time to the
 # next: compiled kernels lie there.
 os.environ["ESPER_HOME"] = str(Path(tempfile.gettempdir()) / f"esper-tests-{getpass.getuser()}")
+
+# Whoever starts the tests in the background may have had Ctrl-C ignored, and programs that the
+# tests start and interrupt would ignore it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hypothesis import HealthCheck

@@ -33,7 +33,8 @@ from support.platforms import training
 from support.platforms import until
 from support.platforms import up
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+# In one process of the tests: the platform that most of them share is started once then.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("platform")]
 
 SLOW = ("--data", "mnist1d", "--model", "support.slow_model:build", "--no-growth")
 SERVICES = ("bus", "nissa", "urza", "tezzeret")

@@ -142,7 +142,7 @@ from esper.contracts.enums import Role
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.services.urza.library import open_database
-from esper.services.urza.schema import upgrade
+from esper.services.urza.schema import SCHEMA
 from esper.services.urza.serve import serve
 from esper.utils.clock import SystemClock
 from esper.utils.logging import setup_logging
@@ -153,7 +153,7 @@ config = UrzaConfig(**json.loads(sys.argv[1]))
 
 async def secrets():
     database = open_database(config)
-    await upgrade(database)
+    await SCHEMA.upgrade(database)
     await database.close()
     library = await Library.open(config, SystemClock())
     try:

@@ -41,8 +41,17 @@ class _BoundedSocket(socket.socket):
         self._until = time.monotonic() + self._seconds
         super().sendall(*args)
 
+    # redis-py reads by the one, and by the other where its fast parser is installed.
+
     def recv(self, *args: Any) -> bytes:
+        self._check()
+        return super().recv(*args)
+
+    def recv_into(self, *args: Any) -> int:
+        self._check()
+        return super().recv_into(*args)
+
+    def _check(self) -> None:
         # Looked at between the pieces; the last of them may be late by the timeout for silence.
         if time.monotonic() > self._until and self.gettimeout():
             raise TimeoutError("the answer takes too long")
-        return super().recv(*args)

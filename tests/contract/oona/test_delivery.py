@@ -175,11 +175,12 @@ async def test_a_message_that_came_too_often_comes_by_itself(place: BusPlace) ->
     await bus.join([SEED], "g")
     await bus.publish([message(number) for number in range(3)])
     await everything(bus, "g", "c")
-    await bus.join([SEED], "g")
-    found = await bus.consume([SEED], group="g", consumer="c")
-    assert numbers(found) == [0, 1, 2]
+    for _ in range(2):
+        await bus.join([SEED], "g")
+        found = await bus.consume([SEED], group="g", consumer="c")
+        assert numbers(found) == [0, 1, 2]
     await bus.ack(found[:1])
-    for tries in (3, 4):
+    for tries in (4, 5):
         await bus.join([SEED], "g")
         found = await bus.consume([SEED], group="g", consumer="c")
         # The one behind it is not counted with it.

@@ -202,7 +202,7 @@ class InProcessBus:
                 if entry.consumer == consumer and number > after
             )
             if own:
-                numbers = _apart(own[:limit], group)
+                numbers = _apart(own[:limit], group, self._config.max_tries)
                 group.again_after[consumer] = numbers[-1]
                 return numbers
             group.started.add(consumer)
@@ -210,7 +210,7 @@ class InProcessBus:
         idle = itertools.takewhile(
             lambda number: group.pending[number].since <= before, group.pending
         )
-        return _apart(list(itertools.islice(idle, limit)), group)
+        return _apart(list(itertools.islice(idle, limit)), group, self._config.max_tries)
 
     def _deliver(self, topic: TopicNames, name: str, number: int, consumer: str) -> Delivery:
         group = self._topics[topic].groups[name]
@@ -336,8 +336,8 @@ class InProcessBus:
         await self.publish([])
 
 
-def _apart(numbers: Sequence[int], group: _Group) -> Sequence[int]:
-    return numbers[: together(group.pending[number].tries for number in numbers)]
+def _apart(numbers: Sequence[int], group: _Group, max_tries: int) -> Sequence[int]:
+    return numbers[: together((group.pending[number].tries for number in numbers), max_tries)]
 
 
 def _number(position: str) -> int:

@@ -47,7 +47,6 @@ _MOST_AT_ONCE: Final = 500
 """Messages that the server takes in one piece; others wait meanwhile."""
 
 _POSITION: Final = re.compile(r"(\d+)(?:-(\d+))?")
-_RUN_ID: Final = re.compile(rb"run_id:(\w+)")
 _LARGEST: Final = 2**64 - 1
 
 
@@ -100,7 +99,8 @@ class RedisBus:
 
     async def _send_again_after_a_restart(self) -> None:
         connections = self._client.connections
-        server = _server_id(await self._client.ask("INFO", "server"))
+        answer = await self._client.ask("EVAL", redis_scripts.SERVER, 0)
+        server = answer.decode()
         if self._server not in {None, server}:
             recent = self._recent.all()
             logger.warning("The bus was started again; sending %d batches again", len(recent))
@@ -280,11 +280,3 @@ def _before(position: str) -> str:
 def _batches(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     for start in range(0, len(entries), _MOST_AT_ONCE):
         yield entries[start : start + _MOST_AT_ONCE]
-
-
-def _server_id(info: bytes) -> str:
-    """Return what a server calls itself, anew whenever it is started."""
-    match = _RUN_ID.search(info)
-    if match is None:
-        raise BusError("the bus does not say who it is (INFO server has no run_id)")
-    return match[1].decode()

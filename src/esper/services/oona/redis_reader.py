@@ -97,7 +97,8 @@ class RedisReader:
             stream = self._config.stream(key[0])
             page = await self._client.ask("XPENDING", stream, group, after, "+", limit, consumer)
             if page:
-                self._own_after[key] = page[together(entry[3] for entry in page) - 1][0].decode()
+                page = self._together(page)
+                self._own_after[key] = page[-1][0].decode()
                 return await self._again(key, page, 0)
             self._own_after[key] = None
         return None
@@ -146,7 +147,7 @@ class RedisReader:
         if not page:
             return []
         topic, group, consumer = key
-        page = page[: together(entry[3] for entry in page)]
+        page = self._together(page)
         ids = [entry[0] for entry in page]
         # Who claims at the same time gets nothing: the first claim makes the entry young again.
         claimed = await self._client.ask(
@@ -154,6 +155,10 @@ class RedisReader:
         )
         tries = {entry[0].decode(): entry[3] + 1 for entry in page}
         return await self._deliveries(topic, group, claimed, tries)
+
+    def _together(self, page: Sequence[Any]) -> Sequence[Any]:
+        """Return those of the first entries of an answer to `XPENDING` that may come together."""
+        return page[: together((entry[3] for entry in page), self._config.max_tries)]
 
     async def _new(
         self, topics: Sequence[TopicNames], group: str, consumer: str, limit: int, wait: float

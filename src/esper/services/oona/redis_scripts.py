@@ -95,3 +95,8 @@ return {removed, first[1] and first[1][1] or false}
 """Key: the topic. Arguments: messages to keep, oldest id to keep, the largest id. Removes what is
 too old or too much, but nothing that a group has not got or has pending; returns how many, and the
 id of the first that is left."""
+
+SERVER: Final = """
+return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+"""
+"""What the server calls itself, anew whenever it is started; all of `INFO` would be a page."""
