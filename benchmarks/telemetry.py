@@ -50,9 +50,9 @@ BLOCK_SECONDS = 1.2
 """Length of a block: several times what lines wait until they are sent."""
 QUIET_SECONDS = 0.5
 """Pause after a block in which what was said is sent, so that the other block does not pay."""
-PERIODS = {WORKLOADS[0]: 400, WORKLOADS[2]: 80}
+PERIODS = {WORKLOADS[0]: 400, WORKLOADS[2]: 40}
 """Steps in which everything is said once: the trainer's own cadence, and for steps so slow that a
-block would take minutes a cadence five times as dense, which is dearer than it would be."""
+block would take minutes a cadence ten times as dense, which is dearer than it would be."""
 LINES = 8
 """Points of the curve in a period."""
 SAMPLES = 4000
@@ -183,7 +183,7 @@ def _interleave(runs: tuple[Run, Run], steps: int, rounds: int) -> tuple[Compari
 
 NOTES = (
     (
-        "The trainer's own loop, one thread, without growth. Every 400 steps (encoder: 80, a cadence "
+        "The trainer's own loop, one thread, without growth. Every 400 steps (encoder: 40, a cadence "
         f"denser than the trainer's) there are {LINES} points of the curve, an evaluation, and the health of every layer; "
         "both runs do all of that and write it into their logs. The followed one also hands every line "
         "to its link, whose thread gathers, packs and sends it."

@@ -32,7 +32,7 @@ async def _uploads(library: Library, chance: random.Random) -> int:
         # Collected between upload and registration is a refusal, and nothing worse.
         with contextlib.suppress(LibraryError):
             await upload(library, data)
-            if chance.random() < 0.05:
+            if chance.random() < 0.2:
                 registration = KernelRegistration(kernel_id=id_of(data))
                 await library.kernels.register(ACTOR, registration)
                 registered += 1

@@ -8,6 +8,7 @@ nothing that changes may live here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import AsyncIterator
@@ -172,9 +173,10 @@ class ObjectStore:
             return 0
         removed = 0
         for path in Path(self._backend.prefix).rglob("*#*"):
-            if _UNFINISHED.fullmatch(path.name) and path.stat().st_mtime < before:
-                path.unlink(missing_ok=True)
-                removed += 1
+            with contextlib.suppress(FileNotFoundError):  # its write has ended meanwhile
+                if _UNFINISHED.fullmatch(path.name) and path.stat().st_mtime < before:
+                    path.unlink()
+                    removed += 1
         return removed
 
     def replace(self, key: str, data: bytes) -> None:
