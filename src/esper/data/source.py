@@ -10,9 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import platformdirs
-
 from esper.contracts.errors import DataUnavailableError
+from esper.utils.home import cache_home
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +58,10 @@ def data_source(
     The cache folder is ``$ESPER_HOME/data``, or the user's cache folder where ``ESPER_HOME`` is
     not set. System folders are ``datasets`` under each of ``$XDG_DATA_DIRS``.
     """
-    home = environment.get("ESPER_HOME")
-    base = Path(home).expanduser() if home else platformdirs.user_cache_path("esper")
     shares = environment.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
     return DataSource(
         root=Path(root).expanduser() if root is not None else None,
-        cache=base / "data",
+        cache=cache_home(environment) / "data",
         system=tuple(Path(share) / "datasets" for share in shares.split(":") if share),
     )
 

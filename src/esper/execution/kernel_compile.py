@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Final
 
-import platformdirs
+from esper.utils.home import cache_home
 
 if TYPE_CHECKING:
     # Only named here: a forge's workers share the folder and never need torch themselves.
@@ -28,9 +28,7 @@ CACHE_VARIABLE: Final = "TORCHINDUCTOR_CACHE_DIR"
 
 def default_compile_cache(environ: MutableMapping[str, str] | None = None) -> Path:
     """Return `$ESPER_HOME/compiled`, or `compiled` in the user's cache folder for Esper."""
-    home = (os.environ if environ is None else environ).get("ESPER_HOME")
-    base = Path(home).expanduser() if home else platformdirs.user_cache_path("esper")
-    return base / "compiled"
+    return cache_home(environ) / "compiled"
 
 
 def share_compile_cache(

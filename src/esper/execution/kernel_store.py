@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-
-import platformdirs
 
 from esper.contracts.errors import ArtifactError
 from esper.contracts.errors import KernelNotFoundError
@@ -18,6 +15,7 @@ from esper.execution.artifact import kernel_id_of
 from esper.execution.artifact import read_kernel_file
 from esper.execution.signature_file import add_signature
 from esper.execution.signature_file import read_signatures
+from esper.utils.home import cache_home
 from esper.utils.object_store import ObjectStore
 
 SUFFIX: Final = ".safetensors"
@@ -27,9 +25,7 @@ _PREFIX = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}")
 
 def default_root(environ: Mapping[str, str] | None = None) -> Path:
     """Return `$ESPER_HOME/kernels`, or `kernels` in the user's cache folder for Esper."""
-    home = (os.environ if environ is None else environ).get("ESPER_HOME")
-    base = Path(home).expanduser() if home else platformdirs.user_cache_path("esper")
-    return base / "kernels"
+    return cache_home(environ) / "kernels"
 
 
 class LocalKernelStore:

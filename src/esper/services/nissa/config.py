@@ -6,12 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
-from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from esper.contracts.errors import ConfigError
+from esper.utils.home import data_home
 from esper.utils.variables import settings_from
 from esper.web.loopback import is_loopback
 
@@ -33,9 +31,7 @@ def default_url(environ: Mapping[str, str] | None = None) -> str:
     named = environment.get("ESPER_RUN_STORE")
     if named:
         return named
-    home = environment.get("ESPER_HOME")
-    base = Path(home).expanduser() if home else platformdirs.user_data_path("esper")
-    return f"sqlite:///{base.absolute() / 'runs.db'}"
+    return f"sqlite:///{data_home(environment).absolute() / 'runs.db'}"
 
 
 @dataclass(frozen=True, kw_only=True)

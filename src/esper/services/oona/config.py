@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-import platformdirs
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import ConfigError
+from esper.utils.home import data_home
 
 
 def default_claims(environ: Mapping[str, str] | None = None) -> str:
-    """Return the URL of `$ESPER_HOME/claims`, or of `claims` in the user's cache folder."""
-    home = (os.environ if environ is None else environ).get("ESPER_HOME")
-    base = Path(home).expanduser().resolve() if home else platformdirs.user_cache_path("esper")
-    return (base / "claims").as_uri()
+    """Return the URL of `$ESPER_HOME/claims`, or of `claims` in the user's data folder.
+
+    Not the cache folder: a payload that is gone is a message that is lost.
+    """
+    return (data_home(environ).resolve() / "claims").as_uri()
 
 
 @dataclass(frozen=True, kw_only=True)
