@@ -63,3 +63,5 @@ def nissa_server(
                     process.wait(STOP_SECONDS)
                 except subprocess.TimeoutExpired:
                     process.kill()
+            # Shown where a test fails.
+            print(log.read_text())

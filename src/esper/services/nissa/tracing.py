@@ -88,15 +88,17 @@ class AdaptationTracer:
 
     def recall(self, run_id: str, line: StoredLine, record: AnyRecord | AnyEvent) -> None:
         """Take a line that was followed before; what is over by it was passed on then."""
+        if self._is_over(line.trace_id):
+            return
         self.follow(run_id, line, record, now=0.0)
-        known = self._open.get(line.trace_id)
-        if known is not None and known.over_since is not None:
+        if self._is_over(line.trace_id):
             del self._open[line.trace_id]
 
     def forget(self, run_id: str) -> None:
-        """Let go of what is under way in a run."""
-        for trace_id in [t for t, known in self._open.items() if known.run_id == run_id]:
-            del self._open[trace_id]
+        """Let go of what is under way in a run; what is over only waits for its late lines."""
+        for trace_id, known in list(self._open.items()):
+            if known.run_id == run_id and known.over_since is None:
+                del self._open[trace_id]
 
     def tick(self, now: float) -> None:
         """Pass on the adaptations that have been over for a moment."""
@@ -111,6 +113,10 @@ class AdaptationTracer:
             if adaptation.over_since is not None:
                 self._pass_on(trace_id, adaptation)
         self._spans.close()
+
+    def _is_over(self, trace_id: str) -> bool:
+        known = self._open.get(trace_id)
+        return known is not None and known.over_since is not None
 
     def _pass_on(self, trace_id: str, adaptation: _Adaptation) -> None:
         del self._open[trace_id]

@@ -28,6 +28,7 @@ from esper.services.oona.open import open_bus
 from support import logged_runs
 from support.alert_lines import component
 from support.clocks import StillClock
+from support.kept_spans import KeptSpans
 from support.platform_deliveries import BrokenSink
 from support.platform_deliveries import KeptAlerts
 from support.platform_deliveries import told
@@ -40,8 +41,11 @@ class Watched:
     def __init__(self, store: RunStore, clock: StillClock) -> None:
         self.metrics = ObserverMetrics()
         self.sink = KeptAlerts()
+        self.spans = KeptSpans()
         sinks = [BrokenSink(), self.sink]
-        self.observer = Observer(store, metrics=self.metrics, sinks=sinks, clock=clock)
+        self.observer = Observer(
+            store, metrics=self.metrics, sinks=sinks, spans=self.spans, clock=clock
+        )
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)
@@ -103,6 +107,19 @@ async def test_an_alert_about_lines_that_a_resume_made_void_ends(
     raised, ended = watched.sink.alerts
     assert raised.alert_id == ended.alert_id
     assert ended.ended_at is not None
+
+
+@pytest.mark.asyncio
+async def test_an_adaptation_is_traced_though_lines_come_after_the_end_of_its_run(
+    runs: RunStore, watched: Watched, clock: StillClock
+) -> None:
+    await watched.observer.handle([delivery([logged_runs.START, logged_runs.verdict()])])
+    # What a run says last goes over several topics, and the end may overtake the others.
+    await watched.observer.handle([delivery([logged_runs.END], begin=50)])
+    await watched.observer.handle([delivery([logged_runs.step(29, 1.0)], begin=40)])
+    clock.advance(3.0)
+    await watched.observer.tick()
+    assert [span.name for span in watched.spans.spans] == ["adaptation"]
 
 
 @pytest.mark.asyncio

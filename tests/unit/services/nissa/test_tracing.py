@@ -130,7 +130,24 @@ def test_what_is_under_way_when_nissa_starts_again_is_completed() -> None:
         tracer.follow("run-1", _stored(number, record), record, now=0.0)
     tracer.tick(10.0)
     assert {span.name for span in kept.spans} == {"adaptation", "race", "rung", "graft"}
+
+
+def test_what_is_over_and_waits_for_late_lines_survives_a_second_look_at_the_run() -> None:
+    tracer, kept = _followed(list(range(9)))
     tracer.forget("run-1")
+    for number, record in enumerate(_adaptation()):
+        tracer.recall("run-1", _stored(number, record), record)
+    tracer.tick(102.5)
+    assert [span.name for span in kept.spans].count("adaptation") == 1
+
+
+def test_what_is_under_way_in_a_run_is_forgotten_when_its_lines_became_void() -> None:
+    tracer, kept = _followed([0, 1, 2])
+    tracer.forget("run-1")
+    verdict = _adaptation()[8]
+    tracer.follow("run-1", _stored(8, verdict), verdict, now=0.0)
+    tracer.close()
+    assert [span.name for span in kept.spans] == ["adaptation"]
 
 
 def test_lines_that_are_no_part_of_an_adaptation_are_passed_over() -> None:
