@@ -64,4 +64,4 @@ def nissa_server(
                 except subprocess.TimeoutExpired:
                     process.kill()
             # Shown where a test fails.
-            print(log.read_text())
+            sys.stderr.write(log.read_text())
