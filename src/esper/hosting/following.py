@@ -27,9 +27,9 @@ from esper.utils.heartbeat import Details
 logger = logging.getLogger(__name__)
 
 _OBSERVER: Final = "esper.services.nissa.observer"
-_LINGER_SECONDS: Final = 0.4
-"""How long lines are gathered for an observer in this process: less than a second after it
-happened, whoever looks at the store sees it."""
+_LINGER_SECONDS: Final = 1.0
+"""How long lines are gathered for an observer in this process, whose every batch is a transaction
+beside the training thread: what happened is in the store little more than a second later."""
 
 
 @contextmanager
@@ -70,7 +70,6 @@ def followed(
         yield None
         return
     sender = f"{ComponentName.TOLARIA.value}/{os.getpid()}@{socket.gethostname()}"
-    # Here each batch is a transaction beside the training thread, which a small model feels.
     config = OonaConfig(linger_seconds=_LINGER_SECONDS)
     link = Link(_bus_of_this_process, sender_id=sender, config=config, also=[observer])
     try:

@@ -145,15 +145,22 @@ class Observer:
         self._count(deliveries, self._clock.monotonic() - began)
 
     async def tick(self) -> None:
-        """Let the rules look at the clock, and count who is there.
+        """Let the rules and the traces look at the clock.
+
+        Raises:
+            RunStoreError: The store is away.
+        """
+        if self._tracer is not None:
+            self._tracer.tick(self._clock.now())
+        await self._desk.pass_on(self._platform.tick(self._now()))
+
+    async def count_present(self) -> None:
+        """Count who is there, and which alerts last, for whoever reads the metrics.
 
         Raises:
             RunStoreError: The store is away.
         """
         now = self._now()
-        if self._tracer is not None:
-            self._tracer.tick(self._clock.now())
-        await self._desk.pass_on(self._platform.tick(now))
         views = await self._store.components()
         self._metrics.components(
             Counter(
@@ -256,7 +263,7 @@ def observing(
                 if platform:
                     await observer.recall()
                 async with asyncio.TaskGroup() as tasks:
-                    caring = tasks.create_task(_care(observer, bus, stop))
+                    caring = tasks.create_task(_care(observer, bus, stop, platform=platform))
                     await consume(
                         bus,
                         TOPICS,
@@ -297,7 +304,7 @@ async def _posting(webhook: str | None) -> AsyncIterator[Sequence[AlertSink]]:
         posting.cancel()
 
 
-async def _care(observer: Observer, bus: Bus, stop: asyncio.Event) -> None:
+async def _care(observer: Observer, bus: Bus, stop: asyncio.Event, *, platform: bool) -> None:
     """Look at the clock, and now and then after the bus: its lag, and what it need not keep."""
     ticks = 0
     while not stop.is_set():
@@ -305,6 +312,8 @@ async def _care(observer: Observer, bus: Bus, stop: asyncio.Event) -> None:
         ticks += 1
         try:
             await observer.tick()
+            if platform:
+                await observer.count_present()
             if ticks % _CARE_TICKS == 0:
                 await observer.measured(await _lags(bus))
         except RunStoreError as error:

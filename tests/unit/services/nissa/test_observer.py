@@ -155,11 +155,13 @@ async def test_a_component_is_kept_and_missed_when_it_falls_silent(
     assert watched.value("esper_kernel_cache_loads_total", component="tezzeret", outcome="hit") == 3
     assert watched.value("esper_messages_dropped_total", component="tezzeret") == 2
     await watched.observer.tick()
+    await watched.observer.count_present()
     assert watched.value("esper_components", component="tezzeret", state="healthy") == 1
     clock.advance(60)
     again = Watched(runs, clock)
     await again.observer.recall()
     await again.observer.tick()
+    await again.observer.count_present()
     assert [alert.rule for alert in again.sink.alerts] == [AlertRule.WORKER_LOST]
     assert again.value("esper_components", component="tezzeret", state="lost") == 1
     assert again.value("esper_alerts_open", rule="worker_lost") == 1
