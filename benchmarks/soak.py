@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -106,6 +107,8 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=10.0, help="seconds between two readings")
     parser.add_argument("--dry", action="store_true", help="write no result")
     options = parser.parse_args()
+    # Whoever ends it so would leave a platform behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="esper-soak-") as folder:
         course = soak(Path(folder), options.minutes * 60, options.every)
     rows, met = judged(course)

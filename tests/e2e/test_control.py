@@ -172,6 +172,8 @@ def test_commands_of_a_run_that_is_killed_are_carried_out_once_in_the_run_that_g
     ]
     seed = layer["seeds"][0]
     assert (seed["kernel_id"], seed["alpha"], seed["frozen"]) == (kernel, 0.5, True)
+    summary = json.loads((trainer.folder / "result.json").read_bytes())["summary"]
+    assert "Put in from outside: glu/small in layer 0." in summary
     assert trainer.groups() == []
 
 

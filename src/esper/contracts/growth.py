@@ -218,3 +218,22 @@ class GrowthReport(Contract):
     """The architecture as it is left."""
     summary: str
     """What was added, where, why, and what it bought: the sentence that a person would want."""
+
+    @property
+    def put_in_from_outside(self) -> tuple[LayerRecord, ...]:
+        """New kernels that no decision of the run's own put into the model."""
+        own = {
+            decision.candidate.layer_name
+            for number, decision in enumerate(self.decisions, start=1)
+            if decision.candidate is not None
+            and (
+                decision.verdict == "fossilise"
+                # Not judged yet: there is one graft at a time.
+                or (decision.verdict == "graft" and number == len(self.decisions))
+            )
+        }
+        return tuple(
+            layer
+            for layer in self.after
+            if layer.grown and layer not in self.before and layer.name not in own
+        )

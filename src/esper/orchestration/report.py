@@ -16,8 +16,7 @@ from esper.orchestration.run import Run
 
 def growth_report(run: Run) -> GrowthReport:
     """Everything that is known about a run now."""
-    after = layer_records(run.model)
-    return GrowthReport(
+    report = GrowthReport(
         steps=run.step,
         total_steps=run.total_steps,
         curve=tuple(run.performance.curve),
@@ -27,9 +26,14 @@ def growth_report(run: Run) -> GrowthReport:
         parameters_before=run.journal.parameters,
         parameters_after=run.parameters(),
         before=run.journal.layers,
-        after=after,
+        after=layer_records(run.model),
         summary=_summary(run),
     )
+    loaded = [f"{layer.kind} in layer {layer.name}" for layer in report.put_in_from_outside]
+    if not loaded:
+        return report
+    summary = f"{report.summary} Put in from outside: {', '.join(loaded)}."
+    return report.model_copy(update={"summary": summary})
 
 
 def layer_records(model: nn.Module) -> tuple[LayerRecord, ...]:

@@ -1,4 +1,4 @@
-"""Growth events in plain English, one line each, for the terminal and for the page's timeline."""
+"""Events in plain English, one line each, for the terminal and for the page's timeline."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from esper.contracts.enums import KernelMode
+from esper.contracts.events import CommandCarriedOut
+from esper.contracts.events import CommandRefused
 from esper.contracts.events import Event
 from esper.contracts.events import GraftEvaluated
 from esper.contracts.events import GraftStarted
@@ -154,3 +156,13 @@ def _isolated(event: SeedIsolated) -> str:
 @_TELLERS.register(RolledBack)
 def _rolled_back(event: RolledBack) -> str:
     return f"rolled back to step {wording.count(event.to_step)}{_because(event.reason)}"
+
+
+@_TELLERS.register(CommandCarriedOut)
+def _carried_out(event: CommandCarriedOut) -> str:
+    return f"command carried out: {event.command}"
+
+
+@_TELLERS.register(CommandRefused)
+def _refused(event: CommandRefused) -> str:
+    return f"command refused: {event.command}: {event.reason}"

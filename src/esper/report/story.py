@@ -37,6 +37,7 @@ def tell(run: RunRecord) -> Story:
     reasons = [_why(run, graft) for graft in kept] if kept else _why_not(run)
     sentences = [
         *reasons,
+        *([_loaded(run)] if kept and run.growth.put_in_from_outside else []),
         *_test_sentence(run),
         *_cost_sentence(run),
         _caveat(run, grown=bool(kept)),
@@ -147,6 +148,8 @@ def _why(run: RunRecord, graft: Graft) -> str:
 def _static_headline(run: RunRecord) -> str:
     if not run.grows:
         return "Growth was off: the host was trained as it is."
+    if run.growth.put_in_from_outside:
+        return f"The run itself added nothing. {_loaded(run)}"
     undone = [graft for graft in findings.grafts(run.growth) if not graft.stayed]
     if undone:
         tried = " and ".join(kernel_phrase(graft.candidate) for graft in undone)
@@ -154,6 +157,11 @@ def _static_headline(run: RunRecord) -> str:
     if run.growth.races:
         return "Nothing was added: no candidate was worth its cost, so the model stays as it was."
     return "Nothing was added: the run never saw a reason to look for more capacity."
+
+
+def _loaded(run: RunRecord) -> str:
+    kernels = (f"{one.kind} at {place(one.name)}" for one in run.growth.put_in_from_outside)
+    return f"Put in from outside: {', '.join(kernels)}."
 
 
 def _why_not(run: RunRecord) -> list[str]:
@@ -171,7 +179,7 @@ def _why_not(run: RunRecord) -> list[str]:
         lines.append(_closest(run, best))
     if not lines:
         lines = [_sentence(_clause(d.reason)) + "." for d in report.decisions[-1:] if d.reason]
-    if report.races and not undone:
+    if report.races and not undone and not report.put_in_from_outside:
         lines.append("The model trained exactly as it would have without the search.")
     return lines
 

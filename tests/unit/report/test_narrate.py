@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from esper.contracts.events import CheckpointSaved
+from esper.contracts.events import CommandRefused
 from esper.contracts.events import Event
 from esper.contracts.events import GraftEvaluated
 from esper.contracts.events import RaceDecided
@@ -29,6 +30,10 @@ def test_every_growth_event_has_a_sentence_without_internals(event: Event) -> No
         (SeedCulled(step=9, layer_name="a.b", reason="it hurt"), "layer “a.b”: it hurt"),
         (SeedRetreated(step=9, layer_name="a", reason=""), "retreat at layer “a”"),
         (SeedIsolated(step=9, layer_name="a", failures=3, reason="NaN"), "failed 3 times"),
+        (
+            CommandRefused(step=9, command_id="1", command="cull 0#0", reason="no kernel there"),
+            "refused: cull 0#0: no kernel there",
+        ),
         (RolledBack(step=9, to_step=1_500, reason="loss is NaN"), "step 1,500: loss is NaN"),
     ],
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from esper.contracts.growth import GrowthReport
+from esper.contracts.growth import LayerRecord
 from esper.report import story
 from esper.report.run_folder import read_run
 from samples.run_folders import grown_report
@@ -39,7 +40,9 @@ def test_a_run_in_which_nothing_grew_says_so_and_why(tmp_path: Path) -> None:
 def test_a_graft_that_was_taken_out_is_not_hidden(tmp_path: Path) -> None:
     report = grown_report()
     culled = report.decisions[1].model_copy(update={"verdict": "cull", "reason": "it got worse"})
-    report = report.model_copy(update={"decisions": (report.decisions[0], culled)})
+    report = report.model_copy(
+        update={"decisions": (report.decisions[0], culled), "after": report.before}
+    )
     tale = told(tmp_path, report)
     assert not tale.grown
     assert "taken out again" in tale.headline
@@ -50,6 +53,28 @@ def test_a_graft_that_was_taken_out_is_not_hidden(tmp_path: Path) -> None:
 def test_a_run_without_any_race_says_that_it_saw_no_reason(tmp_path: Path) -> None:
     report = static_report().model_copy(update={"races": (), "decisions": ()})
     assert "never saw a reason" in told(tmp_path, report).headline
+
+
+def test_kernels_that_others_put_in_are_not_called_nothing(tmp_path: Path) -> None:
+    report = static_report()
+    kernel = LayerRecord(name="0", kind="conv1d/m", detail="", parameters=90, grown=True)
+    report = report.model_copy(update={"after": (*report.before, kernel)})
+    tale = told(tmp_path / "static", report)
+    assert tale.headline.endswith("Put in from outside: conv1d/m at layer “0”.")
+    assert "exactly as it would have" not in " ".join(tale.sentences)
+    grown = grown_report()
+    second = kernel.model_copy(update={"name": "4"})
+    grown = grown.model_copy(update={"after": (*grown.after, second)})
+    tale = told(tmp_path / "grown", grown)
+    assert tale.grown
+    assert "Put in from outside: conv1d/m at layer “4”." in tale.sentences
+
+
+def test_a_kernel_that_is_being_grafted_came_from_the_run_itself() -> None:
+    report = grown_report()
+    assert report.put_in_from_outside == ()
+    under_way = report.model_copy(update={"decisions": report.decisions[:1]})
+    assert under_way.put_in_from_outside == ()
 
 
 def test_a_single_run_never_claims_more_than_a_single_run(tmp_path: Path) -> None:

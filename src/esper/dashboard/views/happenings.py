@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from esper.contracts.events import CommandCarriedOut
-from esper.contracts.events import CommandRefused
 from esper.contracts.events import Event
 from esper.contracts.records import CheckpointFailed
 from esper.contracts.records import KernelsEntered
@@ -33,10 +31,6 @@ def happenings(picture: RunPicture) -> list[Happening]:
 
 def tell(line: Line) -> str | None:
     """Say what a line of the log means; None where it is no news."""
-    if isinstance(line, CommandCarriedOut):
-        return f"command carried out: {line.command}"
-    if isinstance(line, CommandRefused):
-        return f"command refused: {line.command}: {line.reason}"
     if isinstance(line, Event):
         return narrate(line)
     if isinstance(line, RunResumed):

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from esper.contracts.events import CommandCarriedOut
-from esper.contracts.events import CommandRefused
 from esper.dashboard.views.happenings import happenings
 from support import told_runs
 
@@ -16,14 +15,12 @@ def test_a_run_is_told_in_order_from_its_race_to_its_end() -> None:
 
 
 DONE = CommandCarriedOut(step=5, command_id="1", command="freeze 0#0")
-REFUSED = CommandRefused(step=5, command_id="1", command="cull 0#0", reason="no kernel there")
 
 
 @pytest.mark.parametrize(
     ("line", "text"),
     [
         (told_runs.event(DONE), "command carried out: freeze 0#0"),
-        (told_runs.event(REFUSED), "command refused: cull 0#0: no kernel there"),
         (
             {"type": "resume", "step": 5, "environment": {}},
             "the run goes on from its checkpoint",
