@@ -53,6 +53,8 @@ QUIET_SECONDS = 0.5
 PERIODS = {WORKLOADS[0]: 400, WORKLOADS[2]: 40}
 """Steps in which everything is said once: the trainer's own cadence, and for steps so slow that a
 block would take minutes a cadence ten times as dense, which is dearer than it would be."""
+TURNS = {WORKLOADS[0]: 3, WORKLOADS[2]: 1}
+"""Pairs of blocks in a round: those of the small model are shorter, and noisier."""
 LINES = 8
 """Points of the curve in a period."""
 SAMPLES = 4000
@@ -154,7 +156,7 @@ def compare(kind: str, workload: Workload, rounds: int) -> list[str]:
             per_step, _ = runs[0].block(period // LINES)
             # Whole periods of the rarest thing, or one block has it and the other has not.
             steps = max(period, round(BLOCK_SECONDS / per_step / period) * period)
-            found, processor = _interleave(runs, steps, rounds)
+            found, processor = _interleave(runs, steps, rounds * TURNS[workload])
             dropped = sum(publisher.dropped.values())
         for run in runs:
             run.log.close()
