@@ -46,15 +46,15 @@ from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.telemetry import Telemetry
 from esper.utils.run_identity import RunIdentity
 
-BLOCK_SECONDS = 1.2
+BLOCK_SECONDS = 4.0
 """Length of a block: several times what lines wait until they are sent."""
-QUIET_SECONDS = 0.5
+QUIET_SECONDS = 1.5
 """Pause after a block in which what was said is sent, so that the other block does not pay."""
 PERIODS = {WORKLOADS[0]: 400, WORKLOADS[2]: 40}
 """Steps in which everything is said once: the trainer's own cadence, and for steps so slow that a
 block would take minutes a cadence ten times as dense, which is dearer than it would be."""
 TURNS = {WORKLOADS[0]: 3, WORKLOADS[2]: 1}
-"""Pairs of blocks in a round: those of the small model are shorter, and noisier."""
+"""Pairs of blocks in a round: those of the small model are noisier."""
 LINES = 8
 """Points of the curve in a period."""
 SAMPLES = 4000
@@ -199,7 +199,7 @@ NOTES = (
     (
         "Time on the clock of the training thread, blocks of the two runs in alternating order; added is the "
         "median ratio of the rounds, with its 95 % interval. Processor added counts all threads of the "
-        "process, and half a second after each block in which the rest is sent."
+        "process, and a pause after each block in which the rest is sent."
     ),
 )
 

@@ -100,6 +100,8 @@ class RedisBus:
     async def _send_again_after_a_restart(self) -> None:
         connections = self._client.connections
         answer = await self._client.ask("EVAL", redis_scripts.SERVER, 0)
+        if answer is None:
+            raise BusError("the bus does not say who it is (INFO server has no run_id)")
         server = answer.decode()
         if self._server not in {None, server}:
             recent = self._recent.all()
