@@ -46,6 +46,13 @@ def test_the_failpoints_were_found() -> None:
     assert len(FAILPOINTS) > 25
 
 
+# A second life collects, or uploads again, what the first one had told of.
+TWICE = [
+    ("urza.kernels.before-commit=4", "urza.garbage.after-delete=2"),
+    ("urza.blueprints.before-write=3", "urza.blobs.after-commit=2"),
+]
+
+
 async def _sound(config: UrzaConfig, told: Path) -> None:
     """Nothing told is lost, nothing is half done, and life goes on to a good end."""
     library = await Library.open(config, SystemClock())
@@ -74,6 +81,17 @@ async def test_a_kill_at_a_failpoint_loses_nothing_and_tears_nothing(
     told = tmp_path / "told"
     status = processes.run("everything", config, told, f"{name}={passes}", rounds=3)
     assert status == -signal.SIGKILL
+    await _sound(config, told)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kills", TWICE)
+async def test_a_second_kill_loses_nothing_of_what_both_lives_were_told(
+    config: UrzaConfig, processes: Launcher, tmp_path: Path, kills: tuple[str, str]
+) -> None:
+    told = tmp_path / "told"
+    for kill in kills:
+        assert processes.run("everything", config, told, kill, rounds=3) == -signal.SIGKILL
     await _sound(config, told)
 
 

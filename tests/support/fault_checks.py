@@ -30,11 +30,18 @@ def read_told(path: Path) -> list[dict[str, Any]]:
 
 
 async def lost(library: Library, told: list[dict[str, Any]]) -> list[str]:
-    """Return what was acknowledged and is not there."""
-    condemned = {entry["name"] for entry in told if entry["what"] == "condemned"}
+    """Return what was acknowledged and is not there.
+
+    A collection takes every blob that no kernel refers to, also one that an earlier life was told
+    of and did not come to register; and what was collected may have been uploaded since. Blobs of
+    registered kernels are read by `broken`.
+    """
     missing = []
-    for entry in told:
-        if entry["what"] == "blob" and entry["name"] in condemned:
+    for number, entry in enumerate(told):
+        since = told[number + 1 :]
+        if entry["what"] == "blob" and _any(since, "collecting"):
+            continue
+        if entry["what"] == "collected" and _any(since, "uploading", entry["name"]):
             continue
         try:
             there = await _is_there(library, entry)
@@ -70,7 +77,11 @@ async def _is_there(library: Library, entry: dict[str, Any]) -> bool:
         return await library.idempotency.recall(name, "route", "bob", "0" * 64) is not None
     if what == "collected":
         return await library.blobs.size(name) is None
-    return what == "condemned"
+    return what in {"uploading", "collecting"}
+
+
+def _any(told: list[dict[str, Any]], what: str, name: str | None = None) -> bool:
+    return any(entry["what"] == what and name in {None, entry["name"]} for entry in told)
 
 
 def _blueprint_fits(record: BlueprintRecord, entry: dict[str, Any]) -> bool:

@@ -119,9 +119,11 @@ async def _access(library: Library, say: Say, number: int) -> None:
 
 
 async def _garbage(library: Library, say: Say, number: int) -> None:
-    loose = await upload(library, b"loose %d" % number)
+    data = b"loose %d" % number
+    say("uploading", id_of(data))
+    loose = await upload(library, data)
     say("blob", loose)
-    say("condemned", loose)
+    say("collecting", "all that is loose")
     await library.garbage.collect("admin", 0.0)
     say("collected", loose)
 
