@@ -43,9 +43,9 @@ async def _said(writer: asyncio.subprocess.Process) -> dict[tuple[str, int], int
     return said
 
 
-async def test_writers_share_a_store_that_is_read_meanwhile(empty_store_url: str) -> None:
-    writers = [await _writer(empty_store_url, seed) for seed in range(3)]
-    store = await RunStore.open(empty_store_url)
+async def test_writers_share_a_store_that_is_read_meanwhile(empty_database_url: str) -> None:
+    writers = [await _writer(empty_database_url, seed) for seed in range(3)]
+    store = await RunStore.open(empty_database_url)
     reading, seen = asyncio.gather(*map(_said, writers)), []
     cursor = -1
     while not reading.done():
@@ -65,15 +65,15 @@ async def test_writers_share_a_store_that_is_read_meanwhile(empty_store_url: str
 
 
 async def test_a_writer_that_is_killed_leaves_what_it_was_told_is_stored(
-    empty_store_url: str,
+    empty_database_url: str,
 ) -> None:
-    writer = await _writer(empty_store_url, 0)
+    writer = await _writer(empty_database_url, 0)
     assert writer.stdout is not None
     told = [await writer.stdout.readline() for _ in range(20)]
     writer.kill()
     told += [line async for line in writer.stdout]
     await writer.wait()
-    store = await RunStore.open(empty_store_url)
+    store = await RunStore.open(empty_database_url)
     for text in filter(lambda line: line.endswith(b"\n"), told):
         run_id, begin, _ = text.split()
         positions = {line.position for line in await store.lines(run_id.decode())}

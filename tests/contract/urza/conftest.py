@@ -35,14 +35,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     server.drop_database(url)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'urza.db'}"
-    return str(request.getfixturevalue("postgres_url"))
-
-
 @pytest.fixture(params=["local", "s3"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, S3Access | None]:
     if request.param == "local":
