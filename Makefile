@@ -4,6 +4,8 @@
 # Idle OpenMP threads must sleep: spinning ones slow a small model down forty times on a busy
 # machine.
 export OMP_WAIT_POLICY := PASSIVE
+# Tests start hundreds of processes; without compiled files each one would compile the package anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
 BIN := .venv/bin
@@ -35,8 +37,10 @@ browser:
 demo: $(STAMP) ## grow a small network on MNIST-1D and write a report to runs/
 	$(BIN)/esper train --quick-start mnist1d --output runs/demo-$(NOW)
 
+# A file's tests share what is dear to start; the small files of tests/unit come last, so that no
+# process waits long for the other's last file.
 test: $(STAMP) browser ## run the tests
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup --session-timeout=1200 --ignore=tests/structure tests
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --session-timeout=1200 --ignore=tests/structure tests
 
 test-kill: $(STAMP) ## kill a growing run 20 times with -9 and resume it (minutes)
 	ESPER_KILLS=20 $(BIN)/python -m pytest -q --timeout=1200 tests/e2e/test_resume.py -k killed

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.enums import Role
@@ -16,6 +19,8 @@ from support.urza_server import ESPER
 from support.urza_server import UrzaServer
 from support.urza_server import urza_server
 from support.urza_server import without_library
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SHORT = {
     "growth.first_check": "0.1",
@@ -49,9 +54,8 @@ def entered(folder: Path) -> list[str]:
 
 def test_a_kernel_goes_from_run_to_run_and_the_library_learns_how_it_did(tmp_path: Path) -> None:
     with urza_server(tmp_path / "library") as server:
-        told = train(server, tmp_path / "first", "--deposit")
-        assert "the library took 1 kernel and 1 report" in told
-        assert entered(tmp_path / "first") == []
+        _train_while_the_library_is_away(server, tmp_path / "first")
+        _send(server, tmp_path / "first")
         with UrzaClient(server.url, server.tokens[Role.TRAINER]) as client:
             (record,) = client.search(KernelQuery(host="linear", tags={"task": "mnist1d"}), limit=5)
             assert record.proven_gain is not None
@@ -59,8 +63,10 @@ def test_a_kernel_goes_from_run_to_run_and_the_library_learns_how_it_did(tmp_pat
             kernel_id = record.metadata.kernel_id
             assert kernel_id is not None
 
-            told = train(server, tmp_path / "second", "--seed", "1", "--enter-kernels", "2")
+            entering = ("--enter-kernels", "2", "--deposit")
+            told = train(server, tmp_path / "second", "--seed", "1", *entering)
             assert "1 kernel of the library may enter races" in told
+            assert re.search(r"the library took .*\b\d report", told)
             assert entered(tmp_path / "second") == [kernel_id]
             outcomes = client.lineage(kernel_id).outcomes
         assert len({o.run_id for o in outcomes}) == 2
@@ -71,18 +77,20 @@ def test_a_kernel_goes_from_run_to_run_and_the_library_learns_how_it_did(tmp_pat
         assert outcomes[-1].report.outcome is not AdaptationOutcome.FAILED
 
 
-def test_a_library_that_is_down_costs_nothing_and_gets_its_reports_later(tmp_path: Path) -> None:
-    with urza_server(tmp_path / "library") as server:
-        away = replace(server, url="http://127.0.0.1:9")
-        told = train(away, tmp_path / "run", "--deposit")
-        assert "the run goes on without" in told
-        assert "esper report RUN --send" in told
-        sent = subprocess.run(
-            [*ESPER, "report", str(tmp_path / "run"), "--send", "--urza", server.url],
-            env={**without_library(), "ESPER_URZA_TOKEN": server.tokens[Role.TRAINER]},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert sent.returncode == 0, sent.stderr
-        assert "the library took 1 kernel and 1 report" in " ".join(sent.stderr.split())
+def _train_while_the_library_is_away(server: UrzaServer, output: Path) -> None:
+    told = train(replace(server, url="http://127.0.0.1:9"), output, "--deposit")
+    assert "the run goes on without" in told
+    assert "esper report RUN --send" in told
+    assert entered(output) == []
+
+
+def _send(server: UrzaServer, folder: Path) -> None:
+    sent = subprocess.run(
+        [*ESPER, "report", str(folder), "--send", "--urza", server.url],
+        env={**without_library(), "ESPER_URZA_TOKEN": server.tokens[Role.TRAINER]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert sent.returncode == 0, sent.stderr
+    assert "the library took 1 kernel and 1 report" in " ".join(sent.stderr.split())

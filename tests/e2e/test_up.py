@@ -33,8 +33,7 @@ from support.platforms import training
 from support.platforms import until
 from support.platforms import up
 
-# In one process of the tests: the platform that most of them share is started once then.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SLOW = ("--data", "mnist1d", "--model", "support.slow_model:build", "--no-growth")
 SERVICES = ("bus", "nissa", "urza", "tezzeret")
@@ -150,7 +149,7 @@ def test_a_trainer_survives_the_loss_of_every_service_and_each_comes_back(
 ) -> None:
     gate = home / "gate"
     before = running.restarts()
-    with training(home, "survivor", *SLOW, "--steps", "3000", gate=gate) as trainer:
+    with training(home, "survivor", *SLOW, "--steps", "1000", gate=gate) as trainer:
         until((home / "survivor" / "run.jsonl").exists, "its first line")
         for service in SERVICES:
             running.kill(service)
@@ -163,7 +162,7 @@ def test_a_trainer_survives_the_loss_of_every_service_and_each_comes_back(
         gate.touch()
         assert trainer.wait(PATIENCE) == 0, (home / "survivor.log").read_text()
     until(lambda: all_lines_stored(running, home / "survivor"), "every line in the store")
-    with training(home, "alone", *SLOW, "--steps", "3000") as trainer:
+    with training(home, "alone", *SLOW, "--steps", "1000") as trainer:
         assert trainer.wait(PATIENCE) == 0
     assert logged(home / "survivor")[1:-1] == logged(home / "alone")[1:-1]
 
@@ -186,7 +185,7 @@ def test_told_to_stop_it_drains_and_nothing_is_lost_and_killed_it_leaves_nothing
     tmp_path: Path,
 ) -> None:
     with up(tmp_path) as first:
-        with training(tmp_path, "run", *SLOW, "--steps", "400") as trainer:
+        with training(tmp_path, "run", *SLOW, "--steps", "200") as trainer:
             assert trainer.wait(PATIENCE) == 0
         family = psutil.Process(first.process.pid).children(recursive=True)
         assert first.stop() == 0, first.log()

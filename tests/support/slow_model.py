@@ -11,7 +11,7 @@ from torch import nn
 
 GATE = "ESPER_TEST_GATE"
 """Names a file: until it exists each forward pass takes a while longer."""
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.1
 
 
 class Slow(nn.Module):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from functools import lru_cache
 
 from torch import nn
 
@@ -31,14 +32,12 @@ def readable_only(model: nn.Module) -> dict[str, str]:
         Qualified name to the reason, in the order of `named_modules`.
     """
     found: dict[str, str] = {}
-    reads: dict[type, tuple[tuple[str, str], ...]] = {}
     for name, module in model.named_modules():
         if isinstance(module, _EVADED):
             continue
         prefix = f"{name}." if name else ""
         kind = type(module)
-        reads[kind] = reads.get(kind) or _reads(kind)
-        for child, attribute in reads[kind]:
+        for child, attribute in _reads(kind):
             if isinstance(getattr(module, child, None), nn.Module):
                 reason = (
                     f"{kind.__name__} reads {child}.{attribute} itself, past the layer's "
@@ -48,20 +47,28 @@ def readable_only(model: nn.Module) -> dict[str, str]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _reads(kind: type) -> tuple[tuple[str, str], ...]:
     """Return (child, attribute) for each weight of a child that methods of `kind` compute with."""
-    found: dict[tuple[str, str], None] = {}
-    for ancestor in kind.__mro__:
-        if ancestor is nn.Module:
-            break
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(ancestor)))
-        except (OSError, TypeError, SyntaxError):
-            continue
-        for method in ast.walk(tree):
-            if isinstance(method, ast.FunctionDef) and not _prepares(method.name):
-                found |= dict.fromkeys(_reads_in(method))
+    ancestors = kind.__mro__[: kind.__mro__.index(nn.Module)]
+    found = {read for ancestor in ancestors for read in _reads_of_class(ancestor)}
     return tuple(sorted(found, reverse=True))  # weights before biases
+
+
+# Finding a class parses its whole file, and a model has many layers of few classes.
+@lru_cache(maxsize=1024)
+def _reads_of_class(kind: type) -> frozenset[tuple[str, str]]:
+    """Return what the methods in the body of one class read."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    except (OSError, TypeError, SyntaxError):
+        return frozenset()
+    return frozenset(
+        read
+        for method in ast.walk(tree)
+        if isinstance(method, ast.FunctionDef) and not _prepares(method.name)
+        for read in _reads_in(method)
+    )
 
 
 def _prepares(name: str) -> bool:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import inspect
+
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
@@ -37,3 +40,18 @@ def test_weight_read_by_a_tied_head_is_found_and_a_read_dtype_is_not() -> None:
 
 def test_plain_models_have_nothing_to_exclude() -> None:
     assert readable_only(nn.Sequential(nn.Linear(2, 2), nn.LSTM(2, 2))) == {}
+
+
+def test_the_source_of_a_class_is_looked_at_once_however_many_layers_are_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Block(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x
+
+    looked_at: list[type] = []
+    look = inspect.getsource
+    monkeypatch.setattr(inspect, "getsource", lambda kind: looked_at.append(kind) or look(kind))
+    for _ in range(2):
+        assert readable_only(nn.Sequential(*(Block() for _ in range(10)))) == {}
+    assert looked_at.count(Block) == 1
