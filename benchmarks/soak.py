@@ -49,6 +49,8 @@ RUN = ("-q", "mnist1d", "--steps", "600")
 """Long enough to race, and to graft now and then."""
 WARM = 0.25
 """Share of the time that is left to warm up: what was never used before is imported and cached."""
+SETTLE_SECONDS = 60.0
+"""Longest time after the last run for the services to finish what it left to do."""
 KEPT = ("bus", "urza", "logs", "secrets", "kernels")
 """Folders that must not grow with the number of runs; the run store grows with what it holds."""
 
@@ -140,11 +142,20 @@ def soak(home: Path, seconds: float, every: float) -> Course:
         finally:
             over.set()
             loop.join()
-        time.sleep(every)  # what the last run left to do
-        course.samples.append(read(running, course))
+        course.samples.append(_settled(running, course))
         course.lines = asyncio.run(_lines(running.platform()))
         course.restarts = sum(running.restarts().values())
     return course
+
+
+def _settled(running: Up, course: Course) -> Sample:
+    """Return the first sample after everything that the last run left to do was done."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        time.sleep(1.0)
+        sample = read(running, course)
+        if not (sample.pending or sample.waiting) or time.monotonic() > deadline:
+            return sample
 
 
 def _runs(home: Path, running: Up, course: Course, over: Event) -> None:

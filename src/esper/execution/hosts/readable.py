@@ -36,7 +36,7 @@ def readable_only(model: nn.Module) -> dict[str, str]:
         if isinstance(module, _EVADED):
             continue
         prefix = f"{name}." if name else ""
-        kind = type(module)
+        kind: type = type(module)
         for child, attribute in _reads(kind):
             if isinstance(getattr(module, child, None), nn.Module):
                 reason = (
