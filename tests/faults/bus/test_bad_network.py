@@ -35,8 +35,10 @@ async def test_connections_that_are_cut_mid_answer_lose_and_repeat_no_effect(
         near.cut_after = None
         await scene.settled(bus)
         await scene.check(bus)
-        assert far.cuts > 2
-        assert near.cuts > 2
+        # How many there are in the short form's two seconds is the machine's affair.
+        least = 3 if LONG else 1
+        assert far.cuts >= least
+        assert near.cuts >= least
         await bus.close()
 
 
