@@ -36,7 +36,7 @@ def readable_only(model: nn.Module) -> dict[str, str]:
         if isinstance(module, _EVADED):
             continue
         prefix = f"{name}." if name else ""
-        kind: type = type(module)
+        kind = type(module)
         for child, attribute in _reads(kind):
             if isinstance(getattr(module, child, None), nn.Module):
                 reason = (
@@ -47,7 +47,6 @@ def readable_only(model: nn.Module) -> dict[str, str]:
     return found
 
 
-@lru_cache(maxsize=1024)
 def _reads(kind: type) -> tuple[tuple[str, str], ...]:
     """Return (child, attribute) for each weight of a child that methods of `kind` compute with."""
     ancestors = kind.__mro__[: kind.__mro__.index(nn.Module)]
