@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,10 +45,13 @@ class Scenario:
         self.tried: set[str] = set()
         """Event ids that it was given, those with an error included."""
         self._consumers: dict[str, subprocess.Popen[bytes]] = {}
+        self._buses: list[Bus] = []
         create(self.path)
 
     async def open(self, url: str | None = None) -> Bus:
-        return await open_bus(url or self.url, fast_config(self.prefix))
+        bus = await open_bus(url or self.url, fast_config(self.prefix))
+        self._buses.append(bus)
+        return bus
 
     async def publish(self, bus: Bus, *, rate: int, seconds: float) -> None:
         """Publish `rate` messages a second; what fails is published again until it works."""
@@ -78,9 +82,29 @@ class Scenario:
         process.kill()
         process.wait(10)
 
-    def close(self) -> None:
+    def pause(self, name: str) -> None:
+        self._consumers[name].send_signal(signal.SIGSTOP)
+
+    def go_on(self, name: str) -> None:
+        self._consumers[name].send_signal(signal.SIGCONT)
+
+    async def close(self) -> None:
         for name in list(self._consumers):
             self.kill(name)
+        for bus in self._buses:
+            # The server may have been left dead.
+            with contextlib.suppress(BusUnavailableError):
+                await bus.close()
+
+    async def grouped(self, bus: Bus) -> None:
+        """Wait until the consumers' group is there."""
+        until = time.monotonic() + LONGEST_SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(BusUnavailableError):
+                if any(lag.group == GROUP for lag in await bus.lag()):
+                    return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"no group in {LONGEST_SECONDS:.0f} s")
 
     async def settled(self, bus: Bus) -> None:
         """Wait until everything that was published has had its effect and is acknowledged."""
@@ -106,10 +130,10 @@ class Scenario:
         assert not await bus.dead(TOPIC)
 
 
-@contextmanager
-def scenario(url: str, folder: Path) -> Iterator[Scenario]:
+@asynccontextmanager
+async def scenario(url: str, folder: Path) -> AsyncIterator[Scenario]:
     made = Scenario(url, folder)
     try:
         yield made
     finally:
-        made.close()
+        await made.close()

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.bus_scenario import scenario
 from support.fault_length import LONG
+from support.fault_proxy import FaultProxy
 from support.fault_proxy import fault_proxy
 from support.servers import ValkeyServer
 
 SECONDS = 20.0 if LONG else 2.0
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio]
 
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-@pytest.mark.asyncio
+
+@pytest.fixture
+def near(valkey_server: ValkeyServer) -> Iterator[FaultProxy]:
+    """Between the publisher and the server."""
+    with fault_proxy(valkey_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def far(valkey_server: ValkeyServer) -> Iterator[FaultProxy]:
+    """Between the consumers and the server."""
+    with fault_proxy(valkey_server.port) as proxy:
+        yield proxy
+
+
 async def test_connections_that_are_cut_mid_answer_lose_and_repeat_no_effect(
-    valkey_server: ValkeyServer, tmp_path: Path
+    near: FaultProxy, far: FaultProxy, tmp_path: Path
 ) -> None:
-    with (
-        fault_proxy(valkey_server.port) as far,
-        fault_proxy(valkey_server.port) as near,
-        scenario(far.url(), tmp_path) as scene,
-    ):
+    async with scenario(far.url(), tmp_path) as scene:
         far.cut_after = 500_000
         near.cut_after = 100
         scene.start("a")
@@ -39,29 +50,24 @@ async def test_connections_that_are_cut_mid_answer_lose_and_repeat_no_effect(
         least = 3 if LONG else 1
         assert far.cuts >= least
         assert near.cuts >= least
-        await bus.close()
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-@pytest.mark.asyncio
 async def test_a_slow_network_that_breaks_down_loses_and_repeats_no_effect(
-    valkey_server: ValkeyServer, tmp_path: Path
+    far: FaultProxy, tmp_path: Path
 ) -> None:
-    with fault_proxy(valkey_server.port) as proxy, scenario(proxy.url(), tmp_path) as scene:
-        proxy.delay_seconds = 0.03
+    async with scenario(far.url(), tmp_path) as scene:
+        far.delay_seconds = 0.03
         scene.start("a")
         bus = await scene.open()
         publishing = asyncio.create_task(scene.publish(bus, rate=300, seconds=SECONDS + 3.0))
         await asyncio.sleep(SECONDS)
-        proxy.cut_all()
+        far.cut_all()
         await asyncio.sleep(0.3)
-        proxy.silent = True
+        far.silent = True
         await asyncio.sleep(0.5)
-        proxy.silent = False
-        proxy.cut_all()
+        far.silent = False
+        far.cut_all()
         await publishing
-        proxy.delay_seconds = 0.0
+        far.delay_seconds = 0.0
         await scene.settled(bus)
         await scene.check(bus)
-        await bus.close()

@@ -23,7 +23,7 @@ async def test_killed_consumers_lose_and_repeat_no_effect(
     valkey_server: ValkeyServer, tmp_path: Path
 ) -> None:
     chance = random.Random(7)
-    with scenario(valkey_server.url, tmp_path) as scene:
+    async with scenario(valkey_server.url, tmp_path) as scene:
         names = ["a", "b"]
         for name in names:
             scene.start(name)
@@ -45,4 +45,3 @@ async def test_killed_consumers_lose_and_repeat_no_effect(
         await scene.settled(bus)
         await scene.check(bus)
         assert len(scene.published) == int(RATE * SECONDS)
-        await bus.close()

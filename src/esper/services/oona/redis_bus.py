@@ -148,20 +148,22 @@ class RedisBus:
         Raises:
             BusError: The group has not joined a topic.
         """
-        try:
-            return await self._reader.read(topics, group, consumer, limit, wait_seconds)
-        except NoGroupError:
-            if not all((topic, group) in self._joined for topic in topics):
+        while True:
+            try:
+                return await self._reader.read(topics, group, consumer, limit, wait_seconds)
+            except NoGroupError:
+                if not all((topic, group) in self._joined for topic in topics):
+                    raise
+                # The server came back without its data, or the group counted as dead.
+                logger.warning(
+                    "The bus lost the group %s; it begins again with what is there", group
+                )
+                self._reader.begin_anew()
+                await self._create(topics, group, "0")
+            except BusUnavailableError:
+                # The server may have delivered what never arrived.
+                self._reader.begin_anew()
                 raise
-            # The server came back without its data, or the group counted as dead.
-            logger.warning("The bus lost the group %s; it begins again with what is there", group)
-            await self._create(topics, group, "0")
-            self._reader.begin_anew()
-            return await self._reader.read(topics, group, consumer, limit, wait_seconds)
-        except BusUnavailableError:
-            # The server may have delivered what never arrived.
-            self._reader.begin_anew()
-            raise
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Say that the group is done with these messages."""

@@ -35,6 +35,10 @@ _PASSING: Final = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainErr
 _PASSING_TEXTS: Final = ("MISCONF", "BUSY ")
 """How it begins those that redis-py has no class for."""
 
+_NO_GROUP_TEXTS: Final = ("NOGROUP", "The XGROUP subcommand requires the key to exist")
+"""How it begins to say that a group is missing, or the stream that has the groups. redis-py takes
+the word `ERR` off."""
+
 _READ_BYTES: Final = 2**18
 """How much is taken from the socket at once: a batch of messages in a few pieces."""
 
@@ -149,7 +153,7 @@ class RedisClient:
 
     def _translated(self, error: RedisError) -> BusError:
         text = str(error)
-        if text.startswith("NOGROUP"):
+        if text.startswith(_NO_GROUP_TEXTS):
             return NoGroupError(f"the bus at {self.place} has no such group: {text}; join it first")
         if isinstance(error, _PASSING) or text.startswith(_PASSING_TEXTS):
             return BusUnavailableError(f"the bus at {self.place} cannot serve now: {text}")

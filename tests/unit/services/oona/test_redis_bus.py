@@ -119,6 +119,19 @@ async def test_a_group_that_the_server_lost_is_made_again_from_the_beginning(
     assert "lost the group g" in caplog.text
 
 
+@pytest.mark.parametrize("consumer", ["known", "new"])
+async def test_a_group_whose_stream_is_gone_is_made_again_before_anyone_publishes(
+    place: BusPlace, redis: Redis, consumer: str
+) -> None:
+    bus = await place.open()
+    await bus.join([SEED], "g")
+    await bus.consume([SEED], group="g", consumer="known", wait_seconds=0.01)
+    await redis.delete(place.config.stream(SEED))
+    assert not await bus.consume([SEED], group="g", consumer=consumer, wait_seconds=0.01)
+    await bus.publish([message(5)])
+    assert numbers(await everything(bus, "g", consumer)) == [5]
+
+
 async def test_consumers_that_are_gone_and_left_nothing_are_forgotten(place: BusPlace) -> None:
     bus = await place.open(group_idle_seconds=0.4)
     await bus.join([SEED], "g")
