@@ -41,6 +41,16 @@ async def test_what_was_taken_in_is_given_back_with_growing_cursors(store: RunSt
     assert stored[0].at == datetime.fromtimestamp(NOW, UTC)
 
 
+async def test_lines_that_came_topic_by_topic_are_stored_in_the_order_of_the_log(
+    store: RunStore,
+) -> None:
+    lines = logged_runs.lines()
+    apart = [delivery([line], begin=10 * i) for i, line in enumerate(lines)]
+    new = await store.append([*apart[::2], *apart[1::2]])
+    assert [one.line.body for one in new] == lines
+    assert [line.body for line in await store.lines("run-1")] == lines
+
+
 async def test_the_same_again_is_nothing_new(store: RunStore) -> None:
     batch = delivery(logged_runs.lines())
     assert len(await store.append([batch, batch])) == len(logged_runs.lines())

@@ -179,7 +179,10 @@ def _bodies(batches: Iterable[Batch]) -> Iterable[projection.Body]:
 def _fresh(
     connection: Connection, run_id: str, batches: Iterable[Batch], attempts: Attempts
 ) -> list[tuple[Batch, RunLine]]:
-    """Return the lines that are neither void nor stored already, in the order they came in."""
+    """Return the lines that are neither void nor stored already, in the order of the run's log.
+
+    They came topic by topic: whoever follows them must not see a step before what happened earlier.
+    """
     fresh: dict[int, tuple[Batch, RunLine]] = {}
     for batch in batches:
         for line in batch.records.lines:
@@ -189,7 +192,7 @@ def _fresh(
         within = {"run": run_id, "first": min(fresh), "last": max(fresh)}
         for position in connection.execute(_STORED, within).scalars():
             fresh.pop(position, None)
-    return list(fresh.values())
+    return [fresh[position] for position in sorted(fresh)]
 
 
 def _store(
