@@ -37,10 +37,12 @@ browser:
 demo: $(STAMP) ## grow a small network on MNIST-1D and write a report to runs/
 	$(BIN)/esper train --quick-start mnist1d --output runs/demo-$(NOW)
 
+# One process more than there are cores: many tests wait for servers and other processes.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # A file's tests share what is dear to start; the small files of tests/unit come last, so that no
 # process waits long for the other's last file.
 test: $(STAMP) browser ## run the tests
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --session-timeout=1200 --ignore=tests/structure tests
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --session-timeout=1200 --ignore=tests/structure tests
 
 test-kill: $(STAMP) ## kill a growing run 20 times with -9 and resume it (minutes)
 	ESPER_KILLS=20 $(BIN)/python -m pytest -q --timeout=1200 tests/e2e/test_resume.py -k killed

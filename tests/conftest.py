@@ -31,7 +31,7 @@ for _name in ("ESPER_REDIS_URL", "ESPER_REDIS_URL_FILE", "ESPER_RUN_STORE"):
     os.environ.pop(_name, None)
 
 # Fixtures for real PostgreSQL, S3 and Valkey servers; none starts before a test asks for it.
-pytest_plugins = ["support.servers"]
+pytest_plugins = ["support.servers.postgres", "support.servers.s3", "support.servers.valkey"]
 
 # Examples are the same in every run of CI: a red build is then a change's doing. No deadlines: a
 # busy machine is not a failure.

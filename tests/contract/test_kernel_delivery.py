@@ -30,8 +30,8 @@ from esper.execution.signatures import sign
 from esper.execution.signatures import write_public_key
 from esper.services.urza.client.sync import UrzaClient
 from kernels import kernel_file
-from support.servers import HOST
-from support.servers import ValkeyServer
+from support.servers.server import HOST
+from support.servers.valkey import ValkeyServer
 from support.urza_server import UrzaServer
 from support.urza_server import urza_server
 

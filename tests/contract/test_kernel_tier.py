@@ -25,10 +25,10 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.redis_tier import RedisTier
 from kernels import kernel_file
 from support.clocks import StillClock
-from support.servers import HOST
-from support.servers import ValkeyServer
-from support.servers import free_port
-from support.servers import valkey
+from support.servers.server import HOST
+from support.servers.server import free_port
+from support.servers.valkey import ValkeyServer
+from support.servers.valkey import valkey
 from support.shelves import Drawer
 from support.shelves import Shelf
 

@@ -7,10 +7,10 @@ import asyncio
 import asyncpg
 import obstore
 
-from support.servers import PostgresServer
-from support.servers import S3Server
-from support.servers import ValkeyServer
-from support.servers import postgres
+from support.servers.postgres import PostgresServer
+from support.servers.postgres import postgres
+from support.servers.s3 import S3Server
+from support.servers.valkey import ValkeyServer
 
 
 async def _ask(url: str, query: str) -> list[asyncpg.Record]:

@@ -37,7 +37,7 @@ def test_an_example_runs(name: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=240,
     )
     assert result.returncode == 0, result.stderr
     assert expected in result.stdout

@@ -15,7 +15,7 @@ from support.nissa_server import nissa_server
 from support.otlp_receiver import ReceivedSpan
 from support.otlp_receiver import Receiver
 from support.otlp_receiver import otlp_receiver
-from support.servers import ValkeyServer
+from support.servers.valkey import ValkeyServer
 from support.urza_server import ESPER
 from support.urza_server import UrzaServer
 from support.urza_server import urza_server

@@ -16,8 +16,8 @@ from esper.services.urza.config import UrzaConfig
 from support.fault_length import LONG
 from support.fault_process import Launcher
 from support.fault_process import launcher
-from support.servers import PostgresServer
-from support.servers import S3Place
+from support.servers.postgres import PostgresServer
+from support.servers.s3 import S3Place
 from support.urza_databases import migrated_file
 from support.urza_databases import migrated_template
 

@@ -30,7 +30,7 @@ from support.linearizability import Operation
 from support.linearizability import alias_step
 from support.linearizability import is_linearizable
 from support.linearizability import status_step
-from support.servers import postgres
+from support.servers.postgres import postgres
 from support.stored import id_of
 from support.stored import kernel_file
 from support.stored import register

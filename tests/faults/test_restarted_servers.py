@@ -20,9 +20,9 @@ from esper.utils.clock import SystemClock
 from support.fault_checks import broken
 from support.fault_checks import lost
 from support.fault_length import LONG
-from support.servers import Server
-from support.servers import postgres
-from support.servers import s3
+from support.servers.postgres import postgres
+from support.servers.s3 import s3
+from support.servers.server import Server
 from support.stored import ACTOR
 from support.stored import blueprint
 from support.stored import id_of

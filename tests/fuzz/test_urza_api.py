@@ -1,4 +1,4 @@
-"""schemathesis against the library's API, stateful, on SQLite and PostgreSQL.
+"""schemathesis against the library's API, stateful, on SQLite, and on PostgreSQL in the long form.
 
 No 5xx, and nothing that the description does not say: statuses, media types, headers, bodies; what
 breaks the schema is refused; what is deleted is gone; what needs a token is not had without.
@@ -63,7 +63,7 @@ missing_required_header.expected-statuses = ["401", "422", "428"]
 """
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres"] if SECONDS else ["sqlite"])
 def urza(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Process]:
     settings = {"rate_per_second": 0, "max_body_bytes": 1 << 20}
     if request.param == "postgres":

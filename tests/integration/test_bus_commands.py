@@ -33,8 +33,8 @@ from esper.contracts.records import RunLine
 from esper.contracts.records import RunRecords
 from esper.services.oona.open import open_bus
 from support import logged_runs
-from support.servers import ValkeyServer
-from support.servers import free_port
+from support.servers.server import free_port
+from support.servers.valkey import ValkeyServer
 
 T = TypeVar("T")
 RUN = "0123456789abcdef0123456789abcdef"
@@ -163,7 +163,7 @@ def test_tail_shows_messages_as_they_come_until_ctrl_c(url: str) -> None:
         publish(url, message(20))
         assert "step 20" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (ExitCode.OK, "")
     assert on(url, lambda bus: bus.lag()) == []
 
@@ -180,7 +180,7 @@ def test_tail_warns_once_of_an_entry_that_it_cannot_read(
         assert "Leaving out an entry" in process.stderr.readline()
         time.sleep(0.6)  # long enough for another look
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert errors == ""
 
 
@@ -328,7 +328,7 @@ def test_ctrl_c_ends_the_waiting_and_leaves_the_command_on_the_bus(url: str) -> 
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "the command stays on the bus" in errors
     assert waiting() == 1

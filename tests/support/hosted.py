@@ -19,7 +19,7 @@ from pathlib import Path
 
 from esper.hosting.probes import http_question
 from esper.hosting.service import Service
-from support.servers import free_port
+from support.servers.server import free_port
 
 PATIENCE = 60.0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from esper.services.nissa.run_store import RunStore
-from support.servers import PostgresServer
+from support.servers.postgres import PostgresServer
 
 
 async def _made(url: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from esper.services.urza.schema import KEEPING
 from esper.services.urza.schema import SCHEMA
 from esper.storage.database import Database
-from support.servers import PostgresServer
+from support.servers.postgres import PostgresServer
 
 
 async def upgraded(url: str) -> None:

@@ -14,7 +14,7 @@ from esper.services.nissa.run_store import RunStore
 from support.clocks import StillClock
 from support.nissa_databases import made_runs_file
 from support.nissa_databases import made_runs_template
-from support.servers import PostgresServer
+from support.servers.postgres import PostgresServer
 
 __all__ = ["made_runs_file", "made_runs_template"]
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from support.buses import BusPlace
-from support.servers import ValkeyServer
+from support.servers.valkey import ValkeyServer
 
 
 @pytest_asyncio.fixture(params=["in-process", "valkey"])

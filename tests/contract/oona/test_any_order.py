@@ -17,7 +17,7 @@ from support.buses import BusPlace
 from support.buses import everything
 from support.buses import message
 from support.buses import numbers
-from support.servers import ValkeyServer
+from support.servers.valkey import ValkeyServer
 
 CONSUMERS = st.sampled_from(["a", "b"])
 CALLS = st.one_of(

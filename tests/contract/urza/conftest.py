@@ -14,8 +14,8 @@ from esper.services.urza.config import S3Access
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from support.clocks import StillClock
-from support.servers import PostgresServer
-from support.servers import S3Place
+from support.servers.postgres import PostgresServer
+from support.servers.s3 import S3Place
 from support.urza_databases import migrated_file
 from support.urza_databases import migrated_template
 

@@ -10,7 +10,7 @@ import pytest
 
 from support.bus_scenario import scenario
 from support.fault_length import LONG
-from support.servers import ValkeyServer
+from support.servers.valkey import ValkeyServer
 
 SECONDS = 30.0 if LONG else 3.0
 RATE = 10_000

@@ -15,7 +15,7 @@ from esper.contracts.platform_events import ComponentHealth
 from esper.contracts.ports import Publisher
 from esper.hosting.presence import presence
 from esper.services.oona.open import open_bus
-from support.servers import free_port
+from support.servers.server import free_port
 
 
 async def carried(url: str, topic: TopicNames) -> list[tuple[str, dict[str, object]]]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from esper.hosting.probes import http_question
 from esper.hosting.probes import redis_question
 from esper.web.probe_server import ProbeServer
-from support.servers import free_port
+from support.servers.server import free_port
 
 
 def test_a_server_that_answers_with_200_says_yes_and_any_other_no() -> None:

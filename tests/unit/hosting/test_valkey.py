@@ -9,7 +9,7 @@ import pytest
 from esper.hosting import valkey
 from esper.hosting.probes import redis_question
 from support.hosted import until
-from support.servers import free_port
+from support.servers.server import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -55,7 +55,7 @@ class OonaConfig:
     """Longest time for a whole answer of the server."""
     capacity: int = 10_000
     """Messages that wait in a process to be sent; further ones are dropped, and counted."""
-    linger_seconds: float = 0.1
+    linger_seconds: float = 0.2
     """How long lines of a run are gathered before they are sent."""
     batch: int = 256
     """Messages sent or received at once."""

@@ -24,7 +24,7 @@ from esper.services.oona.open import open_bus
 from support import logged_runs
 from support.alert_lines import component
 from support.nissa_server import nissa_server
-from support.servers import ValkeyServer
+from support.servers.valkey import ValkeyServer
 from support.urza_server import ESPER
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from esper.contracts.errors import ConfigError
 from esper.services.oona.claims import Claims
 from esper.services.oona.claims import open_store
 from esper.services.oona.config import OonaConfig
-from support.servers import S3Place
+from support.servers.s3 import S3Place
 
 pytestmark = pytest.mark.asyncio
 PLACE = "live/events.seed"

@@ -20,7 +20,7 @@ from esper.services.oona.link import Link
 from esper.services.oona.memory_bus import InProcessBus
 from esper.services.oona.open import open_bus
 from support.clocks import StillClock
-from support.servers import ValkeyServer
+from support.servers.valkey import ValkeyServer
 
 TOPIC = TopicNames.TELEMETRY_TRAINING
 FAST = OonaConfig(linger_seconds=0.01, backoff_seconds=0.005, longest_backoff_seconds=0.02)

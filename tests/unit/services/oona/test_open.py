@@ -8,7 +8,7 @@ from esper.services.oona.memory_bus import InProcessBus
 from esper.services.oona.open import check_url
 from esper.services.oona.open import open_bus
 from esper.services.oona.redis_bus import RedisBus
-from support.servers import free_port
+from support.servers.server import free_port
 
 
 @pytest.mark.asyncio

@@ -21,8 +21,8 @@ from support.buses import everything
 from support.buses import message
 from support.buses import numbers
 from support.fault_proxy import fault_proxy
-from support.servers import ValkeyServer
-from support.servers import valkey
+from support.servers.valkey import ValkeyServer
+from support.servers.valkey import valkey
 
 pytestmark = pytest.mark.asyncio
 
