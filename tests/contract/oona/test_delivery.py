@@ -91,6 +91,19 @@ async def test_who_waits_gets_what_is_published_meanwhile_and_else_nothing(place
     assert numbers(await waiting) == [7]
 
 
+async def test_who_waits_for_several_topics_gets_all_that_was_published_at_once(
+    place: BusPlace,
+) -> None:
+    bus, other = await place.open(), await place.open()
+    await bus.join([SEED, RACE], "g")
+    waiting = asyncio.create_task(
+        bus.consume([SEED, RACE], group="g", consumer="c", wait_seconds=10.0)
+    )
+    await asyncio.sleep(0.05)
+    await other.publish([message(0, RACE), message(1, SEED), message(2, RACE)])
+    assert sorted(numbers(await waiting)) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("limit", [1, 2, 5, 20])
 async def test_no_more_come_than_asked_for_and_all_come(place: BusPlace, limit: int) -> None:
     bus = await place.open()

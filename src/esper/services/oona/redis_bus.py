@@ -90,11 +90,13 @@ class RedisBus:
         self._recent.add(by_topic)
 
     async def _send(self, by_topic: Batch) -> None:
-        commands: list[Command] = [
-            ("EVAL", redis_scripts.PUBLISH, 1, self._config.stream(topic), *batch)
-            for topic, entries in by_topic.items()
-            for batch in _batches(entries)
-        ]
+        commands: list[Command] = []
+        for part in _parts(by_topic):
+            streams = [self._config.stream(topic) for topic in part]
+            entries: list[int | bytes] = []
+            for more in part.values():
+                entries += (len(more), *more)
+            commands.append(("EVAL", redis_scripts.PUBLISH, len(streams), *streams, *entries))
         raise_first(await self._client.ask_all(commands))
 
     async def _send_again_after_a_restart(self) -> None:
@@ -281,6 +283,18 @@ def _before(position: str) -> str:
     return f"{milliseconds - 1}-{_LARGEST}" if milliseconds else "0"
 
 
-def _batches(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(entries), _MOST_AT_ONCE):
-        yield entries[start : start + _MOST_AT_ONCE]
+def _parts(by_topic: Batch) -> Iterator[Batch]:
+    """Cut a batch into parts that the server can take in one piece."""
+    part: dict[TopicNames, Sequence[bytes]] = {}
+    room = _MOST_AT_ONCE
+    for topic, entries in by_topic.items():
+        start = 0
+        while start < len(entries):
+            part[topic] = entries[start : start + room]
+            start += len(part[topic])
+            room -= len(part[topic])
+            if not room:
+                yield part
+                part, room = {}, _MOST_AT_ONCE
+    if part:
+        yield part

@@ -8,10 +8,16 @@ from __future__ import annotations
 from typing import Final
 
 PUBLISH: Final = """
-for place = 1, #ARGV do redis.call('XADD', KEYS[1], '*', 'm', ARGV[place]) end
+local last = 0
+for key = 1, #KEYS do
+  local first = last + 2
+  last = last + 1 + tonumber(ARGV[last + 1])
+  for place = first, last do redis.call('XADD', KEYS[key], '*', 'm', ARGV[place]) end
+end
 """
-"""Key: the topic. Arguments: messages. One question for a batch takes a fraction of the time that as
-many in a pipeline take, and the batch is there as a whole or not at all."""
+"""Keys: topics. Arguments: for each the number of its messages, then the messages. One question for a
+batch takes a fraction of the time that as many in a pipeline take, and the batch is there as a whole
+or not at all: whoever waits for several topics is not given one without the others."""
 
 BURY: Final = """
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end

@@ -37,6 +37,12 @@ def offers(description: str) -> tuple[Geometry, list[Candidate]]:
     return geometry, [control(geometry), *candidates(geometry)]
 
 
+@cache
+def built(description: str) -> list[tuple[Candidate, fx.GraphModule]]:
+    """The kernels of a place, for tests that leave them as they are."""
+    return [(entry, build(entry.ir, seed=0)) for entry in offers(description)[1]]
+
+
 def batch(geometry: Geometry) -> torch.Tensor:
     shape = (BATCH, *geometry.cost_shape)
     generator = torch.Generator().manual_seed(3)
@@ -67,7 +73,7 @@ def label(entry: Candidate) -> str:
 
 @pytest.mark.parametrize("description", PLACES)
 def test_every_kernel_builds_and_returns_what_its_host_returns(description: str) -> None:
-    geometry, entries = offers(description)
+    geometry = offers(description)[0]
     place = PLACES[description]
     torch.manual_seed(0)
     host = find_layer(place.model())
@@ -78,27 +84,26 @@ def test_every_kernel_builds_and_returns_what_its_host_returns(description: str)
     wanted = host(*arguments)
     wanted = wanted[0] if isinstance(wanted, tuple) else wanted
     wanted = wanted.transpose(0, 1) if geometry.batch_axis == 1 else wanted
-    for entry in entries:
-        assert build(entry.ir, seed=0)(x).shape == wanted.shape, label(entry)
+    for entry, kernel in built(description):
+        assert kernel(x).shape == wanted.shape, label(entry)
 
 
 @pytest.mark.parametrize("description", PLACES)
 def test_predicted_cost_equals_measured_cost(description: str) -> None:
-    geometry, entries = offers(description)
-    for entry in entries:
-        kernel = build(entry.ir, seed=0)
+    x = batch(offers(description)[0])
+    for entry, kernel in built(description):
         parameters = sum(parameter.numel() for parameter in kernel.parameters())
         assert entry.cost.parameters == parameters, label(entry)
-        assert entry.cost.flops * BATCH == measured_flops(kernel, batch(geometry)), label(entry)
+        assert entry.cost.flops * BATCH == measured_flops(kernel, x), label(entry)
 
 
 @pytest.mark.parametrize("description", PLACES)
 def test_names_and_shapes_of_weights_are_known_without_building(description: str) -> None:
-    for entry in offers(description)[1]:
-        built = build(entry.ir, seed=0).state_dict()
+    for entry, kernel in built(description):
+        state = kernel.state_dict()
         described = state_tensors(entry.ir)
-        assert list(described) == list(built), label(entry)
-        for name, tensor in built.items():
+        assert list(described) == list(state), label(entry)
+        for name, tensor in state.items():
             assert described[name].shape == tensor.shape
             assert described[name].dtype == tensor.dtype
 
@@ -127,11 +132,11 @@ def test_residual_kernels_contribute_exactly_nothing_at_birth(description: str) 
 
 @pytest.mark.parametrize("description", PLACES)
 def test_replacing_kernels_are_not_silent_at_birth(description: str) -> None:
-    geometry, entries = offers(description)
-    replacing = [entry for entry in entries if entry.mode is KernelMode.REPLACING]
+    x = batch(offers(description)[0])
+    replacing = [pair for pair in built(description) if pair[0].mode is KernelMode.REPLACING]
     assert len(replacing) >= 3, "every place has a control and at least two challengers"
-    for entry in replacing:
-        assert build(entry.ir, seed=0)(batch(geometry)).any(), label(entry)
+    for entry, kernel in replacing:
+        assert kernel(x).any(), label(entry)
 
 
 @pytest.mark.parametrize("description", PLACES)
