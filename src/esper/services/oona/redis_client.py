@@ -121,6 +121,14 @@ class RedisClient:
         """
         if not commands:
             return []
+        if len(commands) == 1:
+            # A pipeline of one takes half as long again.
+            try:
+                return [await self.ask(*commands[0])]
+            except BusUnavailableError:
+                raise
+            except BusError as error:
+                return [error]
         with self._troubles():
             async with asyncio.timeout(self._answer_seconds):
                 pipeline = self._redis.pipeline(transaction=False)
