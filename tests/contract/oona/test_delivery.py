@@ -104,6 +104,17 @@ async def test_who_waits_for_several_topics_gets_all_that_was_published_at_once(
     assert sorted(numbers(await waiting)) == [0, 1, 2]
 
 
+async def test_a_publication_of_any_size_arrives_whole_and_in_order(place: BusPlace) -> None:
+    bus = await place.open()
+    await bus.join([SEED, RACE], "g")
+    sent = [message(number, SEED if number % 3 else RACE) for number in range(1203)]
+    await bus.publish(sent)
+    for topic in (SEED, RACE):
+        wanted = [each.payload["number"] for each in sent if each.topic is topic]
+        assert numbers([each async for _, each in bus.replay(topic)]) == wanted
+    assert sorted(numbers(await everything(bus, "g", "c", [SEED, RACE]))) == list(range(1203))
+
+
 @pytest.mark.parametrize("limit", [1, 2, 5, 20])
 async def test_no_more_come_than_asked_for_and_all_come(place: BusPlace, limit: int) -> None:
     bus = await place.open()
