@@ -113,6 +113,7 @@ async def test_a_publication_of_any_size_arrives_whole_and_in_order(place: BusPl
         wanted = [each.payload["number"] for each in sent if each.topic is topic]
         assert numbers([each async for _, each in bus.replay(topic)]) == wanted
     assert sorted(numbers(await everything(bus, "g", "c", [SEED, RACE]))) == list(range(1203))
+    assert not [letter for topic in (SEED, RACE) for letter in await bus.dead(topic)]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 20])

@@ -74,6 +74,5 @@ async def test_a_server_that_comes_back_empty_is_used_again(
         await scene.publish(bus, rate=2000, seconds=0.5)
         scene.go_on("a")
         assert scene.published - before
-        await scene.grouped(bus)
         await scene.settled(bus)
         await scene.check(bus)

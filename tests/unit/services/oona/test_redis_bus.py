@@ -132,6 +132,24 @@ async def test_a_group_whose_stream_is_gone_is_made_again_before_anyone_publishe
     assert numbers(await everything(bus, "g", consumer)) == [5]
 
 
+async def test_a_group_that_is_lost_again_and_again_is_made_again(
+    place: BusPlace, redis: Redis
+) -> None:
+    bus = await place.open()
+    await bus.join([SEED], "g")
+
+    async def lose() -> None:
+        for _ in range(300):
+            await redis.delete(place.config.stream(SEED))
+
+    losing = asyncio.create_task(lose())
+    while not losing.done():
+        await bus.consume([SEED], group="g", consumer="c", wait_seconds=0.01)
+    await losing
+    await bus.publish([message(5)])
+    assert numbers(await everything(bus, "g", "c")) == [5]
+
+
 async def test_consumers_that_are_gone_and_left_nothing_are_forgotten(place: BusPlace) -> None:
     bus = await place.open(group_idle_seconds=0.4)
     await bus.join([SEED], "g")
