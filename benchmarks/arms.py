@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.blueprints.build import build
 from esper.core.export import export
@@ -22,12 +21,9 @@ from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.ledger import PROBE_SAMPLES
 from esper.orchestration.orchestrator import SeedOrchestrator
-from esper.orchestration.proposals import Proposal
-from esper.orchestration.proposals import Stand
-from esper.orchestration.proposals import propose
+from esper.orchestration.proposals import Proposal, Stand, propose
 from esper.orchestration.schedule import rewarm
-from esper.orchestration.shadow import forward_flops
-from esper.orchestration.shadow import training_flops
+from esper.orchestration.shadow import forward_flops, training_flops
 from esper.orchestration.strategies import STRATEGIES
 from esper.services.tolaria.sampler import EpochSampler
 from esper.services.tolaria.split import carve

@@ -21,10 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 from benchmarks import servers
-from benchmarks.bus_roles import BATCH
-from benchmarks.bus_roles import RATE
-from benchmarks.bus_roles import TOPIC
-from benchmarks.bus_roles import sample
+from benchmarks.bus_roles import BATCH, RATE, TOPIC, sample
 from benchmarks.results import Result
 from esper.services.oona.open import open_bus
 

@@ -21,8 +21,7 @@ from redis.backoff import NoBackoff
 from esper.contracts.enums import TopicNames
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Delivery
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 from esper.services.oona.config import OonaConfig
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.open import open_bus

@@ -20,20 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser
-from playwright.sync_api import Page
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.long_run import RUN_ID
-from benchmarks.long_run import STEPS
-from benchmarks.long_run import deliveries
-from benchmarks.long_run import next_step
+from benchmarks.long_run import RUN_ID, STEPS, deliveries, next_step
 from benchmarks.results import Result
 from esper.report import wording
 from esper.services.nissa.run_store import RunStore

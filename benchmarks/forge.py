@@ -23,11 +23,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,26 +36,18 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from benchmarks.results import Result
-from benchmarks.workloads import WORKLOADS
-from benchmarks.workloads import Loop
-from benchmarks.workloads import Workload
+from benchmarks.workloads import WORKLOADS, Loop, Workload
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.library.catalog import Candidate
-from esper.blueprints.library.catalog import candidate
+from esper.blueprints.library.catalog import Candidate, candidate
 from esper.contracts.assets import Blueprint
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Role
+from esper.contracts.enums import BlueprintState, KernelMode, Role
 from esper.contracts.library import BlueprintRecord
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.services.urza.client.sync import UrzaClient
-from support.forge import blueprint_at
-from support.forge import blueprint_of
+from support.forge import blueprint_at, blueprint_of
 from support.places import geometry_at
-from support.urza_server import ESPER
-from support.urza_server import UrzaServer
-from support.urza_server import urza_server
+from support.urza_server import ESPER, UrzaServer, urza_server
 
 CYCLE_EAGER, CYCLE_COMPILED = 20.0, 60.0
 PLACE = "linear over a signal"

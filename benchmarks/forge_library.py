@@ -19,10 +19,8 @@ import statistics
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
-from collections.abc import Iterator
-from dataclasses import dataclass
-from dataclasses import field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +29,16 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from benchmarks.results import Result
-from esper.blueprints.library.catalog import candidates
-from esper.blueprints.library.catalog import control
+from esper.blueprints.library.catalog import candidates, control
 from esper.contracts.assets import Blueprint
-from esper.contracts.library import Target
-from esper.contracts.library import ValidationReport
-from esper.services.tezzeret.build import build_apart
-from esper.services.tezzeret.build import prepare
+from esper.contracts.library import Target, ValidationReport
+from esper.services.tezzeret.build import build_apart, prepare
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.prove import prove
 from esper.utils.clock import SystemClock
 from support.forge import blueprint_at
-from support.places import PLACES
-from support.places import geometry_at
+from support.places import PLACES, geometry_at
 
 BATCH = 32
 EAGER = Target(batch_size=BATCH)

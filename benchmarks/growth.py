@@ -15,18 +15,18 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.arms import Score
-from benchmarks.arms import Setting
-from benchmarks.arms import best_of_search
-from benchmarks.arms import grown
-from benchmarks.arms import random_growth
-from benchmarks.arms import static
-from benchmarks.arms import static_final
-from benchmarks.results import Result
-from benchmarks.results import spread
+from benchmarks.arms import (
+    Score,
+    Setting,
+    best_of_search,
+    grown,
+    random_growth,
+    static,
+    static_final,
+)
+from benchmarks.results import Result, spread
 from esper.data.bundle import DataBundle
-from esper.data.catalog import build_model
-from esper.data.catalog import load
+from esper.data.catalog import build_model, load
 from esper.orchestration.config import GrowthConfig
 
 ARMS = ("static", "grown", "final", "random", "search")

@@ -12,8 +12,7 @@ import asyncio
 import json
 import sys
 import time
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 

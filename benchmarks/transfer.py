@@ -12,29 +12,24 @@ import argparse
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
-from mnist1d.data import get_dataset_args
-from mnist1d.data import make_dataset
+from mnist1d.data import get_dataset_args, make_dataset
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from benchmarks.arms import Setting
-from benchmarks.results import Result
-from benchmarks.results import spread
+from benchmarks.results import Result, spread
 from esper.contracts.enums import AdaptationOutcome
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
 from esper.data.catalog import load
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import unpack
+from esper.execution.artifact import KernelArtifact, unpack
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
-from esper.orchestration.outcomes import fossils
-from esper.orchestration.outcomes import kernel_outcomes
+from esper.orchestration.outcomes import fossils, kernel_outcomes
 
 TARGETS = (0.80, 0.90, 0.95)
 EVERY = 20

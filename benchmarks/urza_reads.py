@@ -20,11 +20,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,17 +32,13 @@ from fastapi import FastAPI
 
 from benchmarks.results import Result
 from esper.blueprints.build import build
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Node
+from esper.blueprints.ir import GraphIR, Node
 from esper.blueprints.tensor_spec import TensorSpec
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Role
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import TokenRequest
+from esper.contracts.enums import KernelMode, Role
+from esper.contracts.library import KernelRegistration, TokenRequest
 from esper.execution.artifact import pack
 from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
-from esper.services.urza.library import open_database
+from esper.services.urza.library import Library, open_database
 from esper.services.urza.schema import SCHEMA
 from esper.services.urza.serve import serve
 from esper.utils.clock import SystemClock

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.generator import api
-from docs.generator import asyncapi
-from docs.generator import commands
-from docs.generator import http
-from docs.generator import kernels
-from docs.generator import messages
-from docs.generator import metrics
-from docs.generator import results
-from docs.generator import settings
+from docs.generator import (
+    api,
+    asyncapi,
+    commands,
+    http,
+    kernels,
+    messages,
+    metrics,
+    results,
+    settings,
+)
 from docs.generator.source import ROOT
 
 from esper.contracts import lifecycle

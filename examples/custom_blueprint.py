@@ -9,17 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 import esper
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.family import Family
-from esper.blueprints.library.family import family
-from esper.blueprints.library.family import sizes
-from esper.blueprints.library.fitting import is_vectors
-from esper.blueprints.library.fitting import last
+from esper.blueprints.library.family import Family, family, sizes
+from esper.blueprints.library.fitting import is_vectors, last
 from esper.contracts.enums import KernelMode
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 600

@@ -4,19 +4,15 @@ python examples/custom_host.py
 """
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 import esper
 from esper.blueprints.build import build
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.catalog import candidate
-from esper.blueprints.library.catalog import candidates
-from esper.blueprints.library.catalog import control
+from esper.blueprints.library.catalog import candidate, candidates, control
 from esper.blueprints.library.control import CONTROLS
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Layout
+from esper.contracts.enums import KernelMode, Layout
 
 
 class CosineLayer(nn.Module):

@@ -8,9 +8,7 @@ import sys
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
-from torch.utils.data import TensorDataset
-from torch.utils.data import random_split
+from torch.utils.data import DataLoader, TensorDataset, random_split
 
 import esper
 from esper.data.catalog import load

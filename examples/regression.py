@@ -12,8 +12,7 @@ import torch
 from sklearn.datasets import load_diabetes
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 import esper
 

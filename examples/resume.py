@@ -8,8 +8,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import esper

@@ -10,12 +10,10 @@ import torch
 from torch import nn
 
 from esper.blueprints.build import build
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Node
+from esper.blueprints.ir import GraphIR, Node
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.enums import KernelMode
-from esper.execution.artifact import ENTRY
-from esper.execution.artifact import pack
+from esper.execution.artifact import ENTRY, pack
 
 
 def mlp_graph(width: int = 3) -> GraphIR:

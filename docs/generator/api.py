@@ -7,21 +7,22 @@ import importlib
 import inspect
 import pkgutil
 
-from docs.generator.prose import inline
-from docs.generator.prose import markdown
-from docs.generator.source import PACKAGE
-from docs.generator.source import Function
-from docs.generator.source import class_of
-from docs.generator.source import docstring
-from docs.generator.source import fields
-from docs.generator.source import first_line
-from docs.generator.source import is_property
-from docs.generator.source import link_to
-from docs.generator.source import methods
-from docs.generator.source import path_of
-from docs.generator.source import public
-from docs.generator.source import signature
-from docs.generator.source import tree
+from docs.generator.prose import inline, markdown
+from docs.generator.source import (
+    PACKAGE,
+    Function,
+    class_of,
+    docstring,
+    fields,
+    first_line,
+    is_property,
+    link_to,
+    methods,
+    path_of,
+    public,
+    signature,
+    tree,
+)
 
 import esper
 

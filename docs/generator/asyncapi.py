@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import Any
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.events import AnyEvent
-from esper.contracts.messages import Command
-from esper.contracts.messages import OonaMessage
-from esper.contracts.records import AnyRecord
-from esper.contracts.records import RunRecords
-from esper.contracts.topics import PAYLOADS
-from esper.contracts.topics import topic_of
+from esper.contracts.messages import Command, OonaMessage
+from esper.contracts.records import AnyRecord, RunRecords
+from esper.contracts.topics import PAYLOADS, topic_of
 from esper.contracts.version import VERSION
 from esper.services.oona.config import OonaConfig
 

@@ -6,8 +6,7 @@ import re
 from typing import Any
 
 import typer.main
-from docs.generator.prose import cell
-from docs.generator.prose import table
+from docs.generator.prose import cell, table
 
 from esper.cli.app import app
 from esper.cli.exit_codes import MEANINGS

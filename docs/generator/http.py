@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from docs.generator.prose import cell
-from docs.generator.prose import table
+from docs.generator.prose import cell, table
 from docs.generator.source import link_to
 
 from esper.contracts.enums import Role
 from esper.services.urza.access import ACCESS
 from esper.services.urza.app import ROUTERS
 from esper.services.urza.guard import GuardedRoute
-from esper.web import http_metrics
-from esper.web import problems
+from esper.web import http_metrics, problems
 
 _KINDS = {
     "kernels": "Kernels",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from docs.generator.prose import cell
-from docs.generator.prose import table
+from docs.generator.prose import cell, table
 
 from esper.blueprints.library.catalog import catalog_table
-from esper.blueprints.ops.attribute import REQUIRED
-from esper.blueprints.ops.attribute import Attribute
+from esper.blueprints.ops.attribute import REQUIRED, Attribute
 from esper.blueprints.ops.vocabulary import VOCABULARY
 
 

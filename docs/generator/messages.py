@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from docs.generator.prose import cell
-from docs.generator.prose import inline
-from docs.generator.prose import table
-from docs.generator.source import Field
-from docs.generator.source import class_of
-from docs.generator.source import docstring
-from docs.generator.source import fields
-from docs.generator.source import link_to
-from docs.generator.source import public
-from docs.generator.source import tree
+from docs.generator.prose import cell, inline, table
+from docs.generator.source import Field, class_of, docstring, fields, link_to, public, tree
 
 RECORDS = (
     ("What is measured and decided", "esper.contracts.operational"),

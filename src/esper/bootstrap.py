@@ -10,29 +10,19 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
-from contextlib import ExitStack
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
 from esper.configs import RedisConfig
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import TopicNames
+from esper.contracts.enums import ComponentName, TopicNames
 from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.ports import Bus
-from esper.contracts.ports import KernelSource
-from esper.contracts.ports import KernelTier
-from esper.contracts.ports import Publisher
-from esper.contracts.ports import TelemetrySink
+from esper.contracts.ports import Bus, KernelSource, KernelTier, Publisher, TelemetrySink
 from esper.execution.config import KernelCacheConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
@@ -42,31 +32,21 @@ from esper.hosting.presence import presence
 from esper.integrations.loggers.choose import choose_logger
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.logger import Logger
-from esper.report.write import WrittenReport
-from esper.report.write import write_report
-from esper.services.oona.consumer import Handle
-from esper.services.oona.consumer import run_consumer
+from esper.report.write import WrittenReport, write_report
+from esper.services.oona.consumer import Handle, run_consumer
 from esper.services.oona.link import Companion
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.nursery import ProcessNursery
 from esper.services.tezzeret.requests import submitting
 from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.control import Control
-from esper.services.tolaria.keeper import restore
-from esper.services.tolaria.keeper import saved_state
-from esper.services.tolaria.outbox import Delivery
-from esper.services.tolaria.outbox import deliver
-from esper.services.tolaria.result import RunResult
-from esper.services.tolaria.result import RunStatus
-from esper.services.tolaria.run_folder import RunFolder
-from esper.services.tolaria.run_folder import saved_config
-from esper.services.tolaria.session import Session
-from esper.services.tolaria.session import begin
+from esper.services.tolaria.keeper import restore, saved_state
+from esper.services.tolaria.outbox import Delivery, deliver
+from esper.services.tolaria.result import RunResult, RunStatus
+from esper.services.tolaria.run_folder import RunFolder, saved_config
+from esper.services.tolaria.session import Session, begin
 from esper.services.tolaria.trainer import TolariaTrainer
-from esper.services.urza.client.config import TOKEN
-from esper.services.urza.client.config import TOKEN_FILE
-from esper.services.urza.client.config import URL
-from esper.services.urza.client.config import ClientConfig
+from esper.services.urza.client.config import TOKEN, TOKEN_FILE, URL, ClientConfig
 from esper.utils import extras
 from esper.utils.bus_address import bus_url
 

@@ -15,25 +15,24 @@ from torch import nn
 from esper.bootstrap import kernel_cache
 from esper.configs import RedisConfig
 from esper.contracts.enums import Role
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import UntrustedKernelError
+from esper.contracts.errors import (
+    KernelNotFoundError,
+    LibraryUnavailableError,
+    UntrustedKernelError,
+)
 from esper.contracts.library import KernelRegistration
-from esper.contracts.ports import KernelLibrary
-from esper.contracts.ports import SignedSource
+from esper.contracts.ports import KernelLibrary, SignedSource
 from esper.core.model_wrapper import wrap
 from esper.execution.artifact import kernel_id_of
 from esper.execution.config import KernelCacheConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_tiers import TierStatistics
-from esper.execution.signatures import sign
-from esper.execution.signatures import write_public_key
+from esper.execution.signatures import sign, write_public_key
 from esper.services.urza.client.sync import UrzaClient
 from kernels import kernel_file
 from support.servers.server import HOST
 from support.servers.valkey import ValkeyServer
-from support.urza_server import UrzaServer
-from support.urza_server import urza_server
+from support.urza_server import UrzaServer, urza_server
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 KERNELS = [kernel_file(seed=seed) for seed in range(3)]

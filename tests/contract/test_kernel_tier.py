@@ -6,17 +6,13 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from contextlib import ExitStack
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.errors import ArtifactError, KernelNotFoundError
 from esper.contracts.ports import KernelTier
 from esper.execution.artifact import kernel_id_of
 from esper.execution.circuit_breaker import BreakerConfig
@@ -25,12 +21,9 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.redis_tier import RedisTier
 from kernels import kernel_file
 from support.clocks import StillClock
-from support.servers.server import HOST
-from support.servers.server import free_port
-from support.servers.valkey import ValkeyServer
-from support.servers.valkey import valkey
-from support.shelves import Drawer
-from support.shelves import Shelf
+from support.servers.server import HOST, free_port
+from support.servers.valkey import ValkeyServer, valkey
+from support.shelves import Drawer, Shelf
 
 DATA = kernel_file()
 ID = kernel_id_of(DATA)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,40 +16,28 @@ from torch import nn
 from typer.testing import CliRunner
 
 from esper.cli.app import app
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.errors import UntrustedKernelError
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Signature
+from esper.contracts.errors import (
+    ArtifactError,
+    KernelNotFoundError,
+    SubmissionError,
+    UntrustedKernelError,
+)
+from esper.contracts.library import KernelQuery, KernelRegistration, Signature
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.execution.artifact import kernel_id_of
-from esper.execution.artifact import read_kernel_file
-from esper.execution.artifact import unpack
+from esper.execution.artifact import kernel_id_of, read_kernel_file, unpack
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
-from esper.execution.signature_file import add_signature
-from esper.execution.signature_file import signature_path
-from esper.execution.signatures import new_key
-from esper.execution.signatures import sign
-from esper.execution.signatures import write_public_key
+from esper.execution.signature_file import add_signature, signature_path
+from esper.execution.signatures import new_key, sign, write_public_key
 from esper.execution.trust import TrustPolicy
 from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
-from esper.services.urza.library import open_database
+from esper.services.urza.library import Library, open_database
 from esper.services.urza.schema import SCHEMA
-from samples.malicious import GOOD
-from samples.malicious import Malicious
-from samples.malicious import corpus
+from samples.malicious import GOOD, Malicious, corpus
 from support.clocks import StillClock
-from support.shelves import Drawer
-from support.shelves import Shelf
-from support.shelves import SignedShelf
-from support.stored import ACTOR
-from support.stored import chunks
-from support.stored import upload
+from support.shelves import Drawer, Shelf, SignedShelf
+from support.stored import ACTOR, chunks, upload
 
 CANARY = Path(tempfile.gettempdir()) / "esper-malicious-kernel-ran-code"
 CORPUS = corpus(CANARY)

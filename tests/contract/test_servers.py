@@ -7,8 +7,7 @@ import asyncio
 import asyncpg
 import obstore
 
-from support.servers.postgres import PostgresServer
-from support.servers.postgres import postgres
+from support.servers.postgres import PostgresServer, postgres
 from support.servers.s3 import S3Server
 from support.servers.valkey import ValkeyServer
 

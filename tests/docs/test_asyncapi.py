@@ -18,28 +18,32 @@ import pytest
 
 from docs import pages
 from esper.contracts.assets import Blueprint
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import ComponentStatus
-from esper.contracts.enums import KasminaAction
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Severity
-from esper.contracts.enums import TopicNames
-from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import RequestBlueprint
-from esper.contracts.messages import StopTraining
+from esper.contracts.enums import (
+    AdaptationOutcome,
+    AlertRule,
+    ComponentName,
+    ComponentStatus,
+    KasminaAction,
+    KernelMode,
+    Severity,
+    TopicNames,
+)
+from esper.contracts.messages import (
+    KasminaControlCommand,
+    OonaMessage,
+    RequestBlueprint,
+    StopTraining,
+)
 from esper.contracts.operational import FieldReport
-from esper.contracts.platform_events import Alert
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import BuildStarted
-from esper.contracts.platform_events import ComponentHealth
-from esper.contracts.platform_events import FieldReported
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
-from esper.contracts.topics import PAYLOADS
-from esper.contracts.topics import topic_of
+from esper.contracts.platform_events import (
+    Alert,
+    BuildFinished,
+    BuildStarted,
+    ComponentHealth,
+    FieldReported,
+)
+from esper.contracts.records import RunLine, RunRecords
+from esper.contracts.topics import PAYLOADS, topic_of
 from esper.services.oona.config import OonaConfig
 from esper.services.oona.wire import Wire
 from support import logged_runs

@@ -13,8 +13,7 @@ import pytest
 import torch
 import typer.main
 import yaml
-from torch.utils.data import DataLoader
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 from typer.testing import CliRunner
 
 from docs import pages

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import fields
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
-from typing import get_args
-from typing import get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer.main
@@ -23,8 +20,7 @@ from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.cli.app import app
 from esper.cli.exit_codes import MEANINGS
 from esper.configs import EsperConfig
-from esper.contracts import lifecycle
-from esper.contracts import messages
+from esper.contracts import lifecycle, messages
 from esper.contracts.events import AnyEvent
 from esper.services.tolaria.config import TolariaConfig
 

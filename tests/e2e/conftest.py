@@ -9,9 +9,7 @@ import pytest
 
 from esper.services.nissa.backfill import import_folder
 from support.browser import browser
-from support.dashboard_server import DashboardServer
-from support.dashboard_server import dashboard_server
-from support.dashboard_server import train_short_run
+from support.dashboard_server import DashboardServer, dashboard_server, train_short_run
 
 __all__ = ["browser"]
 

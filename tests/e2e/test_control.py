@@ -7,20 +7,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from esper.contracts.enums import KasminaAction
-from esper.contracts.enums import TopicNames
-from esper.contracts.messages import Command
-from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import StopTraining
+from esper.contracts.enums import KasminaAction, TopicNames
+from esper.contracts.messages import Command, KasminaControlCommand, OonaMessage, StopTraining
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
 from esper.data.catalog import load

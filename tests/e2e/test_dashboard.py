@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from playwright.sync_api import Browser
-from playwright.sync_api import Page
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Page, expect
 
-from esper.contracts.events import RungFinished
-from esper.contracts.events import VerdictReached
+from esper.contracts.events import RungFinished, VerdictReached
 from esper.contracts.records import parse_record
 from esper.contracts.runs import StoredLine
 from esper.services.nissa.run_store import RunStore

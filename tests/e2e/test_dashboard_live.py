@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
-from playwright.sync_api import Page
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Page, expect
 
 from esper.contracts.platform_events import Alert
 from esper.contracts.ports import Delivery
 from esper.contracts.records import RunRecords
 from esper.services.nissa.backfill import deliveries_of
 from support.browser import watched_page
-from support.dashboard_server import DashboardServer
-from support.dashboard_server import dashboard_server
+from support.dashboard_server import DashboardServer, dashboard_server
 
 
 def cut(folder: Path, kinds: Sequence[str]) -> list[Delivery]:

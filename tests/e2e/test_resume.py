@@ -19,8 +19,7 @@ import torch
 
 from esper.contracts.growth import GrowthReport
 from esper.core import checkpoint
-from support.train_process import REFUSED
-from support.train_process import start
+from support.train_process import REFUSED, start
 
 KILLS = int(os.environ.get("ESPER_KILLS", "4"))
 STEPS = 500

@@ -12,13 +12,9 @@ from esper.contracts.enums import Role
 from esper.utils.spans import root_of
 from esper.utils.trace import trace_id_of
 from support.nissa_server import nissa_server
-from support.otlp_receiver import ReceivedSpan
-from support.otlp_receiver import Receiver
-from support.otlp_receiver import otlp_receiver
+from support.otlp_receiver import ReceivedSpan, Receiver, otlp_receiver
 from support.servers.valkey import ValkeyServer
-from support.urza_server import ESPER
-from support.urza_server import UrzaServer
-from support.urza_server import urza_server
+from support.urza_server import ESPER, UrzaServer, urza_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

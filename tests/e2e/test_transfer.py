@@ -10,15 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import Role
+from esper.contracts.enums import AdaptationOutcome, Role
 from esper.contracts.growth import GrowthReport
 from esper.contracts.library import KernelQuery
 from esper.services.urza.client.sync import UrzaClient
-from support.urza_server import ESPER
-from support.urza_server import UrzaServer
-from support.urza_server import urza_server
-from support.urza_server import without_library
+from support.urza_server import ESPER, UrzaServer, urza_server, without_library
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

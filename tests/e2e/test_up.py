@@ -12,26 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import RunState
-from esper.contracts.enums import TopicNames
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import RequestBlueprint
+from esper.contracts.enums import BlueprintState, RunState, TopicNames
+from esper.contracts.messages import OonaMessage, RequestBlueprint
 from esper.hosting.discovery import find
 from esper.services.nissa.run_store import RunStore
 from esper.services.oona.open import open_bus
 from esper.services.urza.client.sync import UrzaClient
-from support.forge import blueprint_of
-from support.forge import perceptron
-from support.platforms import PATIENCE
-from support.platforms import Up
-from support.platforms import esper
-from support.platforms import logged
-from support.platforms import run_id_of
-from support.platforms import stored
-from support.platforms import training
-from support.platforms import until
-from support.platforms import up
+from support.forge import blueprint_of, perceptron
+from support.platforms import PATIENCE, Up, esper, logged, run_id_of, stored, training, until, up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

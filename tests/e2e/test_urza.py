@@ -17,9 +17,7 @@ from esper.execution.artifact import kernel_id_of
 from esper.services.urza.client.sync import UrzaClient
 from kernels import kernel_file
 from support.servers.s3 import S3Place
-from support.urza_server import ESPER
-from support.urza_server import urza_server
-from support.urza_server import without_library
+from support.urza_server import ESPER, urza_server, without_library
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

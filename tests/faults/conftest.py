@@ -11,15 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from esper.services.urza.config import S3Access
-from esper.services.urza.config import UrzaConfig
+from esper.services.urza.config import S3Access, UrzaConfig
 from support.fault_length import LONG
-from support.fault_process import Launcher
-from support.fault_process import launcher
+from support.fault_process import Launcher, launcher
 from support.servers.postgres import PostgresServer
 from support.servers.s3 import S3Place
-from support.urza_databases import migrated_file
-from support.urza_databases import migrated_template
+from support.urza_databases import migrated_file, migrated_template
 
 __all__ = ["migrated_file", "migrated_template"]
 

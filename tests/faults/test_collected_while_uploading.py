@@ -13,13 +13,9 @@ from esper.contracts.library import KernelRegistration
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils.clock import SystemClock
-from support.fault_checks import broken
-from support.fault_checks import leftovers
+from support.fault_checks import broken, leftovers
 from support.fault_length import LONG
-from support.stored import ACTOR
-from support.stored import id_of
-from support.stored import kernel_file
-from support.stored import upload
+from support.stored import ACTOR, id_of, kernel_file, upload
 
 TURNS = 200 if LONG else 25
 FILES = [kernel_file(seed) for seed in range(4)]

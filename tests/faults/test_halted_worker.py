@@ -16,15 +16,10 @@ from esper.contracts.enums import BlueprintState
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils.clock import SystemClock
-from support.fault_checks import broken
-from support.fault_checks import read_told
+from support.fault_checks import broken, read_told
 from support.fault_length import LONG
-from support.fault_process import Launcher
-from support.fault_process import launcher
-from support.stored import ACTOR
-from support.stored import blueprint
-from support.stored import id_of
-from support.stored import kernel_file
+from support.fault_process import Launcher, launcher
+from support.stored import ACTOR, blueprint, id_of, kernel_file
 
 # A worker grants itself a lease, renews it, uploads and completes, in this order.
 BETWEEN_CHANGES = [

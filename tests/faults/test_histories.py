@@ -8,32 +8,26 @@ import time
 from collections.abc import Awaitable
 from math import inf
 from pathlib import Path
-from typing import Any
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 import pytest
 
 from esper.contracts.asset_lifecycle import KernelEvent
-from esper.contracts.enums import KernelStatus
-from esper.contracts.enums import Role
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import RevisionConflictError
+from esper.contracts.enums import KernelStatus, Role
+from esper.contracts.errors import (
+    LibraryNotFoundError,
+    LibraryUnavailableError,
+    RevisionConflictError,
+)
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils.clock import SystemClock
 from support import urza_app
 from support.fault_length import LONG
-from support.linearizability import UNKNOWN
-from support.linearizability import Operation
-from support.linearizability import alias_step
-from support.linearizability import is_linearizable
-from support.linearizability import status_step
+from support.linearizability import UNKNOWN, Operation, alias_step, is_linearizable, status_step
 from support.servers.postgres import postgres
-from support.stored import id_of
-from support.stored import kernel_file
-from support.stored import register
+from support.stored import id_of, kernel_file, register
 from support.urza_databases import upgraded
 
 pytestmark = pytest.mark.asyncio

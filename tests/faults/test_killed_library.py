@@ -14,14 +14,10 @@ from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils.clock import SystemClock
 from esper.utils.failpoint import declared
-from support.fault_checks import broken
-from support.fault_checks import leftovers
-from support.fault_checks import lost
-from support.fault_checks import read_told
+from support.fault_checks import broken, leftovers, lost, read_told
 from support.fault_length import LONG
 from support.fault_process import Launcher
-from support.fault_scenario import live
-from support.fault_scenario import quiet
+from support.fault_scenario import live, quiet
 
 FAILPOINTS = [name for name in declared() if name.startswith("urza.")]
 

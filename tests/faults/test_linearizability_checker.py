@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.linearizability import UNKNOWN
-from support.linearizability import Operation
-from support.linearizability import alias_step
-from support.linearizability import is_linearizable
+from support.linearizability import UNKNOWN, Operation, alias_step, is_linearizable
 
 Line = tuple[str, tuple[Any, ...], Any, float, float]
 

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import RevisionConflictError
-from esper.services.urza.config import S3Access
-from esper.services.urza.config import UrzaConfig
+from esper.contracts.errors import (
+    LibraryNotFoundError,
+    LibraryUnavailableError,
+    RevisionConflictError,
+)
+from esper.services.urza.config import S3Access, UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils.clock import SystemClock
-from support.fault_checks import broken
-from support.fault_checks import lost
+from support.fault_checks import broken, lost
 from support.fault_length import LONG
 from support.servers.postgres import postgres
 from support.servers.s3 import s3
 from support.servers.server import Server
-from support.stored import ACTOR
-from support.stored import blueprint
-from support.stored import id_of
-from support.stored import kernel_file
-from support.stored import register
-from support.stored import upload
+from support.stored import ACTOR, blueprint, id_of, kernel_file, register, upload
 from support.urza_databases import upgraded
 
 pytestmark = pytest.mark.asyncio

@@ -12,8 +12,7 @@ from random import Random
 from typing import Any
 
 from esper.execution.artifact import ENTRY
-from kernels import join
-from kernels import split
+from kernels import join, split
 
 Mutation = Callable[[bytes, Random, list[bytes]], bytes]
 

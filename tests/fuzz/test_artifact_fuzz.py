@@ -18,17 +18,12 @@ from typing import Any
 import pytest
 import torch
 
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Node
+from esper.blueprints.ir import GraphIR, Node
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.errors import ArtifactError
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import unpack
+from esper.execution.artifact import KernelArtifact, unpack
 from fuzz.mutations import MUTATIONS
-from kernels import conv_graph
-from kernels import kernel_file
-from kernels import mlp_graph
-from kernels import split
+from kernels import conv_graph, kernel_file, mlp_graph, split
 
 FILES = int(os.environ.get("ESPER_FUZZ_FILES", "1500"))
 SEED = int(os.environ.get("ESPER_FUZZ_SEED", "0"))

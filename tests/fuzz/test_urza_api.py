@@ -22,11 +22,7 @@ import pytest
 import kernels
 from esper.contracts.enums import Role
 from esper.services.urza.access import ACCESS
-from support.urza_app import API
-from support.urza_app import Process
-from support.urza_app import blueprint
-from support.urza_app import process
-from support.urza_app import registration
+from support.urza_app import API, Process, blueprint, process, registration
 
 SECONDS = int(os.environ.get("ESPER_FUZZ_SECONDS", "0"))
 TESTS = Path(__file__).parents[1]

@@ -10,9 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -24,13 +22,10 @@ from typer.testing import CliRunner
 from esper.cli.app import app
 from esper.cli.exit_codes import ExitCode
 from esper.contracts.enums import TopicNames
-from esper.contracts.events import CommandCarriedOut
-from esper.contracts.events import CommandRefused
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import StopTraining
+from esper.contracts.events import CommandCarriedOut, CommandRefused
+from esper.contracts.messages import OonaMessage, StopTraining
 from esper.contracts.ports import Bus
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 from esper.services.oona.open import open_bus
 from support import logged_runs
 from support.servers.server import free_port

@@ -15,8 +15,7 @@ import torch
 
 from esper import bootstrap
 from esper.contracts.enums import TopicNames
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 from esper.core import checkpoint
 from esper.services.nissa.run_store import RunStore
 from esper.services.oona.open import open_bus

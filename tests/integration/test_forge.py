@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,16 @@ import torch
 from torch import nn
 
 from esper.blueprints.library.catalog import candidate
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import KernelStatus
-from esper.contracts.enums import Role
+from esper.contracts.enums import BlueprintState, KernelMode, KernelStatus, Role
 from esper.contracts.errors import LeaseLostError
 from esper.contracts.library import BlueprintRecord
 from esper.core.model_wrapper import wrap
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.worker import Worker
 from esper.services.urza.client.sync import UrzaClient
-from support.forge import blueprint_at
-from support.forge import blueprint_of
-from support.forge import perceptron
+from support.forge import blueprint_at, blueprint_of, perceptron
 from support.places import geometry_at
-from support.urza_server import ESPER
-from support.urza_server import UrzaServer
-from support.urza_server import urza_server
+from support.urza_server import ESPER, UrzaServer, urza_server
 
 PATIENCE = 90.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]

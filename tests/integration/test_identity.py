@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from esper.blueprints.build import build
@@ -22,8 +21,7 @@ from esper.blueprints.library.catalog import control
 from esper.contracts.enums import KernelMode
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.orchestration.config import GrowthConfig
-from esper.orchestration.config import GrowthLimits
+from esper.orchestration.config import GrowthConfig, GrowthLimits
 from esper.orchestration.orchestrator import SeedOrchestrator
 from support.decisions import RaceAt
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.blueprints.build import build
 from esper.contracts.enums import KernelMode
@@ -19,11 +18,7 @@ from esper.core import checkpoint
 from esper.core.export import export
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from support.grown_models import CASES
-from support.grown_models import Case
-from support.grown_models import first_tensor
-from support.grown_models import kernel_graph
-from support.grown_models import loss_of
+from support.grown_models import CASES, Case, first_tensor, kernel_graph, loss_of
 
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 # torch's own: every model with an nn.LSTM or nn.GRU in it makes torch.export say this.

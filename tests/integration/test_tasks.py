@@ -11,17 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from sklearn.datasets import load_diabetes
-from sklearn.datasets import load_digits
-from torch import Tensor
-from torch import nn
+from sklearn.datasets import load_diabetes, load_digits
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from esper.contracts.growth import GrowthReport
 from esper.core.export import export
 from esper.core.model_wrapper import wrap
-from esper.orchestration.config import GrowthConfig
-from esper.orchestration.config import GrowthLimits
+from esper.orchestration.config import GrowthConfig, GrowthLimits
 from esper.orchestration.orchestrator import SeedOrchestrator
 from support.decisions import RaceAt
 

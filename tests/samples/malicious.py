@@ -12,8 +12,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,7 @@ from typing import Any
 import torch
 
 from esper.execution.artifact import ENTRY
-from kernels import conv_graph
-from kernels import join
-from kernels import kernel_file
-from kernels import split
-from kernels import with_document
+from kernels import conv_graph, join, kernel_file, split, with_document
 
 GOOD = kernel_file()
 

@@ -8,24 +8,28 @@ import random
 from pathlib import Path
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.events import Event
-from esper.contracts.events import GraftEvaluated
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import LearningRateRewarmed
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RungFinished
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import CostAccount
-from esper.contracts.growth import CurvePoint
-from esper.contracts.growth import Evidence
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.growth import GrowthReport
-from esper.contracts.growth import LayerRecord
-from esper.contracts.growth import RaceRecord
-from esper.contracts.growth import RungRecord
+from esper.contracts.events import (
+    Event,
+    GraftEvaluated,
+    GraftStarted,
+    LearningRateRewarmed,
+    RaceDecided,
+    RaceStarted,
+    RungFinished,
+    SeedFossilized,
+    SeedGerminated,
+)
+from esper.contracts.growth import (
+    CandidateStanding,
+    CostAccount,
+    CurvePoint,
+    Evidence,
+    GrowthDecision,
+    GrowthReport,
+    LayerRecord,
+    RaceRecord,
+    RungRecord,
+)
 
 FIELD = (
     ("conv1d_stack", "m", "0", 0.71, 21_500),

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import ComponentStatus
+from esper.contracts.enums import ComponentName, ComponentStatus
 from esper.contracts.events import AnyEvent
 from esper.contracts.platform_events import ComponentHealth
-from esper.contracts.records import AnyRecord
-from esper.contracts.records import parse_record
-from esper.services.nissa.alerts.finding import Finding
-from esper.services.nissa.alerts.finding import RunRule
+from esper.contracts.records import AnyRecord, parse_record
+from esper.services.nissa.alerts.finding import Finding, RunRule
 
 Parsed = AnyRecord | AnyEvent
 START = 1_800_000_000.0

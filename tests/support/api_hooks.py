@@ -13,10 +13,7 @@ from uuid import uuid4
 
 import httpx
 import schemathesis
-from schemathesis import Case
-from schemathesis import GenerationMode
-from schemathesis import HookContext
-from schemathesis import Response
+from schemathesis import Case, GenerationMode, HookContext, Response
 
 SEEDS: dict[str, Any] = json.loads(os.environ.get("ESPER_API_SEEDS", "{}"))
 """Where the server is, with which token; a valid blueprint; digests of blobs that are stored; ids

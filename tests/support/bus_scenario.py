@@ -17,11 +17,7 @@ from uuid import uuid4
 from esper.contracts.errors import BusUnavailableError
 from esper.contracts.ports import Bus
 from esper.services.oona.open import open_bus
-from support.bus_effects import GROUP
-from support.bus_effects import TOPIC
-from support.bus_effects import account
-from support.bus_effects import create
-from support.bus_effects import fast_config
+from support.bus_effects import GROUP, TOPIC, account, create, fast_config
 from support.buses import message
 
 TICK = 0.01

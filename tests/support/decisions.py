@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from esper.contracts.enums import AdaptationStrategyName
-from esper.contracts.operational import AdaptationDecision
-from esper.contracts.operational import GrowthObservation
+from esper.contracts.operational import AdaptationDecision, GrowthObservation
 
 
 @dataclass

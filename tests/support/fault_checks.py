@@ -11,13 +11,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
+from esper.contracts.enums import BlueprintState, KernelStatus
+from esper.contracts.errors import AccessDeniedError, LibraryNotFoundError
+from esper.contracts.library import BlueprintRecord, KernelQuery, KernelRecord
 from esper.execution.artifact import unpack
 from esper.services.urza.blobs import key_of
 from esper.services.urza.library import Library

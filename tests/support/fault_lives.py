@@ -6,12 +6,9 @@ import asyncio
 import contextlib
 import hashlib
 
-from esper.contracts.errors import LeaseLostError
-from esper.contracts.errors import LibraryUnavailableError
+from esper.contracts.errors import LeaseLostError, LibraryUnavailableError
 from esper.services.urza.library import Library
-from support.fault_scenario import Say
-from support.fault_scenario import build
-from support.fault_scenario import live
+from support.fault_scenario import Say, build, live
 from support.stored import chunks
 
 

@@ -11,11 +11,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
-from typing import Any
+from typing import IO, Any
 
-from esper.services.urza.config import S3Access
-from esper.services.urza.config import UrzaConfig
+from esper.services.urza.config import S3Access, UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils import failpoint
 from esper.utils.clock import SystemClock

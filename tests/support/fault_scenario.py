@@ -11,22 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from esper.contracts.asset_lifecycle import KernelEvent
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelStatus
-from esper.contracts.enums import Role
+from esper.contracts.enums import BlueprintState, KernelStatus, Role
 from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lease
-from esper.contracts.library import Signature
-from esper.contracts.library import TokenRequest
+from esper.contracts.library import KernelRegistration, Lease, Signature, TokenRequest
 from esper.services.urza.idempotency import StoredAnswer
 from esper.services.urza.library import Library
-from support.stored import blueprint
-from support.stored import id_of
-from support.stored import kernel_file
-from support.stored import outcome
-from support.stored import report
-from support.stored import upload
+from support.stored import blueprint, id_of, kernel_file, outcome, report, upload
 
 Say = Callable[..., None]
 

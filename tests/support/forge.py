@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
-from datetime import UTC
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from threading import RLock
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.ir import GraphIR
 from esper.blueprints.library.catalog import Candidate
-from esper.contracts.asset_lifecycle import BlueprintEvent
-from esper.contracts.asset_lifecycle import advance_blueprint
+from esper.contracts.asset_lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.assets import Blueprint
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import LeaseLostError
-from esper.contracts.errors import LibraryError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lease
-from esper.contracts.library import ValidationReport
+from esper.contracts.enums import BlueprintState, KernelMode, KernelStatus
+from esper.contracts.errors import LeaseLostError, LibraryError, SubmissionError
+from esper.contracts.library import (
+    BlueprintRecord,
+    KernelRecord,
+    KernelRegistration,
+    Lease,
+    ValidationReport,
+)
 from esper.contracts.ports import Clock
-from esper.execution.artifact import kernel_id_of
-from esper.execution.artifact import reference_cost
-from esper.execution.artifact import unpack
+from esper.execution.artifact import kernel_id_of, reference_cost, unpack
 from esper.utils.clock import SystemClock
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing.managers import BaseManager
-from multiprocessing.managers import Server
+from multiprocessing.managers import BaseManager, Server
 from threading import Thread
 from typing import Any
 
 from esper.contracts.errors import AccessDeniedError
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lease
-from esper.contracts.library import ValidationReport
+from esper.contracts.library import (
+    BlueprintRecord,
+    KernelRecord,
+    KernelRegistration,
+    Lease,
+    ValidationReport,
+)
 from support.forge import MemoryQueue
 
 KEY = b"of a test"

@@ -13,8 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from esper.hosting.probes import http_question

@@ -7,12 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.events import HealthMeasured
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import VerdictReached
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import Evidence
-from esper.contracts.growth import GrowthDecision
+from esper.contracts.events import HealthMeasured, SeedFossilized, VerdictReached
+from esper.contracts.growth import CandidateStanding, Evidence, GrowthDecision
 from esper.contracts.operational import HealthSignal
 
 Line = dict[str, Any]

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from esper.contracts.base import utc_now
 from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Signature
+from esper.contracts.errors import KernelNotFoundError, LibraryUnavailableError, SubmissionError
+from esper.contracts.library import (
+    KernelOutcome,
+    KernelQuery,
+    KernelRecord,
+    KernelRegistration,
+    Signature,
+)
 from esper.execution.artifact import unpack
 
 

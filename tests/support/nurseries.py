@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from esper.contracts.errors import TrainingError
-from esper.orchestration.nursery import Batch
-from esper.orchestration.nursery import Mark
-from esper.orchestration.nursery import Progress
-from esper.orchestration.nursery import Trouble
-from esper.orchestration.nursery import answer
+from esper.orchestration.nursery import Batch, Mark, Progress, Trouble, answer
 from esper.orchestration.race import Race
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from esper.blueprints.geometry import Geometry
-from esper.blueprints.geometry import trace
+from esper.blueprints.geometry import Geometry, trace
 
 
 class Turned(nn.Module):

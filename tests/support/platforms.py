@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,11 @@ from pathlib import Path
 import psutil
 
 from esper.contracts.runs import RunSummary
-from esper.hosting.discovery import Platform
-from esper.hosting.discovery import find
+from esper.hosting.discovery import Platform, find
 from esper.hosting.lifecycle import ServiceState
 from esper.services.nissa.run_store import RunStore
 from esper.utils.home import data_home
-from support.urza_server import ESPER
-from support.urza_server import without_library
+from support.urza_server import ESPER, without_library
 
 FREE_PORTS = tuple(
     word for name in ("urza", "nissa", "tezzeret", "bus") for word in (f"--{name}-port", "0")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.blueprints.build import build
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.library.catalog import candidate
 from esper.contracts.enums import KernelMode
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import pack
-from esper.execution.artifact import unpack
+from esper.execution.artifact import KernelArtifact, pack, unpack
 
 
 def proven(

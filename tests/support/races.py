@@ -7,11 +7,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.blueprints.library.catalog import candidate
-from esper.blueprints.library.catalog import control
+from esper.blueprints.library.catalog import candidate, control
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import CandidateStanding
 from esper.core.model_wrapper import wrap
@@ -20,13 +18,9 @@ from esper.orchestration.config import GrowthConfig
 from esper.orchestration.counterfactual import GrowthSplit
 from esper.orchestration.entrant import enter
 from esper.orchestration.jury import Outcome
-from esper.orchestration.nursery import Batch
-from esper.orchestration.nursery import Mark
-from esper.orchestration.nursery import answer
+from esper.orchestration.nursery import Batch, Mark, answer
 from esper.orchestration.race import Race
-from esper.orchestration.shadow import OwnRandomness
-from esper.orchestration.shadow import Shadow
-from esper.orchestration.shadow import tensors
+from esper.orchestration.shadow import OwnRandomness, Shadow, tensors
 
 SLOT = "0"
 RUNG = 30

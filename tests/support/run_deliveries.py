@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
-from datetime import UTC
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Delivery
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 from esper.services.nissa.run_store import RunStore
 
 NOW = 1_800_000_000.0

@@ -8,18 +8,18 @@ from typing import Any
 
 import kernels
 from esper.contracts.assets import Blueprint
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Latency
-from esper.contracts.library import Lease
-from esper.contracts.library import Target
-from esper.contracts.library import Toolchain
-from esper.contracts.library import ValidationReport
+from esper.contracts.enums import AdaptationOutcome, BlueprintState, KernelMode
+from esper.contracts.library import (
+    BlueprintRecord,
+    KernelOutcome,
+    KernelRecord,
+    KernelRegistration,
+    Latency,
+    Lease,
+    Target,
+    Toolchain,
+    ValidationReport,
+)
 from esper.contracts.operational import FieldReport
 from esper.services.urza.library import Library
 

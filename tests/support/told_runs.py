@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.events import Event
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RungFinished
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
-from esper.contracts.events import VerdictReached
+from esper.contracts.events import (
+    Event,
+    GraftStarted,
+    RaceDecided,
+    RaceStarted,
+    RungFinished,
+    SeedCulled,
+    SeedFossilized,
+    SeedGerminated,
+    VerdictReached,
+)
 from esper.contracts.records import parse_record
 from esper.contracts.runs import RunSummary
 from esper.dashboard.views.picture import RunPicture

@@ -9,11 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from collections.abc import Iterator
-from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,8 @@ from fastapi import FastAPI
 
 import kernels
 from esper.contracts.assets import Blueprint
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Role
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import TokenRequest
-from esper.contracts.library import Toolchain
-from esper.contracts.library import ValidationReport
+from esper.contracts.enums import BlueprintState, KernelMode, Role
+from esper.contracts.library import KernelRegistration, TokenRequest, Toolchain, ValidationReport
 from esper.services.urza.app import create_app
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library

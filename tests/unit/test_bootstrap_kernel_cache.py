@@ -11,17 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from esper.bootstrap import kernel_cache
 from esper.configs import RedisConfig
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import UntrustedKernelError
+from esper.contracts.errors import ConfigError, KernelNotFoundError, UntrustedKernelError
 from esper.execution.artifact import kernel_id_of
 from esper.execution.config import KernelCacheConfig
 from esper.execution.kernel_store import LocalKernelStore
-from esper.execution.signatures import sign
-from esper.execution.signatures import write_public_key
+from esper.execution.signatures import sign, write_public_key
 from kernels import kernel_file
-from support.shelves import Shelf
-from support.shelves import SignedShelf
+from support.shelves import Shelf, SignedShelf
 
 DATA = kernel_file()
 ID = kernel_id_of(DATA)

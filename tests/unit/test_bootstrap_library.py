@@ -8,11 +8,8 @@ import pytest
 from esper import bootstrap
 from esper.contracts.base import utc_now
 from esper.contracts.errors import ConfigError
-from esper.contracts.ports import BlueprintQueue
-from esper.contracts.ports import KernelLibrary
-from esper.hosting.discovery import Platform
-from esper.hosting.discovery import claimed
-from esper.hosting.discovery import write
+from esper.contracts.ports import BlueprintQueue, KernelLibrary
+from esper.hosting.discovery import Platform, claimed, write
 
 HERE = "http://127.0.0.1:8420"
 

@@ -7,11 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from esper.configs import ComponentConfig
-from esper.configs import DatabaseConfig
-from esper.configs import EsperConfig
-from esper.configs import RedisConfig
-from esper.configs import StorageConfig
+from esper.configs import ComponentConfig, DatabaseConfig, EsperConfig, RedisConfig, StorageConfig
 from esper.contracts.enums import ComponentName
 from esper.contracts.errors import ConfigError
 

@@ -10,19 +10,13 @@ import json
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 import torch
-from torch import fx
-from torch import nn
+from torch import fx, nn
 
-from esper.blueprints.ir import DEFAULT_LIMITS
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Limits
-from esper.blueprints.ir import Node
-from esper.blueprints.ops.op import Op
-from esper.blueprints.ops.op import Specs
+from esper.blueprints.ir import DEFAULT_LIMITS, GraphIR, Limits, Node
+from esper.blueprints.ops.op import Op, Specs
 from esper.contracts.errors import BlueprintError
 
 _DESCRIBED: Final[dict[tuple[Op, Specs, str], Mapping[str, torch.Tensor]]] = {}

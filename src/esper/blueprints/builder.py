@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Node
-from esper.blueprints.tensor_spec import Shape
-from esper.blueprints.tensor_spec import TensorSpec
+from esper.blueprints.ir import GraphIR, Node
+from esper.blueprints.tensor_spec import Shape, TensorSpec
 
 
 class GraphBuilder:

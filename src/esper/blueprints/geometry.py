@@ -7,19 +7,16 @@ A geometry decides which kernels fit a layer. `trace` finds it by running the mo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
 from esper.blueprints.example import Example
 from esper.blueprints.host_types import HOST_TYPES
-from esper.blueprints.provenance import as_channels
-from esper.blueprints.provenance import source_of
+from esper.blueprints.provenance import as_channels, source_of
 from esper.blueprints.tensor_spec import Shape
-from esper.blueprints.tracing import Observation
-from esper.blueprints.tracing import observe
+from esper.blueprints.tracing import Observation, observe
 from esper.contracts.enums import Layout
 
 

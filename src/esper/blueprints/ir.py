@@ -12,15 +12,13 @@ import json
 import keyword
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import fx
 
 from esper.blueprints.ops.attribute import accept_all
-from esper.blueprints.ops.op import Op
-from esper.blueprints.ops.op import ShapeError
+from esper.blueprints.ops.op import Op, ShapeError
 from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.errors import BlueprintError

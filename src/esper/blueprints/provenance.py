@@ -8,8 +8,7 @@ which earlier tensor each value came from, whatever chain of moves lies between.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 

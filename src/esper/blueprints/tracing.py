@@ -8,21 +8,16 @@ reading its code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Mapping
-from contextlib import ExitStack
-from contextlib import contextmanager
-from dataclasses import dataclass
-from dataclasses import field
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from esper.blueprints.example import Example
-from esper.blueprints.example import tensors_in
-from esper.blueprints.provenance import Origin
-from esper.blueprints.provenance import ProvenanceMode
+from esper.blueprints.example import Example, tensors_in
+from esper.blueprints.provenance import Origin, ProvenanceMode
 from esper.contracts.errors import GeometryError
 
 MODEL_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)

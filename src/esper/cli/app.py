@@ -7,21 +7,23 @@ from typing import Annotated
 import typer
 
 from esper.cli import help as help_text
-from esper.cli.commands import blueprints
-from esper.cli.commands import bus
-from esper.cli.commands import control
-from esper.cli.commands import doctor
-from esper.cli.commands import export
-from esper.cli.commands import inspect
-from esper.cli.commands import kernel
-from esper.cli.commands import nissa
-from esper.cli.commands import report
-from esper.cli.commands import runs
-from esper.cli.commands import status
-from esper.cli.commands import tezzeret
-from esper.cli.commands import train
-from esper.cli.commands import up
-from esper.cli.commands import urza
+from esper.cli.commands import (
+    blueprints,
+    bus,
+    control,
+    doctor,
+    export,
+    inspect,
+    kernel,
+    nissa,
+    report,
+    runs,
+    status,
+    tezzeret,
+    train,
+    up,
+    urza,
+)
 from esper.cli.late import Session
 from esper.contracts.version import VERSION
 

@@ -7,9 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from esper.report import findings
-from esper.report import story
-from esper.report import wording
+from esper.report import findings, story, wording
 from esper.report.run_folder import RunRecord
 from esper.report.write import WrittenReport
 from esper.services.tolaria.result import RunResult

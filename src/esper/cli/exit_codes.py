@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import BlueprintError
-from esper.contracts.errors import BusError
-from esper.contracts.errors import BusUnavailableError
-from esper.contracts.errors import CheckpointError
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import DataError
-from esper.contracts.errors import EsperError
-from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.errors import KernelError
-from esper.contracts.errors import LayerNotFoundError
-from esper.contracts.errors import LibraryError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import RegistryError
-from esper.contracts.errors import RunFolderError
-from esper.contracts.errors import RunNotFoundError
-from esper.contracts.errors import RunStoreError
-from esper.contracts.errors import UnsupportedLayerError
+from esper.contracts.errors import (
+    ArtifactError,
+    BlueprintError,
+    BusError,
+    BusUnavailableError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    EsperError,
+    IllegalTransitionError,
+    KernelError,
+    LayerNotFoundError,
+    LibraryError,
+    LibraryUnavailableError,
+    RegistryError,
+    RunFolderError,
+    RunNotFoundError,
+    RunStoreError,
+    UnsupportedLayerError,
+)
 from esper.utils.registry import Registry
 
 

@@ -15,10 +15,8 @@ from typing import Final
 
 import typer
 
-from esper.cli.console import diagnostics
-from esper.cli.console import print_error
-from esper.cli.exit_codes import ExitCode
-from esper.cli.exit_codes import exit_code_of
+from esper.cli.console import diagnostics, print_error
+from esper.cli.exit_codes import ExitCode, exit_code_of
 from esper.contracts.errors import EsperError
 from esper.utils import extras
 

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
-from typing import Protocol
-from typing import Self
+from typing import Any, Protocol, Self
 
 from pydantic import ValidationError
-from rich.console import Console
-from rich.console import Group
-from rich.console import RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn
-from rich.progress import MofNCompleteColumn
-from rich.progress import Progress
-from rich.progress import TextColumn
-from rich.progress import TimeElapsedColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
-from esper.cli.library_news import delivered
-from esper.cli.library_news import entered
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RungFinished
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import parse_event
+from esper.cli.library_news import delivered, entered
+from esper.contracts.events import (
+    RaceDecided,
+    RaceStarted,
+    RungFinished,
+    SeedCulled,
+    SeedFossilized,
+    parse_event,
+)
 from esper.report import wording
 from esper.report.narrate import narrate
 

@@ -11,8 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelStatus
+from esper.contracts.enums import BlueprintState, KernelStatus
 from esper.contracts.errors import IllegalTransitionError
 
 

@@ -5,18 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import uuid4
 
-from pydantic import Field
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.base import Fraction
-from esper.contracts.base import KernelId
-from esper.contracts.base import Shape
-from esper.contracts.base import utc_now
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import SeedState
+from esper.contracts.base import Contract, Count, Fraction, KernelId, Shape, utc_now
+from esper.contracts.enums import BlueprintState, KernelMode, SeedState
 
 
 class Seed(Contract):

@@ -6,23 +6,14 @@ run log or a message on the bus says by itself what it is. `parse_event` reads o
 
 from __future__ import annotations
 
-from typing import Annotated
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.base import Fraction
-from esper.contracts.base import KernelId
-from esper.contracts.base import NonNegative
+from esper.contracts.base import Contract, Count, Fraction, KernelId, NonNegative
 from esper.contracts.enums import KernelMode
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.operational import AdaptationDecision
-from esper.contracts.operational import FieldReport
-from esper.contracts.operational import HealthSignal
+from esper.contracts.growth import CandidateStanding, GrowthDecision
+from esper.contracts.operational import AdaptationDecision, FieldReport, HealthSignal
 
 
 class Event(Contract):

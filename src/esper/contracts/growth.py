@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.base import KernelId
-from esper.contracts.base import NonNegative
+from esper.contracts.base import Contract, Count, KernelId, NonNegative
 from esper.contracts.enums import KernelMode
 
 

@@ -7,23 +7,13 @@ are what it is sent. All are frozen pydantic models; none of this imports torch.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
-from typing import Generic
-from typing import TypeVar
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import Field
-from pydantic import JsonValue
-from pydantic import StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
-from esper.contracts.assets import Blueprint
-from esper.contracts.assets import KernelMetadata
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.base import KernelId
-from esper.contracts.base import NonNegative
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import KernelStatus
-from esper.contracts.enums import Role
+from esper.contracts.assets import Blueprint, KernelMetadata
+from esper.contracts.base import Contract, Count, KernelId, NonNegative
+from esper.contracts.enums import KernelMode, KernelStatus, Role
 from esper.contracts.operational import FieldReport
 
 Item = TypeVar("Item")

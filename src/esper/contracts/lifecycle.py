@@ -9,8 +9,7 @@ layer's slot is doing) and the seed view (`seed_state`, what a user calls it).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
 from esper.contracts.enums import SeedState

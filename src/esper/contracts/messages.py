@@ -9,25 +9,14 @@ its log travels as `RunRecords` (`records.py`). The envelope's payload is the JS
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
-from typing import Literal
-from typing import Self
+from typing import Annotated, Literal, Self
 from uuid import uuid4
 
-from pydantic import BaseModel
-from pydantic import Field
-from pydantic import JsonValue
-from pydantic import TypeAdapter
-from pydantic import model_validator
+from pydantic import BaseModel, Field, JsonValue, TypeAdapter, model_validator
 
 from esper.contracts.assets import Blueprint
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.base import Fraction
-from esper.contracts.base import KernelId
-from esper.contracts.base import utc_now
-from esper.contracts.enums import KasminaAction
-from esper.contracts.enums import TopicNames
+from esper.contracts.base import Contract, Count, Fraction, KernelId, utc_now
+from esper.contracts.enums import KasminaAction, TopicNames
 
 
 class Claim(Contract):

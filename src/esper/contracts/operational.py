@@ -5,18 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pydantic import Field
-from pydantic import JsonValue
-from pydantic import model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.base import Fraction
-from esper.contracts.base import KernelId
-from esper.contracts.base import NonNegative
-from esper.contracts.enums import AdaptationAction
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import AdaptationStrategyName
+from esper.contracts.base import Contract, Count, Fraction, KernelId, NonNegative
+from esper.contracts.enums import AdaptationAction, AdaptationOutcome, AdaptationStrategyName
 
 _MEASUREMENTS = (
     "activation_variance",

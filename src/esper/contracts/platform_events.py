@@ -8,17 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
-from esper.contracts.base import Contract
-from esper.contracts.base import KernelId
-from esper.contracts.base import NonNegative
-from esper.contracts.base import utc_now
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import ComponentStatus
-from esper.contracts.enums import Severity
+from esper.contracts.base import Contract, KernelId, NonNegative, utc_now
+from esper.contracts.enums import AlertRule, ComponentName, ComponentStatus, Severity
 from esper.contracts.operational import FieldReport
 
 

@@ -6,27 +6,25 @@ is where they meet.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
-from typing import runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lease
-from esper.contracts.library import Signature
-from esper.contracts.library import ValidationReport
+from esper.contracts.library import (
+    BlueprintRecord,
+    KernelOutcome,
+    KernelQuery,
+    KernelRecord,
+    KernelRegistration,
+    Lease,
+    Signature,
+    ValidationReport,
+)
 from esper.contracts.messages import OonaMessage
-from esper.contracts.operational import AdaptationDecision
-from esper.contracts.operational import GrowthObservation
+from esper.contracts.operational import AdaptationDecision, GrowthObservation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

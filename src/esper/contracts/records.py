@@ -7,23 +7,13 @@ resumed cuts its log back, so that an attempt says how many bytes of the attempt
 
 from __future__ import annotations
 
-from typing import Annotated
-from typing import Any
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic import JsonValue
-from pydantic import TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter
 
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.base import Fraction
-from esper.contracts.base import KernelId
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import parse_event
-from esper.contracts.growth import CostAccount
-from esper.contracts.growth import GrowthReport
-from esper.contracts.growth import LayerRecord
+from esper.contracts.base import Contract, Count, Fraction, KernelId
+from esper.contracts.events import AnyEvent, parse_event
+from esper.contracts.growth import CostAccount, GrowthReport, LayerRecord
 
 
 class Record(Contract):

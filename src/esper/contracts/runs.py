@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import Field
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.base import KernelId
+from esper.contracts.base import Contract, Count, KernelId
 from esper.contracts.enums import RunState
 from esper.contracts.platform_events import ComponentHealth
 

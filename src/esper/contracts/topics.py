@@ -9,14 +9,14 @@ from typing import Final
 from pydantic import BaseModel
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.messages import RequestBlueprint
-from esper.contracts.messages import StopTraining
-from esper.contracts.platform_events import Alert
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import BuildStarted
-from esper.contracts.platform_events import ComponentHealth
-from esper.contracts.platform_events import FieldReported
+from esper.contracts.messages import KasminaControlCommand, RequestBlueprint, StopTraining
+from esper.contracts.platform_events import (
+    Alert,
+    BuildFinished,
+    BuildStarted,
+    ComponentHealth,
+    FieldReported,
+)
 from esper.contracts.records import RunRecords
 
 PAYLOADS: Final[Mapping[TopicNames, tuple[type[BaseModel], ...]]] = MappingProxyType(

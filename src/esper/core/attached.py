@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
 from esper.contracts.errors import OptimizerError
-from esper.core.optimizer import add_parameters
-from esper.core.optimizer import remove_parameters
+from esper.core.optimizer import add_parameters, remove_parameters
 
 
 class AttachedOptimizers:

@@ -11,28 +11,21 @@ import io
 import json
 import pickle
 import zipfile
-from collections import Counter
-from collections import OrderedDict
-from dataclasses import dataclass
-from dataclasses import fields
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from esper.contracts.errors import CheckpointError
 from esper.core.durable_file import write_durably
-from esper.core.manifest import kasmina_layers
-from esper.core.manifest import manifest
-from esper.core.manifest import replay
+from esper.core.manifest import kasmina_layers, manifest, replay
 from esper.core.morphable_model import MorphableModel
-from esper.core.optimizer import load_state_by_name
-from esper.core.optimizer import state_by_name
-from esper.core.random_state import random_state
-from esper.core.random_state import set_random_state
+from esper.core.optimizer import load_state_by_name, state_by_name
+from esper.core.random_state import random_state, set_random_state
 from esper.core.transaction import transaction
 
 FORMAT = "esper.checkpoint"

@@ -11,9 +11,7 @@ from collections import OrderedDict
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import fx
-from torch import nn
+from torch import Tensor, fx, nn
 from torch.fx.graph_module import _USER_PRESERVED_ATTRIBUTES_KEY
 from torch.fx.proxy import GraphAppendingTracer
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esper.contracts.errors import KernelNotFoundError
 from esper.contracts.ports import KernelSource
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import read_kernel_file
+from esper.execution.artifact import KernelArtifact, read_kernel_file
 from esper.execution.compatibility import check_compatible
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.kernel_cache import KernelCache

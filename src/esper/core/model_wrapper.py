@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from esper.blueprints.geometry import Geometry
-from esper.blueprints.geometry import trace
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import UnsupportedLayerError
+from esper.blueprints.geometry import Geometry, trace
+from esper.contracts.errors import ConfigError, UnsupportedLayerError
 from esper.contracts.ports import KernelSource
 from esper.core.kernel_supply import KernelSupply
 from esper.core.morphable_model import MorphableModel
 from esper.core.targets import find_targets
-from esper.execution.conversion import convert
-from esper.execution.conversion import restore
+from esper.execution.conversion import convert, restore
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.kernel_cache import KernelCache
 

@@ -11,33 +11,25 @@ Long because a user finds every documented method of the model in one class.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.compiler import is_dynamo_compiling
 from torch.nn.modules import module as hooks
 from torch.optim import Optimizer
 
 from esper.blueprints.ir import GraphIR
 from esper.contracts.enums import KernelMode
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LayerNotFoundError
+from esper.contracts.errors import ConfigError, KernelNotFoundError, LayerNotFoundError
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.attached import AttachedOptimizers
 from esper.core.comparison import compare
 from esper.core.guard import guard
 from esper.core.kernel_supply import KernelSupply
 from esper.core.optimizer import isolate_scheduler
-from esper.core.plain_names import PREFIX
-from esper.core.plain_names import WRAPPED
-from esper.core.plain_names import add_prefix
-from esper.core.plain_names import strip_prefix
+from esper.core.plain_names import PREFIX, WRAPPED, add_prefix, strip_prefix
 from esper.core.transaction import transaction
 from esper.execution.artifact import KernelArtifact
 from esper.execution.kasmina_layer import KasminaLayer

@@ -13,13 +13,11 @@ together (LBFGS), because there is no way to take one parameter out of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from esper.contracts.errors import OptimizerError

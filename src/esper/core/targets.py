@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from esper.contracts.errors import LayerNotFoundError
-from esper.contracts.errors import UnsupportedLayerError
+from esper.contracts.errors import LayerNotFoundError, UnsupportedLayerError
 from esper.execution.conversion import is_host
 from esper.execution.hosts.readable import readable_only
-from esper.execution.hosts.registry import HOSTS
-from esper.execution.hosts.registry import supported_hosts
+from esper.execution.hosts.registry import HOSTS, supported_hosts
 from esper.utils.nearest import did_you_mean
 
 logger = logging.getLogger(__name__)

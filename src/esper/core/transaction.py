@@ -7,9 +7,7 @@ has. Values are kept only where a change writes into them (folding a kernel into
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any

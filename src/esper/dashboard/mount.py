@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.responses import Response
-from starlette.responses import StreamingResponse
-from starlette.routing import Mount
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from esper.contracts.errors import EsperError
-from esper.contracts.errors import RunNotFoundError
+from esper.contracts.errors import EsperError, RunNotFoundError
 from esper.contracts.ports import Clock
 from esper.dashboard.chart_library import chart_library
 from esper.dashboard.config import DashboardConfig
 from esper.dashboard.live import news
 from esper.dashboard.pages import Pages
-from esper.dashboard.templating import Templates
-from esper.dashboard.templating import palettes
+from esper.dashboard.templating import Templates, palettes
 from esper.services.nissa.run_store import RunStore
 from esper.utils.clock import SystemClock
 

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
-from typing import Any
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
-from starlette.responses import JSONResponse
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from esper.contracts.errors import RunNotFoundError
-from esper.contracts.runs import Curve
-from esper.contracts.runs import RunSummary
+from esper.contracts.runs import Curve, RunSummary
 from esper.dashboard.config import DashboardConfig
 from esper.dashboard.reading import RunReader
 from esper.dashboard.templating import Templates
 from esper.dashboard.views.answers import answers
-from esper.dashboard.views.chart import FIGURES
-from esper.dashboard.views.chart import HEALTH
-from esper.dashboard.views.chart import comparison_chart
-from esper.dashboard.views.chart import figure
-from esper.dashboard.views.chart import run_chart
-from esper.dashboard.views.chart import series_of
-from esper.dashboard.views.chart import title
-from esper.dashboard.views.comparison import differing_settings
-from esper.dashboard.views.comparison import figures
+from esper.dashboard.views.chart import (
+    FIGURES,
+    HEALTH,
+    comparison_chart,
+    figure,
+    run_chart,
+    series_of,
+    title,
+)
+from esper.dashboard.views.comparison import differing_settings, figures
 from esper.dashboard.views.evidence import verdicts
 from esper.dashboard.views.happenings import happenings
 from esper.dashboard.views.network import network

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
-from typing import get_args
+from typing import Final, get_args
 
 from pydantic import ValidationError
 
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import CheckpointSaved
-from esper.contracts.events import HealthMeasured
-from esper.contracts.records import AnyRecord
-from esper.contracts.records import StepLogged
-from esper.contracts.records import parse_record
-from esper.contracts.runs import RunSummary
-from esper.contracts.runs import StoredLine
-from esper.dashboard.views.picture import Line
-from esper.dashboard.views.picture import RunPicture
+from esper.contracts.events import AnyEvent, CheckpointSaved, HealthMeasured
+from esper.contracts.records import AnyRecord, StepLogged, parse_record
+from esper.contracts.runs import RunSummary, StoredLine
+from esper.dashboard.views.picture import Line, RunPicture
 from esper.services.nissa.run_store import RunStore
 
 _LEFT_OUT: Final = (HealthMeasured, CheckpointSaved, StepLogged)

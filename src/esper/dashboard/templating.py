@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from datetime import datetime
-from typing import Any
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from jinja2 import Environment
-from jinja2 import PackageLoader
-from jinja2 import StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from esper.contracts.enums import SeedState
@@ -19,11 +15,8 @@ from esper.contracts.ports import Clock
 from esper.contracts.version import VERSION
 from esper.dashboard.views.chart import run_label
 from esper.dashboard.views.slots import WORDS
-from esper.report import story
-from esper.report import wording
-from esper.report.palette import DARK
-from esper.report.palette import LIGHT
-from esper.report.palette import css_variables
+from esper.report import story, wording
+from esper.report.palette import DARK, LIGHT, css_variables
 
 GLYPHS: Final = {
     SeedState.DORMANT: "○",

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from esper.contracts.errors import DataError
-from esper.data.task import LOSSES
-from esper.data.task import METRICS
-from esper.data.task import LossFn
-from esper.data.task import Metric
-from esper.data.task import Task
+from esper.data.task import LOSSES, METRICS, LossFn, Metric, Task
 
 
 @dataclass(frozen=True, kw_only=True)

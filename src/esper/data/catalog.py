@@ -14,10 +14,8 @@ from esper.data import scikit as _scikit  # noqa: F401 - registers
 from esper.data import text as _text  # noqa: F401 - registers
 from esper.data.bundle import DataBundle
 from esper.data.factory import call_factory
-from esper.data.quick_start import DATA_SETS
-from esper.data.quick_start import MODELS
-from esper.data.source import DataSource
-from esper.data.source import data_source
+from esper.data.quick_start import DATA_SETS, MODELS
+from esper.data.source import DataSource, data_source
 
 
 def data_set_names() -> tuple[str, ...]:

@@ -10,20 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from esper.contracts.errors import DataError
-from esper.data.bundle import DataBundle
-from esper.data.bundle import Recipe
-from esper.data.download import RemoteFile
-from esper.data.download import fetch
+from esper.data.bundle import DataBundle, Recipe
+from esper.data.download import RemoteFile, fetch
 from esper.data.models.cnn import residual_cnn
-from esper.data.prepare import standardise_images
-from esper.data.prepare import tensor
-from esper.data.quick_start import DATA_SETS
-from esper.data.quick_start import MODELS
+from esper.data.prepare import standardise_images, tensor
+from esper.data.quick_start import DATA_SETS, MODELS
 from esper.data.restricted_pickle import load_plain
 from esper.data.source import DataSource
 from esper.data.task import Task

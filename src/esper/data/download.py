@@ -18,8 +18,7 @@ from typing import IO
 
 from filelock import FileLock
 
-from esper.contracts.errors import ChecksumError
-from esper.contracts.errors import DataUnavailableError
+from esper.contracts.errors import ChecksumError, DataUnavailableError
 
 Progress = Callable[[str, int, int | None], None]
 """``progress(file_name, bytes_so_far, bytes_in_all)``."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from esper.contracts.errors import ConfigError
 from esper.utils.nearest import did_you_mean

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from esper.contracts.errors import DataError
-from esper.data.bundle import DataBundle
-from esper.data.bundle import Recipe
-from esper.data.download import RemoteFile
-from esper.data.download import fetch
+from esper.data.bundle import DataBundle, Recipe
+from esper.data.download import RemoteFile, fetch
 from esper.data.idx import read_idx
 from esper.data.models.cnn import plain_cnn
 from esper.data.models.mlp import mlp
 from esper.data.prepare import standardise_images
-from esper.data.quick_start import DATA_SETS
-from esper.data.quick_start import MODELS
+from esper.data.quick_start import DATA_SETS, MODELS
 from esper.data.source import DataSource
 from esper.data.task import Task
 

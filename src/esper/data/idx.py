@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from esper.contracts.errors import ChecksumError
-from esper.contracts.errors import DataError
+from esper.contracts.errors import ChecksumError, DataError
 
 _UNSIGNED_BYTE = 0x08
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import zipfile
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -16,14 +15,11 @@ import numpy as np
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from esper.data.bundle import DataBundle
-from esper.data.bundle import Recipe
+from esper.data.bundle import DataBundle, Recipe
 from esper.data.models.mlp import mlp
 from esper.data.prepare import tensor
-from esper.data.quick_start import DATA_SETS
-from esper.data.quick_start import MODELS
-from esper.data.source import DataSource
-from esper.data.source import require_package
+from esper.data.quick_start import DATA_SETS, MODELS
+from esper.data.source import DataSource, require_package
 from esper.data.task import Task
 
 _KEYS = ("x", "y", "x_test", "y_test")

@@ -7,16 +7,11 @@ from collections.abc import Sequence
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from esper.data.bundle import DataBundle
-from esper.data.bundle import Recipe
+from esper.data.bundle import DataBundle, Recipe
 from esper.data.models.mlp import mlp
-from esper.data.prepare import standardise
-from esper.data.prepare import stratified_split
-from esper.data.prepare import tensor
-from esper.data.quick_start import DATA_SETS
-from esper.data.quick_start import MODELS
-from esper.data.source import DataSource
-from esper.data.source import require_package
+from esper.data.prepare import standardise, stratified_split, tensor
+from esper.data.quick_start import DATA_SETS, MODELS
+from esper.data.source import DataSource, require_package
 from esper.data.task import Task
 
 _TEST_SHARE = 0.2

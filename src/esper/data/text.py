@@ -5,18 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import DataError
-from esper.contracts.errors import DataUnavailableError
-from esper.data.bundle import DataBundle
-from esper.data.bundle import Recipe
+from esper.contracts.errors import ConfigError, DataError, DataUnavailableError
+from esper.data.bundle import DataBundle, Recipe
 from esper.data.models.transformer import CausalTransformer
-from esper.data.quick_start import DATA_SETS
-from esper.data.quick_start import MODELS
+from esper.data.quick_start import DATA_SETS, MODELS
 from esper.data.source import DataSource
 from esper.data.task import Task
 

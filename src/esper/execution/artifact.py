@@ -15,37 +15,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.blueprints.build import build
-from esper.blueprints.build import count_parameters
-from esper.blueprints.build import state_tensors
-from esper.blueprints.cost import Cost
-from esper.blueprints.cost import flops
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Limits
+from esper.blueprints.build import build, count_parameters, state_tensors
+from esper.blueprints.cost import Cost, flops
+from esper.blueprints.ir import GraphIR, Limits
 from esper.contracts.assets import KernelMetadata
 from esper.contracts.enums import KernelMode
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import BlueprintError
-from esper.contracts.errors import KernelMismatchError
+from esper.contracts.errors import ArtifactError, BlueprintError, KernelMismatchError
 from esper.contracts.version import VERSION
-from esper.execution.artifact_header import Header
-from esper.execution.artifact_header import HeaderError
-from esper.execution.artifact_header import TensorEntry
-from esper.execution.artifact_header import read_header
+from esper.execution.artifact_header import Header, HeaderError, TensorEntry, read_header
 from esper.execution.kernel_check import is_finite
 from esper.utils import strict_json
 

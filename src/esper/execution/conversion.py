@@ -4,24 +4,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import RegistryError
-from esper.contracts.errors import UnsupportedLayerError
+from esper.contracts.errors import ConfigError, RegistryError, UnsupportedLayerError
 from esper.execution.host_branch import reference_tensor
 from esper.execution.hosts.catalog import HOSTS
-from esper.execution.hosts.registry import clashing_names
-from esper.execution.hosts.registry import kasmina_class
-from esper.execution.hosts.registry import plain_class
-from esper.execution.hosts.registry import supported_hosts
+from esper.execution.hosts.registry import (
+    clashing_names,
+    kasmina_class,
+    plain_class,
+    supported_hosts,
+)
 from esper.execution.kasmina_layer import KasminaLayer
-from esper.execution.seed import Growth
-from esper.execution.seed import Seed
+from esper.execution.seed import Growth, Seed
 from esper.execution.seed_slots import KERNELS
 from esper.execution.state_layout import KasminaStateLayout
 

@@ -13,31 +13,26 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-from typing import Final
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 
 from esper.contracts.base import Contract
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import BlueprintError
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import KernelExecutionError
-from esper.contracts.errors import KernelMismatchError
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.ports import Clock
-from esper.contracts.ports import TelemetrySink
-from esper.execution.circuit_breaker import BreakerConfig
-from esper.execution.circuit_breaker import CircuitBreaker
-from esper.execution.error_tracker import ErrorKind
-from esper.execution.error_tracker import ErrorTracker
+from esper.contracts.errors import (
+    ArtifactError,
+    BlueprintError,
+    ConfigError,
+    KernelExecutionError,
+    KernelMismatchError,
+    KernelNotFoundError,
+    LibraryUnavailableError,
+)
+from esper.contracts.ports import Clock, TelemetrySink
+from esper.execution.circuit_breaker import BreakerConfig, CircuitBreaker
+from esper.execution.error_tracker import ErrorKind, ErrorTracker
 from esper.utils.registry import Registry
 
 logger = logging.getLogger(__name__)

@@ -20,21 +20,21 @@ import math
 import time
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.contracts.operational import HealthSignal
-from esper.execution.health_measures import ActivationSample
-from esper.execution.health_measures import effective_rank
-from esper.execution.health_measures import gradient_snr
-from esper.execution.health_measures import health_score
-from esper.execution.health_measures import singular_values
-from esper.execution.health_measures import strided_sample
-from esper.execution.health_measures import strided_views
+from esper.execution.health_measures import (
+    ActivationSample,
+    effective_rank,
+    gradient_snr,
+    health_score,
+    singular_values,
+    strided_sample,
+    strided_views,
+)
 from esper.execution.kasmina_layer import KasminaLayer
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from esper.contracts.enums import ComponentStatus
 from esper.contracts.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from esper.contracts.operational import HealthSignal
 

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 PLACEHOLDERS = "_esper_placeholders"
 """Attribute that names the placeholders of a module whose parameters were dropped."""

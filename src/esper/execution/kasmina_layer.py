@@ -12,31 +12,21 @@ Structure changes at step boundaries only; who calls these methods sees to that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.errors import AlphaError
-from esper.contracts.errors import KernelExecutionError
-from esper.contracts.errors import KernelMismatchError
-from esper.contracts.lifecycle import SeedPhase
-from esper.contracts.lifecycle import slot_state
-from esper.execution.blending import blend
-from esper.execution.blending import checked_alpha
+from esper.contracts.errors import AlphaError, KernelExecutionError, KernelMismatchError
+from esper.contracts.lifecycle import SeedPhase, slot_state
+from esper.execution.blending import blend, checked_alpha
 from esper.execution.host_branch import placeholders_follow
-from esper.execution.nesting import as_nested
-from esper.execution.nesting import as_padded
+from esper.execution.nesting import as_nested, as_padded
 from esper.execution.seed import Branch
-from esper.execution.seed_slots import KERNELS
-from esper.execution.seed_slots import RUNNING
-from esper.execution.seed_slots import SeedSlots
+from esper.execution.seed_slots import KERNELS, RUNNING, SeedSlots
 
 if TYPE_CHECKING:
     from esper.blueprints.geometry import Geometry

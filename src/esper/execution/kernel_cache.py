@@ -10,27 +10,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from dataclasses import replace
-from typing import TYPE_CHECKING
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import torch
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import KernelError
-from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.errors import ConfigError, KernelError, KernelNotFoundError
 from esper.contracts.library import Signature
-from esper.contracts.ports import Clock
-from esper.contracts.ports import KernelSource
-from esper.contracts.ports import KernelTier
+from esper.contracts.ports import Clock, KernelSource, KernelTier
 from esper.execution.absences import Absences
-from esper.execution.artifact import ArtifactLimits
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import is_kernel_id
-from esper.execution.artifact import unpack
-from esper.execution.kernel_tiers import KernelTiers
-from esper.execution.kernel_tiers import TierStatistics
+from esper.execution.artifact import ArtifactLimits, KernelArtifact, is_kernel_id, unpack
+from esper.execution.kernel_tiers import KernelTiers, TierStatistics
 from esper.utils.clock import SystemClock
 
 if TYPE_CHECKING:

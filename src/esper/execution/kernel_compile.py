@@ -13,8 +13,7 @@ import importlib
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from esper.utils.home import cache_home
 

@@ -27,24 +27,20 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
-from typing import Protocol
+from typing import Final, Protocol
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import _StopRecomputationError
 
-from esper.contracts.errors import KernelExecutionError
-from esper.contracts.errors import KernelMismatchError
-from esper.execution.execution_stats import ExecutionStats
-from esper.execution.execution_stats import ExecutorConfig
-from esper.execution.execution_stats import FailureKind
-from esper.execution.execution_stats import KernelFailure
-from esper.execution.kernel_check import Shape
-from esper.execution.kernel_check import as_dtype
-from esper.execution.kernel_check import is_finite
-from esper.execution.kernel_check import misfit
+from esper.contracts.errors import KernelExecutionError, KernelMismatchError
+from esper.execution.execution_stats import (
+    ExecutionStats,
+    ExecutorConfig,
+    FailureKind,
+    KernelFailure,
+)
+from esper.execution.kernel_check import Shape, as_dtype, is_finite, misfit
 from esper.execution.kernel_select import GatedCall
 from esper.execution.kernel_tally import KernelTally
 

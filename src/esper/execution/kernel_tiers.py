@@ -10,23 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import replace
-from typing import TYPE_CHECKING
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import EsperError
-from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.errors import ArtifactError, ConfigError, EsperError, KernelNotFoundError
 from esper.contracts.library import Signature
-from esper.contracts.ports import Clock
-from esper.contracts.ports import KernelSource
-from esper.contracts.ports import KernelTier
-from esper.contracts.ports import SignedSource
-from esper.execution.artifact import ArtifactLimits
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import unpack
+from esper.contracts.ports import Clock, KernelSource, KernelTier, SignedSource
+from esper.execution.artifact import ArtifactLimits, KernelArtifact, unpack
 
 if TYPE_CHECKING:
     # At run time only who has keys, and so the package for them, imports it.

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch import fx
-from torch import nn
+from torch import Tensor, fx, nn
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field
-from typing import TYPE_CHECKING
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.lifecycle import SeedPhase
 
 if TYPE_CHECKING:
-    from torch import Tensor
-    from torch import nn
+    from torch import Tensor, nn
 
     from esper.blueprints.geometry import Geometry
     from esper.blueprints.ir import GraphIR

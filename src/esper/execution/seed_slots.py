@@ -7,26 +7,17 @@ methods sees to that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.errors import AlphaError
-from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.errors import SeedIndexError
-from esper.contracts.lifecycle import SeedEvent
-from esper.contracts.lifecycle import SeedPhase
-from esper.contracts.lifecycle import advance
+from esper.contracts.errors import AlphaError, IllegalTransitionError, SeedIndexError
+from esper.contracts.lifecycle import SeedEvent, SeedPhase, advance
 from esper.execution.blending import checked_alpha
-from esper.execution.host_branch import drop_parameters
-from esper.execution.host_branch import reference_tensor
+from esper.execution.host_branch import drop_parameters, reference_tensor
 from esper.execution.probing import check_kernel
-from esper.execution.seed import STRIKES
-from esper.execution.seed import Branch
-from esper.execution.seed import Growth
-from esper.execution.seed import Seed
+from esper.execution.seed import STRIKES, Branch, Growth, Seed
 
 if TYPE_CHECKING:
     from esper.blueprints.geometry import Geometry

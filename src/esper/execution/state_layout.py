@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from esper.contracts.lifecycle import SeedLifecycleState
-from esper.contracts.lifecycle import SeedPhase
+from esper.contracts.lifecycle import SeedLifecycleState, SeedPhase
 
 __all__ = ["FIELDS", "KasminaStateLayout", "SeedLifecycleState", "kernel_number"]
 

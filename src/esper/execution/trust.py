@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import UntrustedKernelError
+from esper.contracts.errors import ConfigError, UntrustedKernelError
 from esper.contracts.library import Signature
-from esper.execution.signatures import is_genuine
-from esper.execution.signatures import key_id_of
-from esper.execution.signatures import read_public_key
+from esper.execution.signatures import is_genuine, key_id_of, read_public_key
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,7 @@ from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Bus
 from esper.hosting.discovery import find
 from esper.services.oona.open import open_bus
-from esper.utils.bus_address import URL
-from esper.utils.bus_address import URL_FILE
-from esper.utils.bus_address import bus_url
+from esper.utils.bus_address import URL, URL_FILE, bus_url
 
 
 def find_bus(url: str | None = None) -> str | None:

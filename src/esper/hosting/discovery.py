@@ -14,15 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from time import monotonic
-from time import sleep
-from typing import Final
-from typing import Literal
+from time import monotonic, sleep
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
+from esper.contracts.base import Contract, Count
 from esper.contracts.errors import PlatformError
 from esper.hosting.lifecycle import ServiceState
 from esper.hosting.private_file import write_private

@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from esper.contracts.enums import ComponentName
 from esper.contracts.errors import ConfigError
-from esper.contracts.ports import Bus
-from esper.contracts.ports import Publisher
+from esper.contracts.ports import Bus, Publisher
 from esper.hosting.presence import presence
 from esper.services.oona.config import OonaConfig
 from esper.services.oona.consumer import run_consumer
-from esper.services.oona.link import Companion
-from esper.services.oona.link import Link
+from esper.services.oona.link import Companion, Link
 from esper.services.oona.open import open_bus
 from esper.utils.extras import load
 from esper.utils.heartbeat import Details

@@ -5,20 +5,16 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 from esper.contracts.errors import PlatformError
 from esper.hosting import valkey
 from esper.hosting.config import HostingConfig
 from esper.hosting.private_file import write_private
-from esper.hosting.probes import http_question
-from esper.hosting.probes import redis_question
-from esper.hosting.service import Environment
-from esper.hosting.service import Service
+from esper.hosting.probes import http_question, redis_question
+from esper.hosting.service import Environment, Service
 
 HOST: Final = "127.0.0.1"
 """A platform on one machine is for that machine alone."""

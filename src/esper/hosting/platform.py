@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from esper.contracts.base import utc_now
 from esper.contracts.errors import PlatformError
 from esper.hosting.config import HostingConfig
-from esper.hosting.discovery import Platform
-from esper.hosting.discovery import ServiceRecord
-from esper.hosting.discovery import claimed
-from esper.hosting.discovery import write
-from esper.hosting.plan import Plan
-from esper.hosting.plan import make_plan
-from esper.hosting.plan import trainer_token
+from esper.hosting.discovery import Platform, ServiceRecord, claimed, write
+from esper.hosting.plan import Plan, make_plan, trainer_token
 from esper.hosting.supervisor import Supervisor
 from esper.services.nissa.config import default_url
 from esper.utils.logging import get_logger

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from esper.contracts.enums import ComponentName
 from esper.contracts.ports import Publisher
-from esper.services.oona.link import Companion
-from esper.services.oona.link import Link
-from esper.services.oona.open import check_url
-from esper.services.oona.open import open_bus
-from esper.utils.heartbeat import Details
-from esper.utils.heartbeat import heartbeat
+from esper.services.oona.link import Companion, Link
+from esper.services.oona.open import check_url, open_bus
+from esper.utils.heartbeat import Details, heartbeat
 
 
 @contextmanager

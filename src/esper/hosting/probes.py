@@ -8,8 +8,7 @@ import urllib.error
 import urllib.request
 from functools import partial
 from typing import Final
-from urllib.parse import unquote
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from esper.hosting.service import Question
 

@@ -10,17 +10,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from random import Random
 from typing import Final
 
 from esper.contracts.ports import Clock
 from esper.hosting.config import HostingConfig
 from esper.hosting.discovery import ServiceRecord
-from esper.hosting.lifecycle import ServiceEvent
-from esper.hosting.lifecycle import ServiceState
-from esper.hosting.lifecycle import advance
+from esper.hosting.lifecycle import ServiceEvent, ServiceState, advance
 from esper.hosting.service import Service
 from esper.utils.backoff import Backoff
 from esper.utils.logging import get_logger

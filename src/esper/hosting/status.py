@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from esper.contracts.base import utc_now
-from esper.hosting.discovery import Platform
-from esper.hosting.discovery import ServiceRecord
+from esper.hosting.discovery import Platform, ServiceRecord
 from esper.hosting.lifecycle import ServiceState
 from esper.hosting.plan import without_password
-from esper.hosting.probes import http_question
-from esper.hosting.probes import redis_question
+from esper.hosting.probes import http_question, redis_question
 
 
 def current(platform: Platform) -> tuple[ServiceRecord, ...]:

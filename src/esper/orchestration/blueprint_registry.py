@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.catalog import Candidate
-from esper.blueprints.library.catalog import candidates
-from esper.blueprints.library.catalog import control
+from esper.blueprints.library.catalog import Candidate, candidates, control
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import RaceRecord
 from esper.execution.artifact import KernelArtifact
-from esper.orchestration.proven import family_and_size
-from esper.orchestration.proven import fitting
+from esper.orchestration.proven import family_and_size, fitting
 
 
 class BlueprintRegistry:

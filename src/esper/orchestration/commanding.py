@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from esper.contracts.enums import KasminaAction
 from esper.contracts.errors import TrainingError
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
-from esper.contracts.events import SeedRetreated
+from esper.contracts.events import SeedCulled, SeedFossilized, SeedGerminated, SeedRetreated
 from esper.contracts.messages import KasminaControlCommand
 from esper.execution.artifact import KernelArtifact
 from esper.execution.compatibility import check_compatible

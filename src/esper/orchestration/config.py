@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 
 from esper.contracts.enums import AdaptationStrategyName
 from esper.contracts.errors import ConfigError

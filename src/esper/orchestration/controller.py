@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from esper.contracts.operational import AdaptationDecision
-from esper.contracts.operational import GrowthObservation
+from esper.contracts.operational import AdaptationDecision, GrowthObservation
 from esper.orchestration.config import GrowthConfig
 
 

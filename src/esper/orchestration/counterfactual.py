@@ -12,17 +12,14 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.growth import Evidence

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from esper.blueprints.build import build
-from esper.blueprints.library.catalog import CONTROL
-from esper.blueprints.library.catalog import Candidate
+from esper.blueprints.library.catalog import CONTROL, Candidate
 from esper.contracts.growth import CandidateStanding
 from esper.execution.artifact import KernelArtifact
 from esper.orchestration.counterfactual import HeldOut

@@ -11,8 +11,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 
 def _clone(value: Any) -> Any:

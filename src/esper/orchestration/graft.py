@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from torch import Tensor
 
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import Evidence
+from esper.contracts.growth import CandidateStanding, Evidence
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.counterfactual import HeldOut
 from esper.orchestration.schedule import alpha_at

@@ -5,29 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.events import GraftEvaluated
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import RolledBack
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import Evidence
-from esper.contracts.growth import GrowthDecision
+from esper.contracts.events import (
+    GraftEvaluated,
+    GraftStarted,
+    RolledBack,
+    SeedCulled,
+    SeedFossilized,
+    SeedGerminated,
+)
+from esper.contracts.growth import CandidateStanding, Evidence, GrowthDecision
 from esper.contracts.lifecycle import SeedPhase
 from esper.contracts.operational import FieldReport
 from esper.core.optimizer import group_of
 from esper.execution.kasmina_layer import KasminaLayer
-from esper.orchestration.counterfactual import HeldOut
-from esper.orchestration.counterfactual import compare
+from esper.orchestration.counterfactual import HeldOut, compare
 from esper.orchestration.entrant import Entrant
 from esper.orchestration.governor import Governor
-from esper.orchestration.graft import Graft
-from esper.orchestration.graft import verdict
+from esper.orchestration.graft import Graft, verdict
 from esper.orchestration.jury import Outcome
 from esper.orchestration.run import Run
 from esper.orchestration.schedule import rewarm

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.growth import LayerRecord
-from esper.contracts.growth import RaceRecord
+from esper.contracts.growth import GrowthDecision, LayerRecord, RaceRecord
 
 
 @dataclass

@@ -9,8 +9,7 @@ from typing import Any
 
 from esper.contracts.growth import Evidence
 from esper.orchestration.config import GrowthConfig
-from esper.orchestration.counterfactual import HeldOut
-from esper.orchestration.counterfactual import compare
+from esper.orchestration.counterfactual import HeldOut, compare
 from esper.orchestration.entrant import Entrant
 
 

@@ -7,11 +7,8 @@ from typing import Any
 from torch import nn
 
 from esper.contracts.growth import CostAccount
-from esper.orchestration.counterfactual import LossFn
-from esper.orchestration.counterfactual import batch_size
-from esper.orchestration.shadow import copy_module
-from esper.orchestration.shadow import forward_flops
-from esper.orchestration.shadow import training_flops
+from esper.orchestration.counterfactual import LossFn, batch_size
+from esper.orchestration.shadow import copy_module, forward_flops, training_flops
 
 PROBE_SAMPLES = 16
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from esper.contracts.operational import BudgetState
-from esper.contracts.operational import GrowthObservation
-from esper.contracts.operational import HealthSignal
+from esper.contracts.operational import BudgetState, GrowthObservation, HealthSignal
 from esper.orchestration.run import Run
 
 

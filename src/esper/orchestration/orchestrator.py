@@ -6,24 +6,19 @@ looked at now and then, and the controller asked), a race (`racing.py`), or a gr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from esper.contracts.enums import AdaptationAction
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import OptimizerError
+from esper.contracts.errors import ConfigError, OptimizerError
 from esper.contracts.events import HealthMeasured
-from esper.contracts.growth import CostAccount
-from esper.contracts.growth import GrowthReport
+from esper.contracts.growth import CostAccount, GrowthReport
 from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.operational import GrowthObservation
-from esper.contracts.operational import HealthSignal
-from esper.contracts.ports import Controller
-from esper.contracts.ports import TelemetrySink
+from esper.contracts.operational import GrowthObservation, HealthSignal
+from esper.contracts.ports import Controller, TelemetrySink
 from esper.core.morphable_model import MorphableModel
 from esper.execution.artifact import KernelArtifact
 from esper.execution.health import HealthProbe
@@ -31,21 +26,21 @@ from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.commanding import Commanding
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.controller import HeuristicController
-from esper.orchestration.counterfactual import GrowthSplit
-from esper.orchestration.counterfactual import LossFn
-from esper.orchestration.counterfactual import MetricFn
-from esper.orchestration.counterfactual import batch_size
-from esper.orchestration.counterfactual import slice_batch
+from esper.orchestration.counterfactual import (
+    GrowthSplit,
+    LossFn,
+    MetricFn,
+    batch_size,
+    slice_batch,
+)
 from esper.orchestration.grafting import Grafting
 from esper.orchestration.journal import Journal
-from esper.orchestration.ledger import PROBE_SAMPLES
-from esper.orchestration.ledger import Ledger
+from esper.orchestration.ledger import PROBE_SAMPLES, Ledger
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.observation import observation
 from esper.orchestration.performance import PerformanceTracker
 from esper.orchestration.racing import Racing
-from esper.orchestration.report import growth_report
-from esper.orchestration.report import layer_records
+from esper.orchestration.report import growth_report, layer_records
 from esper.orchestration.run import Run
 from esper.orchestration.shadow import OwnRandomness
 

@@ -6,23 +6,22 @@ Both are pure functions of what a run leaves behind, so they can be asked at any
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.growth import GrowthReport
-from esper.contracts.growth import LayerRecord
-from esper.contracts.growth import RaceRecord
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import KernelRegistration
+from esper.contracts.growth import (
+    CandidateStanding,
+    GrowthDecision,
+    GrowthReport,
+    LayerRecord,
+    RaceRecord,
+)
+from esper.contracts.library import KernelOutcome, KernelRegistration
 from esper.contracts.lifecycle import SeedPhase
 from esper.contracts.operational import FieldReport
 from esper.core.morphable_model import MorphableModel
-from esper.execution.artifact import kernel_id_of
-from esper.execution.artifact import pack
+from esper.execution.artifact import kernel_id_of, pack
 
 _ENDINGS = {
     "fossilise": AdaptationOutcome.FOSSILIZED,

@@ -6,10 +6,7 @@ Everything here is arithmetic on costs that are known before anything is built.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from esper.blueprints.geometry import Geometry

@@ -7,19 +7,15 @@ and that it takes every id, by trying it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.blueprints.cost import cost
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.catalog import CONTROL
-from esper.blueprints.library.catalog import Candidate
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Layout
+from esper.blueprints.library.catalog import CONTROL, Candidate
+from esper.contracts.enums import KernelMode, Layout
 from esper.contracts.errors import BlueprintError
 from esper.execution.artifact import KernelArtifact
 

@@ -9,34 +9,29 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import RaceRecord
-from esper.contracts.growth import RungRecord
+from esper.contracts.growth import CandidateStanding, RaceRecord, RungRecord
 from esper.orchestration.config import GrowthConfig
-from esper.orchestration.counterfactual import GrowthSplit
-from esper.orchestration.counterfactual import HeldOut
-from esper.orchestration.counterfactual import LossFn
-from esper.orchestration.counterfactual import batch_size
-from esper.orchestration.counterfactual import call_model
-from esper.orchestration.counterfactual import slice_batch
+from esper.orchestration.counterfactual import (
+    GrowthSplit,
+    HeldOut,
+    LossFn,
+    batch_size,
+    call_model,
+    slice_batch,
+)
 from esper.orchestration.entrant import Entrant
-from esper.orchestration.jury import Jury
-from esper.orchestration.jury import Outcome
+from esper.orchestration.jury import Jury, Outcome
 from esper.orchestration.performance import finite
-from esper.orchestration.shadow import OwnRandomness
-from esper.orchestration.shadow import Shadow
+from esper.orchestration.shadow import OwnRandomness, Shadow
 
 logger = logging.getLogger(__name__)
 

@@ -11,38 +11,20 @@ import torch
 
 from esper.blueprints.cost import cost
 from esper.blueprints.ir import GraphIR
-from esper.blueprints.library.catalog import CONTROL
-from esper.blueprints.library.catalog import Candidate
+from esper.blueprints.library.catalog import CONTROL, Candidate
 from esper.contracts.errors import TrainingError
-from esper.contracts.events import AdaptationDecided
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RungFinished
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.growth import RaceRecord
+from esper.contracts.events import AdaptationDecided, RaceDecided, RaceStarted, RungFinished
+from esper.contracts.growth import CandidateStanding, GrowthDecision, RaceRecord
 from esper.contracts.operational import AdaptationDecision
-from esper.orchestration.counterfactual import batch_size
-from esper.orchestration.counterfactual import call_model
-from esper.orchestration.counterfactual import slice_batch
-from esper.orchestration.entrant import Entrant
-from esper.orchestration.entrant import enter
+from esper.orchestration.counterfactual import batch_size, call_model, slice_batch
+from esper.orchestration.entrant import Entrant, enter
 from esper.orchestration.jury import Outcome
 from esper.orchestration.ledger import PROBE_SAMPLES
-from esper.orchestration.nursery import Batch
-from esper.orchestration.nursery import Mark
-from esper.orchestration.nursery import Nursery
-from esper.orchestration.nursery import Trouble
-from esper.orchestration.nursery import Ward
-from esper.orchestration.proposals import Proposal
-from esper.orchestration.proposals import Stand
-from esper.orchestration.proposals import propose
-from esper.orchestration.race import SMALLEST_BATCH
-from esper.orchestration.race import Race
+from esper.orchestration.nursery import Batch, Mark, Nursery, Trouble, Ward
+from esper.orchestration.proposals import Proposal, Stand, propose
+from esper.orchestration.race import SMALLEST_BATCH, Race
 from esper.orchestration.run import Run
-from esper.orchestration.shadow import OwnRandomness
-from esper.orchestration.shadow import Shadow
-from esper.orchestration.shadow import tensors
+from esper.orchestration.shadow import OwnRandomness, Shadow, tensors
 from esper.orchestration.strategies import STRATEGIES
 
 FIRST_RUNG = 0.8

@@ -5,9 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from esper.blueprints.build import describe
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.growth import GrowthReport
-from esper.contracts.growth import LayerRecord
+from esper.contracts.growth import GrowthDecision, GrowthReport, LayerRecord
 from esper.core.morphable_model import MorphableModel
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.seed_slots import KERNELS

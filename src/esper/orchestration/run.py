@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +17,7 @@ from esper.core.morphable_model import MorphableModel
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.config import GrowthConfig
-from esper.orchestration.counterfactual import GrowthSplit
-from esper.orchestration.counterfactual import HeldOut
-from esper.orchestration.counterfactual import LossFn
+from esper.orchestration.counterfactual import GrowthSplit, HeldOut, LossFn
 from esper.orchestration.journal import Journal
 from esper.orchestration.ledger import Ledger
 from esper.orchestration.performance import PerformanceTracker

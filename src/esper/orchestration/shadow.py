@@ -10,22 +10,19 @@ generator) and the host's own trajectory stays bit-identical.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import TrainingError
 from esper.execution.kasmina_layer import KasminaLayer
-from esper.orchestration.counterfactual import LossFn
-from esper.orchestration.counterfactual import call_model
+from esper.orchestration.counterfactual import LossFn, call_model
 
 
 class OwnRandomness:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from esper.blueprints.library.catalog import Candidate
-from esper.contracts.enums import AdaptationStrategyName
-from esper.contracts.enums import KernelMode
+from esper.contracts.enums import AdaptationStrategyName, KernelMode
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.utils.registry import Registry
 

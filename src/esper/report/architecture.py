@@ -9,15 +9,12 @@ from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from esper.contracts.growth import GrowthReport
-from esper.contracts.growth import LayerRecord
+from esper.contracts.growth import GrowthReport, LayerRecord
 from esper.report import wording
 from esper.report.canvas import Drawing
-from esper.report.layer_text import kernel_lines
-from esper.report.layer_text import layer_text
+from esper.report.layer_text import kernel_lines, layer_text
 from esper.report.palette import Palette
 
 MAX_BOXES = 16

@@ -20,10 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from esper.report import wording
-from esper.report.palette import LIGHT
-from esper.report.palette import PLACEHOLDERS
-from esper.report.palette import Palette
-from esper.report.palette import themed
+from esper.report.palette import LIGHT, PLACEHOLDERS, Palette, themed
 
 PNG_DPI = 160
 Draw = Callable[[Figure, Palette], None]

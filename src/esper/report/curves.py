@@ -6,15 +6,10 @@ from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 
-from esper.report import findings
-from esper.report import wording
-from esper.report.canvas import Drawing
-from esper.report.canvas import percent_ticks
-from esper.report.canvas import plain_axes
-from esper.report.canvas import step_ticks
+from esper.report import findings, wording
+from esper.report.canvas import Drawing, percent_ticks, plain_axes, step_ticks
 from esper.report.palette import Palette
 from esper.report.run_folder import RunRecord
 

@@ -7,13 +7,9 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from esper.contracts.growth import Evidence
-from esper.contracts.growth import GrowthDecision
-from esper.report import findings
-from esper.report import wording
-from esper.report.canvas import Drawing
-from esper.report.canvas import percent_ticks
-from esper.report.canvas import plain_axes
+from esper.contracts.growth import Evidence, GrowthDecision
+from esper.report import findings, wording
+from esper.report.canvas import Drawing, percent_ticks, plain_axes
 from esper.report.curves import verdict_colour
 from esper.report.palette import Palette
 from esper.report.run_folder import RunRecord

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import CurvePoint
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.growth import GrowthReport
+from esper.contracts.growth import CandidateStanding, CurvePoint, GrowthDecision, GrowthReport
 
 GRAFT = "graft"
 FOSSILISE = "fossilise"

@@ -6,21 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.events import CommandCarriedOut
-from esper.contracts.events import CommandRefused
-from esper.contracts.events import Event
-from esper.contracts.events import GraftEvaluated
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import LearningRateRewarmed
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RolledBack
-from esper.contracts.events import RungFinished
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
-from esper.contracts.events import SeedIsolated
-from esper.contracts.events import SeedRetreated
+from esper.contracts.events import (
+    CommandCarriedOut,
+    CommandRefused,
+    Event,
+    GraftEvaluated,
+    GraftStarted,
+    LearningRateRewarmed,
+    RaceDecided,
+    RaceStarted,
+    RolledBack,
+    RungFinished,
+    SeedCulled,
+    SeedFossilized,
+    SeedGerminated,
+    SeedIsolated,
+    SeedRetreated,
+)
 from esper.contracts.growth import CandidateStanding
 from esper.report import wording
 from esper.utils.registry import Registry

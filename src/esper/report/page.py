@@ -7,27 +7,18 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment
-from jinja2 import FunctionLoader
-from jinja2 import StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import ValidationError
 
 from esper.contracts.events import parse_event
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.growth import RaceRecord
-from esper.report import findings
-from esper.report import story
-from esper.report import wording
+from esper.contracts.growth import GrowthDecision, RaceRecord
+from esper.report import findings, story, wording
 from esper.report.canvas import Drawing
 from esper.report.narrate import narrate
-from esper.report.palette import DARK
-from esper.report.palette import LIGHT
-from esper.report.palette import css_variables
+from esper.report.palette import DARK, LIGHT, css_variables
 from esper.report.run_folder import RunRecord
-from esper.report.standings import label
-from esper.report.standings import paths
-from esper.report.standings import score
+from esper.report.standings import label, paths, score
 
 TEMPLATES = files("esper.report") / "templates"
 

@@ -8,9 +8,7 @@ meaning by colour carries it by shape or by text as well.
 
 from __future__ import annotations
 
-from dataclasses import astuple
-from dataclasses import dataclass
-from dataclasses import fields
+from dataclasses import astuple, dataclass, fields
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,7 @@ A log that a killed process cut short in its last line is read up to that line.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from esper.contracts.errors import RunFolderError
-from esper.contracts.growth import CostAccount
-from esper.contracts.growth import CurvePoint
-from esper.contracts.growth import GrowthReport
+from esper.contracts.growth import CostAccount, CurvePoint, GrowthReport
 from esper.report import wording
 
 REPORT_FILE = "report.json"

@@ -9,10 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import RaceRecord
-from esper.report import findings
-from esper.report import wording
+from esper.contracts.growth import CandidateStanding, RaceRecord
+from esper.report import findings, wording
 from esper.report.canvas import Drawing
 from esper.report.palette import Palette
 

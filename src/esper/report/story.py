@@ -8,11 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import Evidence
-from esper.contracts.growth import GrowthDecision
-from esper.report import findings
-from esper.report import wording
+from esper.contracts.growth import CandidateStanding, Evidence, GrowthDecision
+from esper.report import findings, wording
 from esper.report.findings import Graft
 from esper.report.layer_text import layer_text
 from esper.report.run_folder import RunRecord

@@ -10,13 +10,10 @@ from esper.report.architecture import architectures
 from esper.report.curves import learning_curves
 from esper.report.evidence import counterfactuals
 from esper.report.findings import grafts
-from esper.report.page import Pictures
-from esper.report.page import render
-from esper.report.run_folder import RunRecord
-from esper.report.run_folder import read_run
+from esper.report.page import Pictures, render
+from esper.report.run_folder import RunRecord, read_run
 from esper.report.standings import race_standings
-from esper.report.story import Story
-from esper.report.story import tell
+from esper.report.story import Story, tell
 
 PAGE_FILE = "report.html"
 

@@ -15,10 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
-from sqlalchemy import MetaData
-from sqlalchemy import inspect
-from sqlalchemy import text
+from sqlalchemy import Connection, MetaData, inspect, text
 
 from esper.storage.database import Database
 

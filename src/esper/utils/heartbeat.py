@@ -5,19 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from pydantic import JsonValue
 
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import ComponentStatus
-from esper.contracts.enums import TopicNames
+from esper.contracts.enums import ComponentName, ComponentStatus, TopicNames
 from esper.contracts.platform_events import ComponentHealth
-from esper.contracts.ports import Bus
-from esper.contracts.ports import Publisher
+from esper.contracts.ports import Bus, Publisher
 
 Details = Callable[[], Mapping[str, JsonValue]]
 """Returns figures of a process's own; quick, and called on another thread than its work's."""

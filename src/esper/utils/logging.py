@@ -11,13 +11,10 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import TextIO
-from typing import cast
+from typing import TextIO, cast
 
 import structlog
-from structlog.typing import EventDict
-from structlog.typing import FilteringBoundLogger
-from structlog.typing import Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 
 class RunContext:

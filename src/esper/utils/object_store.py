@@ -13,19 +13,14 @@ import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
-from typing import Any
-from typing import Final
+from typing import IO, Any, Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
-from obstore.store import LocalStore
-from obstore.store import MemoryStore
+from obstore.store import LocalStore, MemoryStore, S3Store
 from obstore.store import ObjectStore as Backend
-from obstore.store import S3Store
 
 _CHUNK: Final = 2**20
 

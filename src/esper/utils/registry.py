@@ -7,9 +7,7 @@ finds its parent's handler.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from esper.contracts.errors import RegistryError

@@ -12,16 +12,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from dataclasses import field
-from typing import Final
-from typing import Literal
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
 
 from esper.contracts.errors import ConfigError
 from esper.utils import extras

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
-from typing import Protocol
+from typing import Final, Protocol
 
 _SLICE: Final = 0.1
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from typing import get_args
-from typing import get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from esper.contracts.errors import ConfigError
 from esper.utils.nearest import did_you_mean

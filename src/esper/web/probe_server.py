@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import TracebackType
-from typing import Any
-from typing import Final
-from typing import Self
-from typing import cast
+from typing import Any, Final, Self, cast
 
 from esper.contracts.errors import PlatformError
 

@@ -6,35 +6,34 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Match
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from esper.contracts.base import Contract
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import BlueprintError
-from esper.contracts.errors import BusUnavailableError
-from esper.contracts.errors import EsperError
-from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LeaseLostError
-from esper.contracts.errors import LibraryError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import RevisionConflictError
-from esper.contracts.errors import RunNotFoundError
-from esper.contracts.errors import RunStoreError
-from esper.contracts.errors import SubmissionError
+from esper.contracts.errors import (
+    AccessDeniedError,
+    ArtifactError,
+    BlueprintError,
+    BusUnavailableError,
+    EsperError,
+    IllegalTransitionError,
+    KernelNotFoundError,
+    LeaseLostError,
+    LibraryError,
+    LibraryNotFoundError,
+    LibraryUnavailableError,
+    RevisionConflictError,
+    RunNotFoundError,
+    RunStoreError,
+    SubmissionError,
+)
 from esper.utils.logging import get_logger
 
 MEDIA_TYPE: Final = "application/problem+json"

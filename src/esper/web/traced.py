@@ -7,17 +7,9 @@ from secrets import token_hex
 from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp
-from starlette.types import Message
-from starlette.types import Receive
-from starlette.types import Scope
-from starlette.types import Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from esper.utils.spans import Span
-from esper.utils.spans import SpanContext
-from esper.utils.spans import Spans
-from esper.utils.spans import parse_traceparent
-from esper.utils.spans import within
+from esper.utils.spans import Span, SpanContext, Spans, parse_traceparent, within
 from esper.web.http_metrics import route_of
 
 _SERVER_ERROR: Final = 500

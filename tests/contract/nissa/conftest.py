@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ import pytest_asyncio
 
 from esper.services.nissa.run_store import RunStore
 from support.clocks import StillClock
-from support.nissa_databases import made_runs_file
-from support.nissa_databases import made_runs_template
+from support.nissa_databases import made_runs_file, made_runs_template
 from support.servers.postgres import PostgresServer
 
 __all__ = ["made_runs_file", "made_runs_template"]

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from esper.contracts.enums import RunState
-from esper.contracts.enums import TopicNames
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import RunNotFoundError
+from esper.contracts.enums import RunState, TopicNames
+from esper.contracts.errors import ConfigError, RunNotFoundError
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Delivery
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
 from support.clocks import StillClock
-from support.run_deliveries import NOW
-from support.run_deliveries import contents
-from support.run_deliveries import delivery
+from support.run_deliveries import NOW, contents, delivery
 
 pytestmark = pytest.mark.asyncio
 

@@ -9,12 +9,10 @@ from sqlalchemy import text
 
 from esper.contracts.errors import RunStoreError
 from esper.services.nissa.run_store import RunStore
-from esper.services.nissa.schema import KEEPING
-from esper.services.nissa.schema import SCHEMA
+from esper.services.nissa.schema import KEEPING, SCHEMA
 from esper.storage.database import Database
 from support import logged_runs
-from support.run_deliveries import contents
-from support.run_deliveries import delivery
+from support.run_deliveries import contents, delivery
 
 pytestmark = pytest.mark.asyncio
 

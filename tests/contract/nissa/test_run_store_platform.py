@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from datetime import datetime
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import ComponentStatus
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Severity
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
+from esper.contracts.enums import AlertRule, ComponentName, ComponentStatus, KernelMode, Severity
+from esper.contracts.events import RaceDecided, RaceStarted
 from esper.contracts.growth import CandidateStanding
-from esper.contracts.platform_events import Alert
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import BuildStarted
-from esper.contracts.platform_events import ComponentHealth
+from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
 from support.clocks import StillClock
-from support.run_deliveries import NOW
-from support.run_deliveries import delivery
+from support.run_deliveries import NOW, delivery
 
 pytestmark = pytest.mark.asyncio
 

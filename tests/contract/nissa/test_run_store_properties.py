@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from esper.contracts.ports import Delivery
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
-from support.run_deliveries import NOW
-from support.run_deliveries import contents
-from support.run_deliveries import delivery
+from support.run_deliveries import NOW, contents, delivery
 
 pytestmark = pytest.mark.asyncio
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from esper.services.nissa.run_store import RunStore
-from support.run_writer import BATCHES
-from support.run_writer import RUNS
+from support.run_writer import BATCHES, RUNS
 
 pytestmark = pytest.mark.asyncio
 

@@ -6,17 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from esper.contracts.ports import Delivery
-from support.buses import SEED
-from support.buses import BusPlace
-from support.buses import everything
-from support.buses import message
-from support.buses import numbers
+from support.buses import SEED, BusPlace, everything, message, numbers
 from support.servers.valkey import ValkeyServer
 
 CONSUMERS = st.sampled_from(["a", "b"])

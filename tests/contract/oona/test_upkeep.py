@@ -7,12 +7,7 @@ import asyncio
 import pytest
 
 from esper.contracts.errors import BusError
-from support.buses import RACE
-from support.buses import SEED
-from support.buses import BusPlace
-from support.buses import everything
-from support.buses import message
-from support.buses import numbers
+from support.buses import RACE, SEED, BusPlace, everything, message, numbers
 
 pytestmark = pytest.mark.asyncio
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from esper.services.nissa import schema as nissa
@@ -19,18 +16,12 @@ from esper.services.nissa.run_store import RunStore
 from esper.services.urza import schema as urza
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
-from esper.storage.database import Database
-from esper.storage.database import Keeping
-from esper.storage.schema import BASE
-from esper.storage.schema import Schema
+from esper.storage.database import Database, Keeping
+from esper.storage.schema import BASE, Schema
 from support import logged_runs
 from support.clocks import StillClock
 from support.run_deliveries import delivery
-from support.stored import ACTOR
-from support.stored import build
-from support.stored import kernel_file
-from support.stored import outcome
-from support.stored import register
+from support.stored import ACTOR, build, kernel_file, outcome, register
 
 pytestmark = pytest.mark.asyncio
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from esper.services.urza.config import S3Access
-from esper.services.urza.config import UrzaConfig
+from esper.services.urza.config import S3Access, UrzaConfig
 from esper.services.urza.library import Library
 from support.clocks import StillClock
 from support.servers.postgres import PostgresServer
 from support.servers.s3 import S3Place
-from support.urza_databases import migrated_file
-from support.urza_databases import migrated_template
+from support.urza_databases import migrated_file, migrated_template
 
 __all__ = ["migrated_file", "migrated_template"]
 

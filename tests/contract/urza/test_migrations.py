@@ -9,8 +9,7 @@ import pytest
 from esper.contracts.errors import LibraryUnavailableError
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
-from esper.services.urza.schema import KEEPING
-from esper.services.urza.schema import SCHEMA
+from esper.services.urza.schema import KEEPING, SCHEMA
 from esper.storage.database import Database
 from support.clocks import StillClock
 

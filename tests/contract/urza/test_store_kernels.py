@@ -7,31 +7,30 @@ import asyncio
 import pytest
 
 from esper.contracts.asset_lifecycle import KernelEvent
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import RevisionConflictError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Signature
+from esper.contracts.enums import AdaptationOutcome, KernelMode, KernelStatus
+from esper.contracts.errors import (
+    ArtifactError,
+    IllegalTransitionError,
+    KernelNotFoundError,
+    LibraryNotFoundError,
+    RevisionConflictError,
+    SubmissionError,
+)
+from esper.contracts.library import KernelQuery, KernelRecord, KernelRegistration, Signature
 from esper.services.urza.library import Library
-from support.stored import ACTOR
-from support.stored import blueprint
-from support.stored import build
-from support.stored import chunks
-from support.stored import complete
-from support.stored import id_of
-from support.stored import kernel_file
-from support.stored import lease_of
-from support.stored import outcome
-from support.stored import register
-from support.stored import upload
+from support.stored import (
+    ACTOR,
+    blueprint,
+    build,
+    chunks,
+    complete,
+    id_of,
+    kernel_file,
+    lease_of,
+    outcome,
+    register,
+    upload,
+)
 
 pytestmark = pytest.mark.asyncio
 

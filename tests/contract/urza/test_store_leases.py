@@ -7,28 +7,30 @@ import asyncio
 import pytest
 
 from esper.contracts.asset_lifecycle import BlueprintEvent
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.errors import LeaseLostError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import RevisionConflictError
-from esper.contracts.errors import SubmissionError
+from esper.contracts.enums import BlueprintState, KernelMode, KernelStatus
+from esper.contracts.errors import (
+    ArtifactError,
+    IllegalTransitionError,
+    LeaseLostError,
+    LibraryNotFoundError,
+    RevisionConflictError,
+    SubmissionError,
+)
 from esper.contracts.library import KernelRegistration
 from esper.services.urza.library import Library
 from support.clocks import StillClock
-from support.stored import ACTOR
-from support.stored import blueprint
-from support.stored import build
-from support.stored import complete
-from support.stored import id_of
-from support.stored import kernel_file
-from support.stored import lease_of
-from support.stored import report
-from support.stored import state_of
-from support.stored import upload
+from support.stored import (
+    ACTOR,
+    blueprint,
+    build,
+    complete,
+    id_of,
+    kernel_file,
+    lease_of,
+    report,
+    state_of,
+    upload,
+)
 
 pytestmark = pytest.mark.asyncio
 

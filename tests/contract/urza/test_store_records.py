@@ -13,27 +13,21 @@ from sqlalchemy.exc import DBAPIError
 
 from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.enums import Role
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LibraryError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import RevisionConflictError
-from esper.contracts.errors import SubmissionError
+from esper.contracts.errors import (
+    AccessDeniedError,
+    KernelNotFoundError,
+    LibraryError,
+    LibraryNotFoundError,
+    LibraryUnavailableError,
+    RevisionConflictError,
+    SubmissionError,
+)
 from esper.contracts.library import TokenRequest
 from esper.services.urza.change import Changes
-from esper.services.urza.idempotency import Idempotency
-from esper.services.urza.idempotency import StoredAnswer
+from esper.services.urza.idempotency import Idempotency, StoredAnswer
 from esper.services.urza.library import Library
 from support.clocks import StillClock
-from support.stored import ACTOR
-from support.stored import blueprint
-from support.stored import build
-from support.stored import chunks
-from support.stored import id_of
-from support.stored import kernel_file
-from support.stored import register
-from support.stored import upload
+from support.stored import ACTOR, blueprint, build, chunks, id_of, kernel_file, register, upload
 
 pytestmark = pytest.mark.asyncio
 

@@ -10,8 +10,7 @@ import pytest
 
 from support.bus_scenario import scenario
 from support.fault_length import LONG
-from support.fault_proxy import FaultProxy
-from support.fault_proxy import fault_proxy
+from support.fault_proxy import FaultProxy, fault_proxy
 from support.servers.valkey import ValkeyServer
 
 SECONDS = 20.0 if LONG else 2.0

@@ -10,8 +10,7 @@ import pytest
 
 from support.bus_scenario import scenario
 from support.fault_length import LONG
-from support.servers.valkey import ValkeyServer
-from support.servers.valkey import valkey
+from support.servers.valkey import ValkeyServer, valkey
 
 KILLS = 10 if LONG else 2
 APPEND_ONLY = ("--save", "", "--appendonly", "yes", "--appendfsync", "everysec")

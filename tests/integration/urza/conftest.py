@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Iterator
-from typing import Any
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from esper.contracts.enums import Role
 from esper.services.urza.client.async_ import AsyncUrzaClient
 from esper.services.urza.client.sync import UrzaClient
-from support.urza_server import As
-from support.urza_server import UrzaServer
-from support.urza_server import urza_server
+from support.urza_server import As, UrzaServer, urza_server
 
 
 @pytest.fixture(scope="module")

@@ -9,30 +9,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from esper.blueprints.build import build
 from esper.contracts import errors
-from esper.contracts.asset_lifecycle import BlueprintEvent
-from esper.contracts.asset_lifecycle import KernelEvent
+from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.assets import Blueprint
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import KernelStatus
-from esper.contracts.enums import Role
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import TokenRequest
-from esper.contracts.library import Toolchain
-from esper.contracts.library import ValidationReport
+from esper.contracts.enums import AdaptationOutcome, BlueprintState, KernelMode, KernelStatus, Role
+from esper.contracts.library import (
+    KernelOutcome,
+    KernelQuery,
+    KernelRegistration,
+    TokenRequest,
+    Toolchain,
+    ValidationReport,
+)
 from esper.contracts.operational import FieldReport
-from esper.execution.artifact import kernel_id_of
-from esper.execution.artifact import pack
-from esper.execution.artifact import reference_cost
+from esper.execution.artifact import kernel_id_of, pack, reference_cost
 from esper.execution.signatures import sign
 from esper.execution.trust import TrustPolicy
 from esper.services.urza.client.sync import UrzaClient
 from kernels import mlp_graph
-from support.urza_server import As
-from support.urza_server import UrzaServer
+from support.urza_server import As, UrzaServer
 
 pytestmark = pytest.mark.slow
 

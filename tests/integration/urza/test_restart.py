@@ -11,10 +11,7 @@ import pytest
 
 from esper.contracts.enums import Role
 from esper.services.urza.client.sync import UrzaClient
-from support.urza_server import ESPER
-from support.urza_server import UrzaServer
-from support.urza_server import urza_server
-from support.urza_server import without_library
+from support.urza_server import ESPER, UrzaServer, urza_server, without_library
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -13,13 +13,15 @@ from uuid import uuid4
 
 import pytest
 
-from support.servers.server import HOST
-from support.servers.server import UNPRIVILEGED
-from support.servers.server import UNPRIVILEGED_GROUP
-from support.servers.server import Server
-from support.servers.server import free_port
-from support.servers.server import give_away
-from support.servers.server import running
+from support.servers.server import (
+    HOST,
+    UNPRIVILEGED,
+    UNPRIVILEGED_GROUP,
+    Server,
+    free_port,
+    give_away,
+    running,
+)
 
 PASSWORD = "correct-horse-battery-staple"
 

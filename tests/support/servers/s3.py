@@ -20,12 +20,7 @@ import pytest
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from support.servers.server import HOST
-from support.servers.server import Server
-from support.servers.server import free_port
-from support.servers.server import give_away
-from support.servers.server import listening
-from support.servers.server import running
+from support.servers.server import HOST, Server, free_port, give_away, listening, running
 
 
 @dataclass(frozen=True, kw_only=True)

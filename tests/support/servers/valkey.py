@@ -8,11 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.servers.server import HOST
-from support.servers.server import Server
-from support.servers.server import free_port
-from support.servers.server import give_away
-from support.servers.server import running
+from support.servers.server import HOST, Server, free_port, give_away, running
 
 
 class ValkeyServer(Server):

@@ -10,14 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from esper.blueprints.build import build
-from esper.blueprints.build import check_parameters
-from esper.blueprints.build import describe
-from esper.blueprints.build import parameter_shapes
+from esper.blueprints.build import build, check_parameters, describe, parameter_shapes
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Limits
-from esper.blueprints.ir import Node
+from esper.blueprints.ir import GraphIR, Limits, Node
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.errors import BlueprintError
 

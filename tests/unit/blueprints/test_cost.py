@@ -6,9 +6,7 @@ from torch import nn
 
 from esper.blueprints.build import build
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.cost import Cost
-from esper.blueprints.cost import cost
-from esper.blueprints.cost import measured_flops
+from esper.blueprints.cost import Cost, cost, measured_flops
 from esper.contracts.errors import BlueprintError
 
 

@@ -7,9 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from esper.blueprints.geometry import Geometry
-from esper.blueprints.geometry import static_geometry
-from esper.blueprints.geometry import trace
+from esper.blueprints.geometry import Geometry, static_geometry, trace
 from esper.contracts.enums import Layout
 from esper.contracts.errors import GeometryError
 

@@ -5,17 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esper.blueprints.build import build
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.cost import cost
-from esper.blueprints.cost import measured_flops
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Limits
-from esper.blueprints.ir import Node
+from esper.blueprints.cost import cost, measured_flops
+from esper.blueprints.ir import GraphIR, Limits, Node
 from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.errors import BlueprintError

@@ -10,9 +10,7 @@ from esper.cli.console import THEME
 from esper.contracts.growth import GrowthReport
 from esper.report.write import write_report
 from esper.services.tolaria.result import RunResult
-from samples.run_folders import grown_report
-from samples.run_folders import static_report
-from samples.run_folders import write_run
+from samples.run_folders import grown_report, static_report, write_run
 
 
 def closing(folder: Path, report: GrowthReport) -> str:

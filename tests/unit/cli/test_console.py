@@ -5,9 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from esper.cli.console import THEME
-from esper.cli.console import output
-from esper.cli.console import print_error
+from esper.cli.console import THEME, output, print_error
 
 
 def written(*, terminal: bool) -> str:

@@ -4,9 +4,7 @@ import inspect
 
 import pytest
 
-from esper.cli.exit_codes import MEANINGS
-from esper.cli.exit_codes import ExitCode
-from esper.cli.exit_codes import exit_code_of
+from esper.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from esper.contracts import errors
 
 ERRORS = [

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 
 import pytest
@@ -12,8 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from esper.cli.exit_codes import ExitCode
-from esper.cli.late import Session
-from esper.cli.late import carry_out
+from esper.cli.late import Session, carry_out
 from esper.contracts.errors import ConfigError
 from esper.utils.extras import EXTRA_OF
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from esper.cli.library_news import delivered
-from esper.cli.library_news import entered
+from esper.cli.library_news import delivered, entered
 
 
 def delivery(**given: Any) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from typing import Any
 from rich.console import Console
 
 from esper.cli.console import THEME
-from esper.cli.progress import Display
-from esper.cli.progress import LiveDisplay
-from esper.cli.progress import PlainDisplay
-from esper.cli.progress import Standing
-from esper.cli.progress import display
-from esper.cli.progress import news_style
-from esper.cli.progress import slots_line
+from esper.cli.progress import (
+    Display,
+    LiveDisplay,
+    PlainDisplay,
+    Standing,
+    display,
+    news_style,
+    slots_line,
+)
 from samples.run_folders import events
 
 START = {"type": "start", "step": 0, "total_steps": 4_000, "metric": "accuracy"}

@@ -4,10 +4,7 @@ import pytest
 
 from esper.blueprints.host_types import HOST_TYPES
 from esper.cli.requests import GeometryRequest
-from esper.cli.shapes import LAYOUTS
-from esper.cli.shapes import known_shape
-from esper.cli.shapes import parse_shape
-from esper.cli.shapes import read_geometry
+from esper.cli.shapes import LAYOUTS, known_shape, parse_shape, read_geometry
 from esper.contracts.enums import Layout
 from esper.contracts.errors import ConfigError
 

@@ -4,14 +4,15 @@ from itertools import product
 
 import pytest
 
-from esper.contracts.asset_lifecycle import BLUEPRINT_TRANSITIONS
-from esper.contracts.asset_lifecycle import KERNEL_TRANSITIONS
-from esper.contracts.asset_lifecycle import BlueprintEvent
-from esper.contracts.asset_lifecycle import KernelEvent
-from esper.contracts.asset_lifecycle import advance_blueprint
-from esper.contracts.asset_lifecycle import advance_kernel
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelStatus
+from esper.contracts.asset_lifecycle import (
+    BLUEPRINT_TRANSITIONS,
+    KERNEL_TRANSITIONS,
+    BlueprintEvent,
+    KernelEvent,
+    advance_blueprint,
+    advance_kernel,
+)
+from esper.contracts.enums import BlueprintState, KernelStatus
 from esper.contracts.errors import IllegalTransitionError
 
 

@@ -3,15 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from esper.contracts.assets import Blueprint
-from esper.contracts.assets import KernelMetadata
-from esper.contracts.assets import Seed
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import SeedState
+from esper.contracts.assets import Blueprint, KernelMetadata, Seed
+from esper.contracts.enums import BlueprintState, KernelMode, SeedState
 
 DIGEST = "0123456789abcdef" * 4
 METADATA: dict[str, Any] = {

@@ -6,8 +6,7 @@ from enum import StrEnum
 import pytest
 
 from esper.contracts import enums
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import SeedState
+from esper.contracts.enums import KernelMode, SeedState
 
 VOCABULARIES = [
     member

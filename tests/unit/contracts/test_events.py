@@ -7,10 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from esper.contracts import events
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import CheckpointSaved
-from esper.contracts.events import Event
-from esper.contracts.events import parse_event
+from esper.contracts.events import AnyEvent, CheckpointSaved, Event, parse_event
 
 KINDS = [
     member

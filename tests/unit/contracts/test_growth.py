@@ -3,15 +3,17 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import CostAccount
-from esper.contracts.growth import CurvePoint
-from esper.contracts.growth import Evidence
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.growth import GrowthReport
-from esper.contracts.growth import LayerRecord
-from esper.contracts.growth import RaceRecord
-from esper.contracts.growth import RungRecord
+from esper.contracts.growth import (
+    CandidateStanding,
+    CostAccount,
+    CurvePoint,
+    Evidence,
+    GrowthDecision,
+    GrowthReport,
+    LayerRecord,
+    RaceRecord,
+    RungRecord,
+)
 
 STANDING = CandidateStanding(
     candidate="conv1d/small", layer_name="body.0", family="conv1d", mode="replacing"

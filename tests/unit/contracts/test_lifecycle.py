@@ -3,21 +3,21 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine
-from hypothesis.stateful import invariant
-from hypothesis.stateful import rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from esper.contracts.enums import SeedState
 from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.lifecycle import TRANSITIONS
-from esper.contracts.lifecycle import SeedEvent
-from esper.contracts.lifecycle import SeedLifecycleState
-from esper.contracts.lifecycle import SeedPhase
-from esper.contracts.lifecycle import advance
-from esper.contracts.lifecycle import diagram
-from esper.contracts.lifecycle import legal_events
-from esper.contracts.lifecycle import seed_state
-from esper.contracts.lifecycle import slot_state
+from esper.contracts.lifecycle import (
+    TRANSITIONS,
+    SeedEvent,
+    SeedLifecycleState,
+    SeedPhase,
+    advance,
+    diagram,
+    legal_events,
+    seed_state,
+    slot_state,
+)
 
 # Written out a second time on purpose: a change of the table must be meant.
 EXPECTED = {

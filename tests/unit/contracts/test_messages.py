@@ -3,14 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from esper.contracts.enums import KasminaAction
-from esper.contracts.enums import TopicNames
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import parse_event
-from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import StopTraining
-from esper.contracts.messages import parse_command
+from esper.contracts.enums import KasminaAction, TopicNames
+from esper.contracts.events import SeedCulled, parse_event
+from esper.contracts.messages import KasminaControlCommand, OonaMessage, StopTraining, parse_command
 
 DIGEST = "0123456789abcdef" * 4
 

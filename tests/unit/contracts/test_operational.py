@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from esper.contracts.operational import AdaptationDecision
-from esper.contracts.operational import BudgetState
-from esper.contracts.operational import GrowthObservation
-from esper.contracts.operational import HealthSignal
+from esper.contracts.operational import (
+    AdaptationDecision,
+    BudgetState,
+    GrowthObservation,
+    HealthSignal,
+)
 
 
 def test_a_measurement_that_was_not_taken_is_none_and_never_healthy() -> None:

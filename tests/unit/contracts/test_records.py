@@ -4,8 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from esper.contracts.events import CheckpointSaved
-from esper.contracts.records import StepLogged
-from esper.contracts.records import parse_record
+from esper.contracts.records import StepLogged, parse_record
 
 
 def test_a_line_of_the_curve_is_read_as_one() -> None:

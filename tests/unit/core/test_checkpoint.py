@@ -16,8 +16,7 @@ from torch import nn
 from esper.blueprints.build import build
 from esper.blueprints.builder import GraphBuilder
 from esper.contracts.enums import KernelMode
-from esper.contracts.errors import CheckpointError
-from esper.contracts.errors import OptimizerError
+from esper.contracts.errors import CheckpointError, OptimizerError
 from esper.contracts.lifecycle import SeedPhase
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap

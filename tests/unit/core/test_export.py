@@ -13,8 +13,7 @@ import onnx
 import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.blueprints.build import build
 from esper.contracts.enums import KernelMode
@@ -23,9 +22,7 @@ from esper.core.export import export
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.execution.hosts.registry import register_host
-from support.grown_models import CASES
-from support.grown_models import Encoder
-from support.grown_models import kernel_graph
+from support.grown_models import CASES, Encoder, kernel_graph
 
 
 def grown(

@@ -10,8 +10,7 @@ import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from torch import nn
 
-from esper.contracts.errors import KernelMismatchError
-from esper.contracts.errors import UntrustedKernelError
+from esper.contracts.errors import KernelMismatchError, UntrustedKernelError
 from esper.core.kernel_supply import KernelSupply
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
@@ -22,8 +21,7 @@ from esper.execution.signature_file import add_signature
 from esper.execution.signatures import sign
 from esper.execution.trust import TrustPolicy
 from kernels import kernel_file
-from support.shelves import Drawer
-from support.shelves import Shelf
+from support.shelves import Drawer, Shelf
 
 DATA = kernel_file()  # (4) to (4)
 ID = kernel_id_of(DATA)

@@ -6,14 +6,10 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import LayerNotFoundError
-from esper.contracts.errors import UnsupportedLayerError
-from esper.core.model_wrapper import unwrap
-from esper.core.model_wrapper import wrap
+from esper.contracts.errors import ConfigError, LayerNotFoundError, UnsupportedLayerError
+from esper.core.model_wrapper import unwrap, wrap
 from esper.execution.kasmina_layer import KasminaLayer
 
 

@@ -14,19 +14,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from esper.contracts.errors import AlphaError
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.errors import KernelMismatchError
-from esper.contracts.errors import LayerNotFoundError
-from esper.contracts.errors import SeedIndexError
+from esper.contracts.errors import (
+    AlphaError,
+    ArtifactError,
+    ConfigError,
+    IllegalTransitionError,
+    KernelMismatchError,
+    LayerNotFoundError,
+    SeedIndexError,
+)
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.execution.kernel_store import LocalKernelStore
-from unit.core.morphable import kernel_file
-from unit.core.morphable import make_net
+from unit.core.morphable import kernel_file, make_net
 
 # The usage of document 000 ----------------------------------------------------------------------
 

@@ -9,15 +9,13 @@ import torch
 from torch import nn
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.errors import AlphaError
-from esper.contracts.errors import OptimizerError
+from esper.contracts.errors import AlphaError, OptimizerError
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.core.optimizer import group_of
 from esper.execution.kernel_store import LocalKernelStore
-from unit.core.morphable import kernel_file
-from unit.core.morphable import make_net
+from unit.core.morphable import kernel_file, make_net
 
 # With optimizers ------------------------------------------------------------------------------------
 

@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.optim import Optimizer
 
 from esper.contracts.errors import OptimizerError
-from esper.core.optimizer import add_parameters
-from esper.core.optimizer import group_of
-from esper.core.optimizer import load_state_by_name
-from esper.core.optimizer import remove_parameters
-from esper.core.optimizer import state_by_name
+from esper.core.optimizer import (
+    add_parameters,
+    group_of,
+    load_state_by_name,
+    remove_parameters,
+    state_by_name,
+)
 
 MAKERS: dict[str, Callable[[Any], Optimizer]] = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1),

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim import lr_scheduler
-from torch.optim import swa_utils
+from torch.optim import Optimizer, lr_scheduler, swa_utils
 
 from esper.contracts.errors import OptimizerError
-from esper.core.optimizer import ScheduledGroups
-from esper.core.optimizer import add_parameters
-from esper.core.optimizer import isolate_scheduler
-from esper.core.optimizer import load_state_by_name
-from esper.core.optimizer import remove_parameters
-from esper.core.optimizer import state_by_name
+from esper.core.optimizer import (
+    ScheduledGroups,
+    add_parameters,
+    isolate_scheduler,
+    load_state_by_name,
+    remove_parameters,
+    state_by_name,
+)
 
 SCHEDULERS: dict[str, Callable[[Optimizer], Any]] = {
     "LambdaLR": lambda o: lr_scheduler.LambdaLR(o, [lambda e: 0.9**e, lambda e: 1 / (1 + e)]),

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import re
 
-from esper.dashboard.chart_library import ENTRY
-from esper.dashboard.chart_library import chart_library
+from esper.dashboard.chart_library import ENTRY, chart_library
 from esper.dashboard.mount import ASSETS
 
 

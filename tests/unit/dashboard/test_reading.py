@@ -8,9 +8,7 @@ import pytest_asyncio
 
 from esper.contracts.enums import RunState
 from esper.contracts.errors import RunNotFoundError
-from esper.dashboard.reading import KINDS
-from esper.dashboard.reading import TYPES
-from esper.dashboard.reading import RunReader
+from esper.dashboard.reading import KINDS, TYPES, RunReader
 from esper.services.nissa.run_store import RunStore
 from support import told_runs
 from support.clocks import StillClock

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 
 from markupsafe import escape
 
 from esper.contracts.enums import SeedState
-from esper.dashboard.templating import GLYPHS
-from esper.dashboard.templating import NAMES
-from esper.dashboard.templating import Templates
-from esper.dashboard.templating import palettes
+from esper.dashboard.templating import GLYPHS, NAMES, Templates, palettes
 from esper.dashboard.views.slots import WORDS
 from support.clocks import StillClock
 

@@ -8,11 +8,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from esper.contracts.errors import DataError
-from esper.data.bundle import DataBundle
-from esper.data.bundle import Recipe
-from esper.data.task import ACCURACY
-from esper.data.task import BITS_PER_CHARACTER
-from esper.data.task import Task
+from esper.data.bundle import DataBundle, Recipe
+from esper.data.task import ACCURACY, BITS_PER_CHARACTER, Task
 
 X, Y = torch.randn(6, 3), torch.randint(0, 2, (6,))
 

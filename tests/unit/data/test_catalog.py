@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import DataUnavailableError
-from esper.contracts.errors import RegistryError
-from esper.data.catalog import build_model
-from esper.data.catalog import data_set_names
-from esper.data.catalog import load
-from esper.data.catalog import model_names
-from esper.data.source import DataSource
-from esper.data.source import require_package
+from esper.contracts.errors import ConfigError, DataUnavailableError, RegistryError
+from esper.data.catalog import build_model, data_set_names, load, model_names
+from esper.data.source import DataSource, require_package
 
 
 def test_every_quick_start_of_the_documents_is_known() -> None:

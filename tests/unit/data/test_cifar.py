@@ -13,16 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from esper.contracts.errors import ChecksumError
-from esper.contracts.errors import DataError
-from esper.contracts.errors import DataUnavailableError
-from esper.data.cifar import CIFAR10
-from esper.data.cifar import CIFAR100
-from esper.data.cifar import CifarArchive
-from esper.data.cifar import cifar_bundle
+from esper.contracts.errors import ChecksumError, DataError, DataUnavailableError
+from esper.data.cifar import CIFAR10, CIFAR100, CifarArchive, cifar_bundle
 from esper.data.source import DataSource
-from unit.data.http_source import FileServer
-from unit.data.http_source import serving
+from unit.data.http_source import FileServer, serving
 
 
 def members(archive: CifarArchive, images: int = 4) -> dict[str, Any]:

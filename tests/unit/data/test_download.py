@@ -6,13 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from esper.contracts.errors import ChecksumError
-from esper.contracts.errors import DataUnavailableError
-from esper.data.download import RemoteFile
-from esper.data.download import fetch
-from esper.data.download import md5_of
-from unit.data.http_source import FileServer
-from unit.data.http_source import serving
+from esper.contracts.errors import ChecksumError, DataUnavailableError
+from esper.data.download import RemoteFile, fetch, md5_of
+from unit.data.http_source import FileServer, serving
 
 CONTENT = bytes(range(256)) * 4000
 

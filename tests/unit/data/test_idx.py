@@ -10,10 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esper.contracts.errors import ChecksumError
-from esper.contracts.errors import DataError
-from esper.data.idx import parse_idx
-from esper.data.idx import read_idx
+from esper.contracts.errors import ChecksumError, DataError
+from esper.data.idx import parse_idx, read_idx
 
 
 def idx(shape: tuple[int, ...], content: bytes) -> bytes:

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from esper.data.prepare import standardise
-from esper.data.prepare import standardise_images
-from esper.data.prepare import stratified_split
+from esper.data.prepare import standardise, standardise_images, stratified_split
 
 
 def test_each_class_has_the_same_share_of_both_parts() -> None:

@@ -6,11 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from esper.data.task import LOSSES
-from esper.data.task import METRICS
-from esper.data.task import Task
-from esper.data.task import mean_squared_error
-from esper.data.task import sequence_cross_entropy
+from esper.data.task import LOSSES, METRICS, Task, mean_squared_error, sequence_cross_entropy
 
 
 def test_every_task_has_a_loss_and_a_metric() -> None:

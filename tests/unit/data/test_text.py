@@ -5,11 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import DataError
-from esper.contracts.errors import DataUnavailableError
-from esper.data.catalog import build_model
-from esper.data.catalog import load
+from esper.contracts.errors import ConfigError, DataError, DataUnavailableError
+from esper.data.catalog import build_model, load
 
 
 @pytest.fixture

@@ -15,19 +15,9 @@ from torch import nn
 from esper.blueprints.build import build
 from esper.blueprints.ir import Limits
 from esper.contracts.enums import KernelMode
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import KernelMismatchError
-from esper.execution.artifact import ArtifactLimits
-from esper.execution.artifact import kernel_id_of
-from esper.execution.artifact import pack
-from esper.execution.artifact import read_kernel_file
-from esper.execution.artifact import unpack
-from kernels import GRAPHS
-from kernels import join
-from kernels import kernel_file
-from kernels import mlp_graph
-from kernels import split
-from kernels import with_document
+from esper.contracts.errors import ArtifactError, KernelMismatchError
+from esper.execution.artifact import ArtifactLimits, kernel_id_of, pack, read_kernel_file, unpack
+from kernels import GRAPHS, join, kernel_file, mlp_graph, split, with_document
 
 X = torch.randn(2, 4)
 

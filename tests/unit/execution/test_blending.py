@@ -7,8 +7,7 @@ import torch
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import AlphaError
-from esper.execution.blending import blend
-from esper.execution.blending import checked_alpha
+from esper.execution.blending import blend, checked_alpha
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 

@@ -9,16 +9,12 @@ from torch import nn
 
 from esper.blueprints.build import build
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Node
+from esper.blueprints.ir import GraphIR, Node
 from esper.blueprints.tensor_spec import TensorSpec
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Layout
+from esper.contracts.enums import KernelMode, Layout
 from esper.contracts.errors import KernelMismatchError
 from esper.contracts.version import VERSION
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import pack
-from esper.execution.artifact import unpack
+from esper.execution.artifact import KernelArtifact, pack, unpack
 from esper.execution.compatibility import check_compatible
 from esper.execution.conversion import convert
 from esper.execution.kasmina_layer import KasminaLayer

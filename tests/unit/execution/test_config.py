@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.errors import ConfigError
-from esper.execution.config import KernelCacheConfig
-from esper.execution.config import RedisTierConfig
+from esper.execution.config import KernelCacheConfig, RedisTierConfig
 
 
 @pytest.mark.parametrize(

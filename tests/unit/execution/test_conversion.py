@@ -7,11 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import UnsupportedLayerError
-from esper.execution.conversion import convert
-from esper.execution.conversion import is_host
-from esper.execution.conversion import restore
+from esper.contracts.errors import ConfigError, UnsupportedLayerError
+from esper.execution.conversion import convert, is_host, restore
 
 
 class Scaled(nn.Linear):

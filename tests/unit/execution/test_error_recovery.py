@@ -7,20 +7,23 @@ import pytest
 import torch
 from pydantic import BaseModel
 
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import KernelExecutionError
-from esper.contracts.errors import KernelMismatchError
-from esper.contracts.errors import KernelNotFoundError
-from esper.execution.circuit_breaker import BreakerConfig
-from esper.execution.circuit_breaker import CircuitState
-from esper.execution.error_recovery import KINDS
-from esper.execution.error_recovery import RECOVERY
-from esper.execution.error_recovery import STRATEGIES
-from esper.execution.error_recovery import ErrorEscalated
-from esper.execution.error_recovery import ErrorRecoveryManager
-from esper.execution.error_recovery import RecoveryStrategy
-from esper.execution.error_recovery import RetryConfig
+from esper.contracts.errors import (
+    ArtifactError,
+    ConfigError,
+    KernelExecutionError,
+    KernelMismatchError,
+    KernelNotFoundError,
+)
+from esper.execution.circuit_breaker import BreakerConfig, CircuitState
+from esper.execution.error_recovery import (
+    KINDS,
+    RECOVERY,
+    STRATEGIES,
+    ErrorEscalated,
+    ErrorRecoveryManager,
+    RecoveryStrategy,
+    RetryConfig,
+)
 from esper.execution.error_tracker import ErrorKind
 
 

@@ -3,11 +3,13 @@ from __future__ import annotations
 import pytest
 
 from esper.contracts.errors import ConfigError
-from esper.execution.error_tracker import ErrorKind
-from esper.execution.error_tracker import ErrorPattern
-from esper.execution.error_tracker import ErrorTracker
-from esper.execution.error_tracker import Pattern
-from esper.execution.error_tracker import TrackerConfig
+from esper.execution.error_tracker import (
+    ErrorKind,
+    ErrorPattern,
+    ErrorTracker,
+    Pattern,
+    TrackerConfig,
+)
 
 
 class Hand:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from esper.execution.health_measures import ActivationSample
-from esper.execution.health_measures import effective_rank
-from esper.execution.health_measures import gradient_snr
-from esper.execution.health_measures import health_score
-from esper.execution.health_measures import singular_values
-from esper.execution.health_measures import strided_sample
+from esper.execution.health_measures import (
+    ActivationSample,
+    effective_rank,
+    gradient_snr,
+    health_score,
+    singular_values,
+    strided_sample,
+)
 
 
 def rank(rows: torch.Tensor) -> float:

@@ -5,10 +5,7 @@ import pytest
 from esper.contracts.enums import ComponentStatus
 from esper.contracts.errors import ConfigError
 from esper.contracts.operational import HealthSignal
-from esper.execution.health_monitor import HealthAlert
-from esper.execution.health_monitor import HealthMonitor
-from esper.execution.health_monitor import HealthThresholds
-from esper.execution.health_monitor import breaches
+from esper.execution.health_monitor import HealthAlert, HealthMonitor, HealthThresholds, breaches
 
 
 def _signal(**values: object) -> HealthSignal:

@@ -10,15 +10,12 @@ from torch._dynamo.testing import CompileCounter
 
 from esper.blueprints.geometry import Geometry
 from esper.contracts.enums import Layout
-from esper.contracts.errors import AlphaError
-from esper.contracts.errors import KernelExecutionError
-from esper.contracts.errors import KernelMismatchError
+from esper.contracts.errors import AlphaError, KernelExecutionError, KernelMismatchError
 from esper.contracts.lifecycle import SeedPhase
 from esper.execution.conversion import convert
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.kernel_executor import KernelExecutor
-from unit.execution.host_table import CASES
-from unit.execution.host_table import HostCase
+from unit.execution.host_table import CASES, HostCase
 
 
 class Counting(nn.Module):

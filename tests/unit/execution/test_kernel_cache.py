@@ -6,15 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import KernelError
-from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.errors import ArtifactError, ConfigError, KernelError, KernelNotFoundError
 from esper.execution.artifact import kernel_id_of
-from esper.execution.kernel_cache import ENTRY_BYTES
-from esper.execution.kernel_cache import KernelCache
-from kernels import kernel_file
-from kernels import mlp_graph
+from esper.execution.kernel_cache import ENTRY_BYTES, KernelCache
+from kernels import kernel_file, mlp_graph
 from support.shelves import Shelf
 
 FILES = {kernel_id_of(data): data for data in (kernel_file(seed=n) for n in range(5))}

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from esper.execution.kernel_compile import CACHE_VARIABLE
-from esper.execution.kernel_compile import compile_kernel
-from esper.execution.kernel_compile import default_compile_cache
-from esper.execution.kernel_compile import prepare_to_compile
-from esper.execution.kernel_compile import share_compile_cache
+from esper.execution.kernel_compile import (
+    CACHE_VARIABLE,
+    compile_kernel,
+    default_compile_cache,
+    prepare_to_compile,
+    share_compile_cache,
+)
 
 
 def test_the_folder_lies_in_espers_home(tmp_path: Path) -> None:

@@ -9,16 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import KernelExecutionError
-from esper.contracts.errors import KernelMismatchError
-from esper.execution.execution_stats import ExecutorConfig
-from esper.execution.execution_stats import FailureKind
-from esper.execution.execution_stats import KernelFailure
+from esper.contracts.errors import ConfigError, KernelExecutionError, KernelMismatchError
+from esper.execution.execution_stats import ExecutorConfig, FailureKind, KernelFailure
 from esper.execution.kernel_executor import KernelExecutor
 
 # Dynamo (torch 2.13) itself makes the instance that torch warns of, for any autograd.Function.

@@ -5,14 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import KernelNotFoundError
+from esper.contracts.errors import ArtifactError, KernelNotFoundError
 from esper.contracts.library import Signature
-from esper.contracts.ports import ArtifactStore
-from esper.contracts.ports import SignedSource
+from esper.contracts.ports import ArtifactStore, SignedSource
 from esper.execution.artifact import kernel_id_of
-from esper.execution.kernel_store import LocalKernelStore
-from esper.execution.kernel_store import default_root
+from esper.execution.kernel_store import LocalKernelStore, default_root
 from esper.execution.signature_file import add_signature
 from kernels import kernel_file
 

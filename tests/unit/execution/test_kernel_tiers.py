@@ -9,25 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import UntrustedKernelError
-from esper.contracts.ports import KernelSource
-from esper.contracts.ports import KernelTier
-from esper.contracts.ports import SignedSource
+from esper.contracts.errors import (
+    ArtifactError,
+    ConfigError,
+    KernelNotFoundError,
+    LibraryUnavailableError,
+    UntrustedKernelError,
+)
+from esper.contracts.ports import KernelSource, KernelTier, SignedSource
 from esper.execution.artifact import kernel_id_of
 from esper.execution.kernel_cache import KernelCache
-from esper.execution.kernel_tiers import SOURCE
-from esper.execution.kernel_tiers import TierStatistics
+from esper.execution.kernel_tiers import SOURCE, TierStatistics
 from esper.execution.signatures import sign
 from esper.execution.trust import TrustPolicy
 from kernels import kernel_file
 from support.clocks import StillClock
-from support.shelves import Drawer
-from support.shelves import Shelf
-from support.shelves import SignedShelf
+from support.shelves import Drawer, Shelf, SignedShelf
 
 FILES = {kernel_id_of(data): data for data in (kernel_file(seed=n) for n in range(3))}
 ID, OTHER, _ = FILES

@@ -6,10 +6,12 @@ from torch import nn
 
 from esper.blueprints.geometry import Geometry
 from esper.contracts.enums import Layout
-from esper.contracts.errors import AlphaError
-from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.errors import KernelMismatchError
-from esper.contracts.errors import SeedIndexError
+from esper.contracts.errors import (
+    AlphaError,
+    IllegalTransitionError,
+    KernelMismatchError,
+    SeedIndexError,
+)
 from esper.contracts.lifecycle import SeedPhase
 from esper.execution.conversion import convert
 from esper.execution.kasmina_layer import KasminaLayer

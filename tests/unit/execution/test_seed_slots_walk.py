@@ -6,8 +6,7 @@ import copy
 from typing import Any
 
 import torch
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 

@@ -8,10 +8,12 @@ import pytest
 
 from esper.contracts.errors import ArtifactError
 from esper.contracts.library import Signature
-from esper.execution.signature_file import MOST_BYTES
-from esper.execution.signature_file import add_signature
-from esper.execution.signature_file import read_signatures
-from esper.execution.signature_file import signature_path
+from esper.execution.signature_file import (
+    MOST_BYTES,
+    add_signature,
+    read_signatures,
+    signature_path,
+)
 
 ONE = Signature(key_id="a" * 16, value="0" * 128)
 TWO = Signature(key_id="b" * 16, value="1" * 128)

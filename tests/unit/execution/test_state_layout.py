@@ -9,9 +9,7 @@ from torch import nn
 
 from esper.contracts.lifecycle import SeedPhase
 from esper.execution.conversion import convert
-from esper.execution.state_layout import FIELDS
-from esper.execution.state_layout import KasminaStateLayout
-from esper.execution.state_layout import kernel_number
+from esper.execution.state_layout import FIELDS, KasminaStateLayout, kernel_number
 
 KERNEL_ID = "ff" * 8 + "00" * 24
 

@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import UntrustedKernelError
+from esper.contracts.errors import ArtifactError, ConfigError, UntrustedKernelError
 from esper.contracts.library import Signature
-from esper.execution.signatures import key_id_of
-from esper.execution.signatures import sign
-from esper.execution.signatures import write_public_key
+from esper.execution.signatures import key_id_of, sign, write_public_key
 from esper.execution.trust import TrustPolicy
 
 OURS = Ed25519PrivateKey.from_private_bytes(b"1" * 32)

@@ -11,13 +11,7 @@ import pytest
 
 from esper.contracts.base import utc_now
 from esper.contracts.errors import PlatformError
-from esper.hosting.discovery import FILE
-from esper.hosting.discovery import LOCK
-from esper.hosting.discovery import Platform
-from esper.hosting.discovery import ServiceRecord
-from esper.hosting.discovery import claimed
-from esper.hosting.discovery import find
-from esper.hosting.discovery import write
+from esper.hosting.discovery import FILE, LOCK, Platform, ServiceRecord, claimed, find, write
 from esper.hosting.lifecycle import ServiceState
 
 HOLDING = """

@@ -5,10 +5,7 @@ from itertools import product
 import pytest
 
 from esper.contracts.errors import IllegalTransitionError
-from esper.hosting.lifecycle import TABLE
-from esper.hosting.lifecycle import ServiceEvent
-from esper.hosting.lifecycle import ServiceState
-from esper.hosting.lifecycle import advance
+from esper.hosting.lifecycle import TABLE, ServiceEvent, ServiceState, advance
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(ServiceState, ServiceEvent)))

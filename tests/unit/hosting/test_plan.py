@@ -8,9 +8,7 @@ import pytest
 
 from esper.contracts.errors import PlatformError
 from esper.hosting.config import HostingConfig
-from esper.hosting.plan import Plan
-from esper.hosting.plan import make_plan
-from esper.hosting.plan import without_password
+from esper.hosting.plan import Plan, make_plan, without_password
 
 ANY_PORTS = {"urza_port": 0, "nissa_port": 0, "tezzeret_port": 0, "bus_port": 0}
 

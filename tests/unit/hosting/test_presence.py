@@ -7,11 +7,9 @@ from functools import partial
 
 import pytest
 
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import TopicNames
+from esper.contracts.enums import ComponentName, TopicNames
 from esper.contracts.errors import ConfigError
-from esper.contracts.platform_events import BuildStarted
-from esper.contracts.platform_events import ComponentHealth
+from esper.contracts.platform_events import BuildStarted, ComponentHealth
 from esper.contracts.ports import Publisher
 from esper.hosting.presence import presence
 from esper.services.oona.open import open_bus

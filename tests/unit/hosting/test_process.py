@@ -13,8 +13,7 @@ from esper.hosting.lifecycle import ServiceState
 from esper.hosting.process import HostedProcess
 from esper.utils.clock import SystemClock
 from support.clocks import StillClock
-from support.hosted import stand_in
-from support.hosted import until
+from support.hosted import stand_in, until
 
 pytestmark = pytest.mark.slow
 

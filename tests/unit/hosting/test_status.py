@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
-from esper.hosting.discovery import Platform
-from esper.hosting.discovery import ServiceRecord
+from esper.hosting.discovery import Platform, ServiceRecord
 from esper.hosting.lifecycle import ServiceState
 from esper.hosting.status import current
 from esper.web.probe_server import ProbeServer

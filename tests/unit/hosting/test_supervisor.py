@@ -5,8 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -15,9 +14,7 @@ from esper.hosting.config import HostingConfig
 from esper.hosting.discovery import ServiceRecord
 from esper.hosting.lifecycle import ServiceState
 from esper.hosting.supervisor import Supervisor
-from support.hosted import PATIENCE
-from support.hosted import stand_in
-from support.hosted import until
+from support.hosted import PATIENCE, stand_in, until
 
 pytestmark = pytest.mark.slow
 

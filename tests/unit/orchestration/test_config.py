@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from esper.contracts.errors import ConfigError
-from esper.orchestration.config import GrowthConfig
-from esper.orchestration.config import GrowthLimits
+from esper.orchestration.config import GrowthConfig, GrowthLimits
 
 
 @pytest.mark.parametrize(

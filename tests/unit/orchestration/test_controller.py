@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from esper.contracts.operational import BudgetState
-from esper.contracts.operational import GrowthObservation
+from esper.contracts.operational import BudgetState, GrowthObservation
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.controller import HeuristicController
 

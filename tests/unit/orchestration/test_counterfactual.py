@@ -8,14 +8,10 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.contracts.errors import ConfigError
-from esper.orchestration.counterfactual import GrowthSplit
-from esper.orchestration.counterfactual import HeldOut
-from esper.orchestration.counterfactual import SampleLoss
-from esper.orchestration.counterfactual import compare
+from esper.orchestration.counterfactual import GrowthSplit, HeldOut, SampleLoss, compare
 
 
 def batch(n: int = 64, classes: int = 5) -> tuple[Tensor, Tensor]:

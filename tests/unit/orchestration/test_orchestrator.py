@@ -9,17 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.contracts.enums import AdaptationAction
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import OptimizerError
-from esper.contracts.operational import AdaptationDecision
-from esper.contracts.operational import GrowthObservation
-from esper.core.checkpoint import load
-from esper.core.checkpoint import restore
-from esper.core.checkpoint import save
+from esper.contracts.errors import ConfigError, OptimizerError
+from esper.contracts.operational import AdaptationDecision, GrowthObservation
+from esper.core.checkpoint import load, restore, save
 from esper.core.export import export
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel

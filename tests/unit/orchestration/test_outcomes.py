@@ -15,15 +15,11 @@ from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
 from esper.data.catalog import load as load_data
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import unpack
+from esper.execution.artifact import KernelArtifact, unpack
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
-from esper.orchestration.outcomes import fossil_outcome
-from esper.orchestration.outcomes import fossils
-from esper.orchestration.outcomes import kernel_outcomes
-from support.proven_kernels import proven
-from support.proven_kernels import trained
+from esper.orchestration.outcomes import fossil_outcome, fossils, kernel_outcomes
+from support.proven_kernels import proven, trained
 
 STEPS = 240
 CONFIG = GrowthConfig(

@@ -9,16 +9,12 @@ import torch
 from torch import nn
 
 from esper.blueprints.geometry import Geometry
-from esper.contracts.enums import AdaptationStrategyName
-from esper.contracts.enums import KernelMode
+from esper.contracts.enums import AdaptationStrategyName, KernelMode
 from esper.contracts.growth import RaceRecord
 from esper.core.model_wrapper import wrap
 from esper.orchestration.blueprint_registry import BlueprintRegistry
-from esper.orchestration.config import GrowthConfig
-from esper.orchestration.config import GrowthLimits
-from esper.orchestration.proposals import Proposal
-from esper.orchestration.proposals import Stand
-from esper.orchestration.proposals import propose
+from esper.orchestration.config import GrowthConfig, GrowthLimits
+from esper.orchestration.proposals import Proposal, Stand, propose
 from esper.orchestration.strategies import STRATEGIES
 
 

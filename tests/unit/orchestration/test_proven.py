@@ -9,16 +9,13 @@ import torch
 from torch import nn
 
 from esper.blueprints.geometry import Geometry
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Layout
+from esper.contracts.enums import KernelMode, Layout
 from esper.core.model_wrapper import wrap
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.entrant import enter
-from esper.orchestration.proposals import Stand
-from esper.orchestration.proposals import propose
-from esper.orchestration.proven import fits
-from esper.orchestration.proven import fitting
+from esper.orchestration.proposals import Stand, propose
+from esper.orchestration.proven import fits, fitting
 from esper.orchestration.shadow import Shadow
 from esper.orchestration.strategies import Replace
 from support.proven_kernels import proven

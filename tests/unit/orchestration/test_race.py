@@ -7,23 +7,18 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.blueprints.library.catalog import candidate
-from esper.blueprints.library.catalog import control
+from esper.blueprints.library.catalog import candidate, control
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import CandidateStanding
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.counterfactual import GrowthSplit
-from esper.orchestration.entrant import Entrant
-from esper.orchestration.entrant import enter
+from esper.orchestration.entrant import Entrant, enter
 from esper.orchestration.race import Race
-from esper.orchestration.shadow import OwnRandomness
-from esper.orchestration.shadow import Shadow
-from esper.orchestration.shadow import tensors
+from esper.orchestration.shadow import OwnRandomness, Shadow, tensors
 
 SLOT = "0"
 

@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel
 
 from esper.contracts.events import RaceDecided
-from esper.core.checkpoint import load
-from esper.core.checkpoint import restore
-from esper.core.checkpoint import save
+from esper.core.checkpoint import load, restore, save
 from esper.core.model_wrapper import wrap
 from esper.data.bundle import DataBundle
 from esper.data.catalog import load as load_data

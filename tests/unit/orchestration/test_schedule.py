@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esper.orchestration.schedule import AlphaSchedule
-from esper.orchestration.schedule import alpha_at
-from esper.orchestration.schedule import rewarm
+from esper.orchestration.schedule import AlphaSchedule, alpha_at, rewarm
 
 PROGRESS = st.floats(min_value=0, max_value=1)
 

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 from esper.contracts.growth import LayerRecord
-from esper.report.architecture import MAX_BOXES
-from esper.report.architecture import architectures
-from esper.report.architecture import column
+from esper.report.architecture import MAX_BOXES, architectures, column
 from samples.run_folders import grown_report
 
 

@@ -4,9 +4,7 @@ from pathlib import Path
 
 from esper.report.curves import learning_curves
 from esper.report.run_folder import read_run
-from samples.run_folders import grown_report
-from samples.run_folders import static_report
-from samples.run_folders import write_run
+from samples.run_folders import grown_report, static_report, write_run
 
 
 def test_every_decision_is_marked_with_its_number(tmp_path: Path) -> None:

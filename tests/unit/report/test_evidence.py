@@ -4,8 +4,7 @@ from pathlib import Path
 
 from esper.report.evidence import counterfactuals
 from esper.report.run_folder import read_run
-from samples.run_folders import grown_report
-from samples.run_folders import write_run
+from samples.run_folders import grown_report, write_run
 
 
 def test_every_decision_with_evidence_has_a_row(tmp_path: Path) -> None:

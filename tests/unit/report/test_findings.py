@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from esper.report import findings
-from samples.run_folders import grown_report
-from samples.run_folders import static_report
+from samples.run_folders import grown_report, static_report
 
 
 def test_a_fossilised_graft_stayed_and_rests_on_its_last_evidence() -> None:

@@ -5,11 +5,9 @@ from torch import nn
 from esper.blueprints.build import describe
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.library.catalog import candidate
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Layout
+from esper.contracts.enums import KernelMode, Layout
 from esper.contracts.growth import LayerRecord
-from esper.report.layer_text import kernel_lines
-from esper.report.layer_text import layer_text
+from esper.report.layer_text import kernel_lines, layer_text
 
 
 def test_a_linear_layer_is_written_as_what_it_maps_to_what() -> None:

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from esper.contracts.events import CheckpointSaved
-from esper.contracts.events import CommandRefused
-from esper.contracts.events import Event
-from esper.contracts.events import GraftEvaluated
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RolledBack
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedIsolated
-from esper.contracts.events import SeedRetreated
+from esper.contracts.events import (
+    CheckpointSaved,
+    CommandRefused,
+    Event,
+    GraftEvaluated,
+    RaceDecided,
+    RolledBack,
+    SeedCulled,
+    SeedIsolated,
+    SeedRetreated,
+)
 from esper.report.narrate import narrate
 from samples.run_folders import events
 

@@ -9,9 +9,7 @@ import pytest
 from esper.contracts.growth import GrowthReport
 from esper.report import wording
 from esper.report.write import write_report
-from samples.run_folders import grown_report
-from samples.run_folders import static_report
-from samples.run_folders import write_run
+from samples.run_folders import grown_report, static_report, write_run
 
 
 class Outline(HTMLParser):

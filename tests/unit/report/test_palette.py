@@ -4,13 +4,7 @@ from dataclasses import astuple
 
 import pytest
 
-from esper.report.palette import DARK
-from esper.report.palette import LIGHT
-from esper.report.palette import PLACEHOLDERS
-from esper.report.palette import ROLES
-from esper.report.palette import Palette
-from esper.report.palette import css_variables
-from esper.report.palette import themed
+from esper.report.palette import DARK, LIGHT, PLACEHOLDERS, ROLES, Palette, css_variables, themed
 
 
 def luminance(colour: str) -> float:

@@ -7,9 +7,7 @@ import pytest
 
 from esper.contracts.errors import RunFolderError
 from esper.report.run_folder import read_run
-from samples.run_folders import grown_report
-from samples.run_folders import static_report
-from samples.run_folders import write_run
+from samples.run_folders import grown_report, static_report, write_run
 
 
 def test_reading_gives_back_what_the_run_wrote(tmp_path: Path) -> None:

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-from esper.report.standings import label
-from esper.report.standings import paths
-from esper.report.standings import race_standings
-from esper.report.standings import score
-from samples.run_folders import race
-from samples.run_folders import standing
+from esper.report.standings import label, paths, race_standings, score
+from samples.run_folders import race, standing
 
 
 def test_every_entrant_has_one_path_and_the_winner_comes_first() -> None:

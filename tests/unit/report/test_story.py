@@ -2,13 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from esper.contracts.growth import GrowthReport
-from esper.contracts.growth import LayerRecord
+from esper.contracts.growth import GrowthReport, LayerRecord
 from esper.report import story
 from esper.report.run_folder import read_run
-from samples.run_folders import grown_report
-from samples.run_folders import static_report
-from samples.run_folders import write_run
+from samples.run_folders import grown_report, static_report, write_run
 
 
 def told(folder: Path, report: GrowthReport) -> story.Story:

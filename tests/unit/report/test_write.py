@@ -3,9 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from esper.report.write import write_report
-from samples.run_folders import grown_report
-from samples.run_folders import static_report
-from samples.run_folders import write_run
+from samples.run_folders import grown_report, static_report, write_run
 
 
 def test_a_report_is_a_page_and_its_pictures(tmp_path: Path) -> None:

@@ -6,9 +6,7 @@ import signal
 import subprocess
 import sys
 
-from esper.utils.failpoint import declare
-from esper.utils.failpoint import declared
-from esper.utils.failpoint import failpoint
+from esper.utils.failpoint import declare, declared, failpoint
 
 SCRIPT = """
 from esper.utils.failpoint import failpoint

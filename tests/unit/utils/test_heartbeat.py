@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import BaseModel
 
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import TopicNames
+from esper.contracts.enums import ComponentName, TopicNames
 from esper.contracts.platform_events import ComponentHealth
 from esper.services.oona.open import open_bus
 from esper.utils.heartbeat import heartbeat

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from esper.utils.logging import get_logger
-from esper.utils.logging import setup_logging
+from esper.utils.logging import get_logger, setup_logging
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import structlog
 
-from esper.utils.logging import bind_run
-from esper.utils.logging import get_logger
-from esper.utils.logging import setup_logging
+from esper.utils.logging import bind_run, get_logger, setup_logging
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from esper.utils.nearest import did_you_mean
-from esper.utils.nearest import nearest
+from esper.utils.nearest import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from esper.utils.object_store import ObjectStore
-from esper.utils.object_store import StoredObject
+from esper.utils.object_store import ObjectStore, StoredObject
 
 
 @pytest.fixture(params=["local", "memory"])

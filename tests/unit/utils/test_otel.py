@@ -11,11 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from esper.contracts.errors import ConfigError
 from esper.utils.otel import OtelSpans
-from esper.utils.spans import Span
-from esper.utils.spans import SpanEvent
-from esper.utils.spans import child_of
-from esper.utils.spans import open_spans
-from esper.utils.spans import root_of
+from esper.utils.spans import Span, SpanEvent, child_of, open_spans, root_of
 from support.otlp_receiver import otlp_receiver
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -3,8 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from esper.utils.run_identity import RunIdentity
-from esper.utils.run_identity import read_identity
+from esper.utils.run_identity import RunIdentity, read_identity
 
 
 def test_an_empty_folder_holds_no_run(tmp_path: Path) -> None:

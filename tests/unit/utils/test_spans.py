@@ -6,14 +6,16 @@ import asyncio
 
 import pytest
 
-from esper.utils.spans import SpanContext
-from esper.utils.spans import belong_to
-from esper.utils.spans import child_of
-from esper.utils.spans import current_traceparent
-from esper.utils.spans import open_spans
-from esper.utils.spans import parse_traceparent
-from esper.utils.spans import root_of
-from esper.utils.spans import within
+from esper.utils.spans import (
+    SpanContext,
+    belong_to,
+    child_of,
+    current_traceparent,
+    open_spans,
+    parse_traceparent,
+    root_of,
+    within,
+)
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

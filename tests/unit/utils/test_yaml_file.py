@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.errors import ConfigError
-from esper.utils.yaml_file import parse_yaml
-from esper.utils.yaml_file import read_yaml
+from esper.utils.yaml_file import parse_yaml, read_yaml
 
 
 def test_a_mapping_is_read(tmp_path: Path) -> None:

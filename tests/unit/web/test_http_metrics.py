@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from starlette.types import Message
-from starlette.types import Receive
-from starlette.types import Scope
-from starlette.types import Send
+from starlette.types import Message, Receive, Scope, Send
 
 from esper.web import http_metrics
-from esper.web.http_metrics import HttpMetrics
-from esper.web.http_metrics import MeasuredApp
+from esper.web.http_metrics import HttpMetrics, MeasuredApp
 
 
 async def _exchange(app: MeasuredApp, method: str = "GET") -> list[Message]:

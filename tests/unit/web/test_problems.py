@@ -12,8 +12,7 @@ from starlette.responses import Response
 
 from esper.contracts import errors
 from esper.web import problems
-from esper.web.problems import MEDIA_TYPE
-from esper.web.problems import Problem
+from esper.web.problems import MEDIA_TYPE, Problem
 
 
 def _request(**headers: str) -> Request:

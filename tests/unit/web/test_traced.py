@@ -6,9 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from esper.utils.spans import Span
-from esper.utils.spans import current_traceparent
-from esper.utils.spans import root_of
+from esper.utils.spans import Span, current_traceparent, root_of
 from esper.web.traced import TracedApp
 from support.kept_spans import KeptSpans
 

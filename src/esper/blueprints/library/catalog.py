@@ -5,35 +5,34 @@ A new family is one file beside this one and one line in `SOURCES`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from esper.blueprints.cost import Cost
-from esper.blueprints.cost import cost
+from esper.blueprints.cost import Cost, cost
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.ir import GraphIR
-from esper.blueprints.library import attention
-from esper.blueprints.library import causal_conv
+from esper.blueprints.library import (
+    attention,
+    causal_conv,
+    conv1d,
+    conv2d,
+    conv_same,
+    embedding,
+    fourier,
+    glu,
+    low_rank,
+    mixture,
+    mlp,
+    norm,
+    recurrent,
+    residual_conv,
+    separable,
+    squeeze_excite,
+    wavelet,
+)
 from esper.blueprints.library import control as control_family
-from esper.blueprints.library import conv1d
-from esper.blueprints.library import conv2d
-from esper.blueprints.library import conv_same
-from esper.blueprints.library import embedding
-from esper.blueprints.library import fourier
-from esper.blueprints.library import glu
-from esper.blueprints.library import low_rank
-from esper.blueprints.library import mixture
-from esper.blueprints.library import mlp
-from esper.blueprints.library import norm
-from esper.blueprints.library import recurrent
-from esper.blueprints.library import residual_conv
-from esper.blueprints.library import separable
-from esper.blueprints.library import squeeze_excite
-from esper.blueprints.library import wavelet
 from esper.blueprints.library.control import CONTROLS
-from esper.blueprints.library.family import FAMILIES
-from esper.blueprints.library.family import Family
+from esper.blueprints.library.family import FAMILIES, Family
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import GeometryError
 

@@ -10,9 +10,7 @@ from typing_extensions import override
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.library.attend import attend
-from esper.blueprints.library.family import Family
-from esper.blueprints.library.family import family
-from esper.blueprints.library.family import sizes
+from esper.blueprints.library.family import Family, family, sizes
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import GeometryError
 from esper.utils.registry import Registry

@@ -8,13 +8,9 @@ from typing_extensions import override
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.family import Family
-from esper.blueprints.library.family import family
-from esper.blueprints.library.family import sizes
+from esper.blueprints.library.family import Family, family, sizes
 from esper.blueprints.library.fitting import is_signal
-from esper.blueprints.library.stack import Stack
-from esper.blueprints.library.stack import dense
-from esper.blueprints.library.stack import write_stack
+from esper.blueprints.library.stack import Stack, dense, write_stack
 from esper.contracts.enums import KernelMode
 
 

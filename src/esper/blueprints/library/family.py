@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC
-from abc import abstractmethod
-from collections.abc import Callable
-from collections.abc import Mapping
-from typing import Any
-from typing import ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.ir import GraphIR
 from esper.blueprints.library.fitting import NORMS
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Layout
+from esper.contracts.enums import KernelMode, Layout
 from esper.contracts.errors import GeometryError
 from esper.utils.nearest import did_you_mean
 from esper.utils.registry import Registry

@@ -7,8 +7,7 @@ from typing import Any
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Layout
+from esper.contracts.enums import KernelMode, Layout
 
 NORMS = frozenset(("layer_norm", "rms_norm", "group_norm", "batch_norm1d", "batch_norm2d"))
 """Hosts that normalise."""

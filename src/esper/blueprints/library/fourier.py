@@ -8,16 +8,16 @@ from typing_extensions import override
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.family import Family
-from esper.blueprints.library.family import family
-from esper.blueprints.library.family import sizes
-from esper.blueprints.library.fitting import convolve
-from esper.blueprints.library.fitting import enter
-from esper.blueprints.library.fitting import is_signal
-from esper.blueprints.library.fitting import last
-from esper.blueprints.library.fitting import norm_relu
-from esper.blueprints.library.fitting import pooled
-from esper.blueprints.library.fitting import width
+from esper.blueprints.library.family import Family, family, sizes
+from esper.blueprints.library.fitting import (
+    convolve,
+    enter,
+    is_signal,
+    last,
+    norm_relu,
+    pooled,
+    width,
+)
 from esper.contracts.enums import KernelMode
 
 

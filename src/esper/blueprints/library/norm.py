@@ -8,16 +8,9 @@ from typing_extensions import override
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.family import BOTH
-from esper.blueprints.library.family import Family
-from esper.blueprints.library.family import family
-from esper.blueprints.library.family import sizes
-from esper.blueprints.library.fitting import NORMS
-from esper.blueprints.library.fitting import is_channels
-from esper.blueprints.library.fitting import is_vectors
-from esper.blueprints.library.fitting import width
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Layout
+from esper.blueprints.library.family import BOTH, Family, family, sizes
+from esper.blueprints.library.fitting import NORMS, is_channels, is_vectors, width
+from esper.contracts.enums import KernelMode, Layout
 
 
 @family("norm", "Another norm in place of a norm: root mean square, layer or group")

@@ -8,12 +8,8 @@ from typing_extensions import override
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.family import Family
-from esper.blueprints.library.family import family
-from esper.blueprints.library.family import sizes
-from esper.blueprints.library.fitting import is_sequence
-from esper.blueprints.library.fitting import last
-from esper.blueprints.library.fitting import width
+from esper.blueprints.library.family import Family, family, sizes
+from esper.blueprints.library.fitting import is_sequence, last, width
 from esper.contracts.enums import KernelMode
 
 

@@ -8,22 +8,18 @@ from typing_extensions import override
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.family import Family
-from esper.blueprints.library.family import family
-from esper.blueprints.library.family import sizes
-from esper.blueprints.library.fitting import convolve
-from esper.blueprints.library.fitting import host_window
-from esper.blueprints.library.fitting import is_channels
-from esper.blueprints.library.fitting import is_image
-from esper.blueprints.library.fitting import is_signal
-from esper.blueprints.library.fitting import last
-from esper.blueprints.library.fitting import norm_relu
-from esper.blueprints.library.fitting import width
-from esper.blueprints.library.stack import Layer
-from esper.blueprints.library.stack import Stack
-from esper.blueprints.library.stack import dense
-from esper.blueprints.library.stack import gate
-from esper.blueprints.library.stack import write_stack
+from esper.blueprints.library.family import Family, family, sizes
+from esper.blueprints.library.fitting import (
+    convolve,
+    host_window,
+    is_channels,
+    is_image,
+    is_signal,
+    last,
+    norm_relu,
+    width,
+)
+from esper.blueprints.library.stack import Layer, Stack, dense, gate, write_stack
 from esper.contracts.enums import KernelMode
 
 

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.fitting import convolve
-from esper.blueprints.library.fitting import enter
-from esper.blueprints.library.fitting import first_stride
-from esper.blueprints.library.fitting import last
-from esper.blueprints.library.fitting import norm_relu
-from esper.blueprints.library.fitting import pooled
-from esper.blueprints.library.fitting import width
+from esper.blueprints.library.fitting import (
+    convolve,
+    enter,
+    first_stride,
+    last,
+    norm_relu,
+    pooled,
+    width,
+)
 from esper.contracts.enums import KernelMode
 
 

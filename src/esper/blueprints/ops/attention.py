@@ -10,15 +10,8 @@ from torch import fx
 from torch.nn import functional
 from typing_extensions import override
 
-from esper.blueprints.ops.attribute import Attribute
-from esper.blueprints.ops.attribute import schema
-from esper.blueprints.ops.op import Attrs
-from esper.blueprints.ops.op import Op
-from esper.blueprints.ops.op import ShapeError
-from esper.blueprints.ops.op import Specs
-from esper.blueprints.ops.op import float_axes
-from esper.blueprints.ops.op import known
-from esper.blueprints.ops.op import register
+from esper.blueprints.ops.attribute import Attribute, schema
+from esper.blueprints.ops.op import Attrs, Op, ShapeError, Specs, float_axes, known, register
 from esper.blueprints.tensor_spec import TensorSpec
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-from typing import cast
+from typing import Any, cast
 
 from esper.contracts.errors import BlueprintError
 from esper.utils.nearest import did_you_mean

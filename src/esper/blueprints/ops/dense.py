@@ -7,22 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import fx
-from torch import nn
+from torch import fx, nn
 from typing_extensions import override
 
-from esper.blueprints.ops.attribute import Attribute
-from esper.blueprints.ops.attribute import schema
-from esper.blueprints.ops.initial import CHOICES
-from esper.blueprints.ops.initial import initialise
-from esper.blueprints.ops.op import Attrs
-from esper.blueprints.ops.op import ModuleOp
-from esper.blueprints.ops.op import Op
-from esper.blueprints.ops.op import ShapeError
-from esper.blueprints.ops.op import Specs
-from esper.blueprints.ops.op import float_axes
-from esper.blueprints.ops.op import known
-from esper.blueprints.ops.op import register
+from esper.blueprints.ops.attribute import Attribute, schema
+from esper.blueprints.ops.initial import CHOICES, initialise
+from esper.blueprints.ops.op import (
+    Attrs,
+    ModuleOp,
+    Op,
+    ShapeError,
+    Specs,
+    float_axes,
+    known,
+    register,
+)
 from esper.blueprints.tensor_spec import TensorSpec
 
 

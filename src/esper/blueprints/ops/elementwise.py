@@ -10,17 +10,17 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from esper.blueprints.ops.attribute import Attribute
-from esper.blueprints.ops.attribute import schema
-from esper.blueprints.ops.op import Attrs
-from esper.blueprints.ops.op import FunctionOp
-from esper.blueprints.ops.op import ModuleOp
-from esper.blueprints.ops.op import ShapeError
-from esper.blueprints.ops.op import Specs
-from esper.blueprints.ops.op import float_axes
-from esper.blueprints.ops.op import register
-from esper.blueprints.tensor_spec import Shape
-from esper.blueprints.tensor_spec import TensorSpec
+from esper.blueprints.ops.attribute import Attribute, schema
+from esper.blueprints.ops.op import (
+    Attrs,
+    FunctionOp,
+    ModuleOp,
+    ShapeError,
+    Specs,
+    float_axes,
+    register,
+)
+from esper.blueprints.tensor_spec import Shape, TensorSpec
 
 
 class _Module(ModuleOp):

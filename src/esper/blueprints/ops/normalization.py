@@ -5,15 +5,8 @@ from __future__ import annotations
 from torch import nn
 from typing_extensions import override
 
-from esper.blueprints.ops.attribute import Attribute
-from esper.blueprints.ops.attribute import schema
-from esper.blueprints.ops.op import Attrs
-from esper.blueprints.ops.op import ModuleOp
-from esper.blueprints.ops.op import ShapeError
-from esper.blueprints.ops.op import Specs
-from esper.blueprints.ops.op import float_axes
-from esper.blueprints.ops.op import known
-from esper.blueprints.ops.op import register
+from esper.blueprints.ops.attribute import Attribute, schema
+from esper.blueprints.ops.op import Attrs, ModuleOp, ShapeError, Specs, float_axes, known, register
 from esper.blueprints.tensor_spec import TensorSpec
 
 EPS = Attribute(kind=float, default=1e-5, low=0, high=1)

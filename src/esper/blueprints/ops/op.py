@@ -7,17 +7,12 @@ fx graph with stock torch modules and functions. Every shape is per sample.
 
 from __future__ import annotations
 
-from abc import ABC
-from abc import abstractmethod
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
-from typing import Any
-from typing import ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
-from torch import fx
-from torch import nn
+from torch import fx, nn
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,15 +11,16 @@ from torch import fx
 from torch.nn import functional
 from typing_extensions import override
 
-from esper.blueprints.ops.attribute import Attribute
-from esper.blueprints.ops.attribute import schema
-from esper.blueprints.ops.op import Attrs
-from esper.blueprints.ops.op import FunctionOp
-from esper.blueprints.ops.op import ShapeError
-from esper.blueprints.ops.op import Specs
-from esper.blueprints.ops.op import float_axes
-from esper.blueprints.ops.op import known
-from esper.blueprints.ops.op import register
+from esper.blueprints.ops.attribute import Attribute, schema
+from esper.blueprints.ops.op import (
+    Attrs,
+    FunctionOp,
+    ShapeError,
+    Specs,
+    float_axes,
+    known,
+    register,
+)
 from esper.blueprints.tensor_spec import TensorSpec
 
 AXIS = Attribute(kind=int, default=-1, low=-8, high=7)

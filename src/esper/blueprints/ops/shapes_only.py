@@ -6,10 +6,8 @@ takes to describe a module.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Mapping
-from typing import Any
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from torch.overrides import TorchFunctionMode
 

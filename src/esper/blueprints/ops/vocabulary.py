@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from esper.blueprints.ops import attention
-from esper.blueprints.ops import convolution
-from esper.blueprints.ops import dense
-from esper.blueprints.ops import elementwise
-from esper.blueprints.ops import normalization
-from esper.blueprints.ops import pooling
-from esper.blueprints.ops import recurrent
-from esper.blueprints.ops import shape
+from esper.blueprints.ops import (
+    attention,
+    convolution,
+    dense,
+    elementwise,
+    normalization,
+    pooling,
+    recurrent,
+    shape,
+)
 from esper.blueprints.ops.op import OPS
 
 SOURCES = (

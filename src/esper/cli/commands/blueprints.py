@@ -6,12 +6,10 @@ from typing import Annotated
 
 import typer
 
-from esper.cli.commands import geometry_options
-from esper.cli.commands import library_blueprints
+from esper.cli.commands import geometry_options, library_blueprints
 from esper.cli.help import examples
 from esper.cli.late import carry_out
-from esper.cli.requests import BlueprintsRequest
-from esper.cli.requests import GeometryRequest
+from esper.cli.requests import BlueprintsRequest, GeometryRequest
 
 app = typer.Typer(
     help="The kinds of kernel that Esper can grow.", no_args_is_help=True, rich_markup_mode="rich"

@@ -6,11 +6,8 @@ from typing import Annotated
 
 import typer
 
-from esper.cli.bus_requests import BusReplayRequest
-from esper.cli.bus_requests import BusStatsRequest
-from esper.cli.bus_requests import BusTailRequest
-from esper.cli.commands import bus_dead
-from esper.cli.commands import bus_options
+from esper.cli.bus_requests import BusReplayRequest, BusStatsRequest, BusTailRequest
+from esper.cli.commands import bus_dead, bus_options
 from esper.cli.help import examples
 from esper.cli.late import carry_out
 

@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from esper.cli.bus_requests import DeadListRequest
-from esper.cli.bus_requests import DeadRetryRequest
-from esper.cli.bus_requests import DeadShowRequest
+from esper.cli.bus_requests import DeadListRequest, DeadRetryRequest, DeadShowRequest
 from esper.cli.commands import bus_options
 from esper.cli.help import examples
 from esper.cli.late import carry_out

@@ -7,13 +7,10 @@ from typing import Annotated
 
 import typer
 
-from esper.cli.commands import geometry_options
-from esper.cli.commands import library_kernels
+from esper.cli.commands import geometry_options, library_kernels
 from esper.cli.help import examples
 from esper.cli.late import carry_out
-from esper.cli.requests import GeometryRequest
-from esper.cli.requests import KernelBuildRequest
-from esper.cli.requests import KernelFileRequest
+from esper.cli.requests import GeometryRequest, KernelBuildRequest, KernelFileRequest
 
 app = typer.Typer(
     help="Build, read and check kernel files.", no_args_is_help=True, rich_markup_mode="rich"

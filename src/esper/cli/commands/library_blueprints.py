@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from esper.cli.commands import geometry_options
-from esper.cli.commands import library_options
+from esper.cli.commands import geometry_options, library_options
 from esper.cli.help import examples
 from esper.cli.late import carry_out
-from esper.cli.library_requests import BlueprintsPullRequest
-from esper.cli.library_requests import BlueprintsPushRequest
-from esper.cli.library_requests import BlueprintsSearchRequest
+from esper.cli.library_requests import (
+    BlueprintsPullRequest,
+    BlueprintsPushRequest,
+    BlueprintsSearchRequest,
+)
 from esper.cli.requests import GeometryRequest
 from esper.contracts.enums import BlueprintState
 

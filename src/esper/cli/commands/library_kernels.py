@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from esper.cli.commands import geometry_options
-from esper.cli.commands import library_options
+from esper.cli.commands import geometry_options, library_options
 from esper.cli.help import examples
 from esper.cli.late import carry_out
-from esper.cli.library_requests import KernelLineageRequest
-from esper.cli.library_requests import KernelPromoteRequest
-from esper.cli.library_requests import KernelPullRequest
-from esper.cli.library_requests import KernelPushRequest
-from esper.cli.library_requests import KernelSearchRequest
-from esper.cli.library_requests import KernelSignRequest
+from esper.cli.library_requests import (
+    KernelLineageRequest,
+    KernelPromoteRequest,
+    KernelPullRequest,
+    KernelPushRequest,
+    KernelSearchRequest,
+    KernelSignRequest,
+)
 from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.enums import KernelStatus
 

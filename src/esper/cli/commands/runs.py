@@ -9,12 +9,14 @@ import typer
 
 from esper.cli.help import examples
 from esper.cli.late import carry_out
-from esper.cli.runs_requests import RunsCompareRequest
-from esper.cli.runs_requests import RunsExportRequest
-from esper.cli.runs_requests import RunsForgetRequest
-from esper.cli.runs_requests import RunsImportRequest
-from esper.cli.runs_requests import RunsListRequest
-from esper.cli.runs_requests import RunsShowRequest
+from esper.cli.runs_requests import (
+    RunsCompareRequest,
+    RunsExportRequest,
+    RunsForgetRequest,
+    RunsImportRequest,
+    RunsListRequest,
+    RunsShowRequest,
+)
 
 app = typer.Typer(
     help="Show, compare and export training runs.",

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from esper.cli.commands import geometry_options
-from esper.cli.commands import library_options
-from esper.cli.forge_requests import LimitsRequest
-from esper.cli.forge_requests import TargetsRequest
-from esper.cli.forge_requests import TezzeretProveRequest
-from esper.cli.forge_requests import TezzeretRunRequest
+from esper.cli.commands import geometry_options, library_options
+from esper.cli.forge_requests import (
+    LimitsRequest,
+    TargetsRequest,
+    TezzeretProveRequest,
+    TezzeretRunRequest,
+)
 from esper.cli.help import examples
 from esper.cli.late import carry_out
 from esper.cli.requests import GeometryRequest

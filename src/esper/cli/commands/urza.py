@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from esper.cli.commands import library_options
-from esper.cli.commands import urza_token
+from esper.cli.commands import library_options, urza_token
 from esper.cli.help import examples
 from esper.cli.late import carry_out
-from esper.cli.library_requests import UrzaAuditRequest
-from esper.cli.library_requests import UrzaGcRequest
-from esper.cli.library_requests import UrzaMigrateRequest
-from esper.cli.library_requests import UrzaServeRequest
+from esper.cli.library_requests import (
+    UrzaAuditRequest,
+    UrzaGcRequest,
+    UrzaMigrateRequest,
+    UrzaServeRequest,
+)
 
 app = typer.Typer(
     help="Run and keep a library of blueprints and kernels.",

@@ -10,9 +10,7 @@ import typer
 from esper.cli.commands import library_options
 from esper.cli.help import examples
 from esper.cli.late import carry_out
-from esper.cli.library_requests import TokenIssueRequest
-from esper.cli.library_requests import TokenListRequest
-from esper.cli.library_requests import TokenRevokeRequest
+from esper.cli.library_requests import TokenIssueRequest, TokenListRequest, TokenRevokeRequest
 from esper.contracts.enums import Role
 
 app = typer.Typer(

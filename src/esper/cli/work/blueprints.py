@@ -12,18 +12,14 @@ from rich.text import Text
 
 from esper.blueprints.build import describe
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.catalog import Candidate
-from esper.blueprints.library.catalog import candidate
-from esper.blueprints.library.catalog import candidates
-from esper.blueprints.library.catalog import families
+from esper.blueprints.library.catalog import Candidate, candidate, candidates, families
 from esper.blueprints.library.family import FAMILIES
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.requests import BlueprintsRequest
 from esper.cli.shapes import read_geometry
 from esper.contracts.enums import KernelMode
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import GeometryError
+from esper.contracts.errors import ConfigError, GeometryError
 from esper.report import wording
 from esper.utils.nearest import did_you_mean
 

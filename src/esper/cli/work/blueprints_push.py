@@ -15,13 +15,10 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import BlueprintsPushRequest
 from esper.cli.requests import BlueprintsRequest
 from esper.cli.shapes import read_geometry
-from esper.cli.work.blueprints import chosen
-from esper.cli.work.blueprints import read_mode
-from esper.cli.work.library_text import print_blueprint
-from esper.cli.work.library_text import print_json
+from esper.cli.work.blueprints import chosen, read_mode
+from esper.cli.work.library_text import print_blueprint, print_json
 from esper.contracts.assets import Blueprint
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
+from esper.contracts.enums import BlueprintState, KernelMode
 from esper.contracts.errors import ConfigError
 from esper.contracts.library import BlueprintRecord
 from esper.execution.artifact import reference_cost

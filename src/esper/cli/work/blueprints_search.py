@@ -6,9 +6,7 @@ from esper import bootstrap
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import BlueprintsSearchRequest
-from esper.cli.work.library_text import print_blueprint
-from esper.cli.work.library_text import print_json
-from esper.cli.work.library_text import read_choice
+from esper.cli.work.library_text import print_blueprint, print_json, read_choice
 from esper.contracts.enums import BlueprintState
 from esper.contracts.library import BlueprintRecord
 

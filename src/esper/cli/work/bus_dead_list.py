@@ -11,13 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from esper.cli.bus_requests import DeadListRequest
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_notice
+from esper.cli.console import diagnostics, output, print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.work.bus_dead_show import as_data
-from esper.cli.work.bus_text import about
-from esper.cli.work.bus_text import read_topics
+from esper.cli.work.bus_text import about, read_topics
 from esper.contracts.ports import DeadLetter
 from esper.hosting.bus_access import shared_bus
 

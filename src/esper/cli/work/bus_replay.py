@@ -8,9 +8,7 @@ import time
 from esper.cli.bus_requests import BusReplayRequest
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
-from esper.cli.work.bus_text import print_message
-from esper.cli.work.bus_text import read_position
-from esper.cli.work.bus_text import read_topic
+from esper.cli.work.bus_text import print_message, read_position, read_topic
 from esper.hosting.bus_access import shared_bus
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from rich import box
@@ -17,8 +16,7 @@ from esper.cli.bus_requests import BusStatsRequest
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.contracts.enums import TopicNames
-from esper.contracts.ports import Bus
-from esper.contracts.ports import GroupLag
+from esper.contracts.ports import Bus, GroupLag
 from esper.hosting.bus_access import shared_bus
 from esper.services.oona.config import OonaConfig
 

@@ -11,9 +11,7 @@ from typing import Final
 from esper.cli.bus_requests import BusTailRequest
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
-from esper.cli.work.bus_text import print_message
-from esper.cli.work.bus_text import read_position
-from esper.cli.work.bus_text import read_topics
+from esper.cli.work.bus_text import print_message, read_position, read_topics
 from esper.contracts.enums import TopicNames
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Bus

@@ -7,28 +7,19 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 from rich.text import Text
 
 from esper.cli.bus_requests import ControlRequest
 from esper.cli.commands.control import ACTIONS
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_error
-from esper.cli.console import print_notice
+from esper.cli.console import diagnostics, output, print_error, print_notice
 from esper.cli.exit_codes import ExitCode
-from esper.contracts.enums import KasminaAction
-from esper.contracts.enums import TopicNames
-from esper.contracts.errors import BusError
-from esper.contracts.errors import ConfigError
-from esper.contracts.events import CommandCarriedOut
-from esper.contracts.events import CommandRefused
-from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import StopTraining
+from esper.contracts.enums import KasminaAction, TopicNames
+from esper.contracts.errors import BusError, ConfigError
+from esper.contracts.events import CommandCarriedOut, CommandRefused
+from esper.contracts.messages import KasminaControlCommand, OonaMessage, StopTraining
 from esper.contracts.ports import Bus
 from esper.contracts.records import parse_record
 from esper.hosting.bus_access import shared_bus

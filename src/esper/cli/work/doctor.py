@@ -6,8 +6,7 @@ import json
 import os
 import platform
 import shutil
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -19,12 +18,10 @@ from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.requests import DoctorRequest
 from esper.contracts.version import VERSION
-from esper.data.cifar import CIFAR10
-from esper.data.cifar import CIFAR100
+from esper.data.cifar import CIFAR10, CIFAR100
 from esper.data.download import RemoteFile
 from esper.data.fashion_mnist import FILES as FASHION_MNIST
-from esper.data.source import DataSource
-from esper.data.source import data_source
+from esper.data.source import DataSource, data_source
 from esper.execution.kernel_store import default_root
 
 OPTIONAL = {

@@ -16,12 +16,10 @@ from esper import bootstrap
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.requests import ExportRequest
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import RunFolderError
+from esper.contracts.errors import ConfigError, RunFolderError
 from esper.core.durable_file import write_durably
 from esper.core.export import export
-from esper.services.tolaria.run_folder import CHECKPOINT
-from esper.services.tolaria.run_folder import MODEL
+from esper.services.tolaria.run_folder import CHECKPOINT, MODEL
 
 
 def run(request: ExportRequest) -> int:

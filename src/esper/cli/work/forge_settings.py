@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from esper.cli.forge_requests import LimitsRequest
-from esper.cli.forge_requests import TargetsRequest
+from esper.cli.forge_requests import LimitsRequest, TargetsRequest
 from esper.contracts.library import Target
 from esper.services.tezzeret.config import TezzeretConfig
 

@@ -16,16 +16,14 @@ from esper import bootstrap
 from esper.blueprints.cost import measured_flops
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
-from esper.cli.layers import describe_layers
-from esper.cli.layers import layer_table
+from esper.cli.layers import describe_layers, layer_table
 from esper.cli.requests import InspectRequest
 from esper.cli.shapes import known_shape
 from esper.cli.work.export import run_folder_of
 from esper.contracts.errors import ConfigError
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.data.catalog import data_set_names
-from esper.data.catalog import load
+from esper.data.catalog import data_set_names, load
 from esper.report import wording
 from esper.services.tolaria.factories import import_factory
 

@@ -18,8 +18,7 @@ from esper.cli.shapes import read_geometry
 from esper.cli.work.blueprints import read_mode
 from esper.contracts.errors import ConfigError
 from esper.core.durable_file import write_durably
-from esper.execution.artifact import pack
-from esper.execution.artifact import unpack
+from esper.execution.artifact import pack, unpack
 from esper.report import wording
 
 

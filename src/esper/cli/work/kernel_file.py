@@ -11,17 +11,12 @@ from rich.text import Text
 
 from esper import bootstrap
 from esper.blueprints.build import describe
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_error
+from esper.cli.console import diagnostics, output, print_error
 from esper.cli.exit_codes import ExitCode
 from esper.cli.requests import KernelFileRequest
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import KernelError
+from esper.contracts.errors import ArtifactError, KernelError
 from esper.contracts.library import Signature
-from esper.execution.artifact import ArtifactLimits
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import unpack
+from esper.execution.artifact import ArtifactLimits, KernelArtifact, unpack
 from esper.execution.signature_file import read_signatures
 from esper.report import wording
 from esper.utils import extras

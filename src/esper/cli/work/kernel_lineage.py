@@ -10,12 +10,8 @@ from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import KernelLineageRequest
 from esper.cli.work.kernel_reference import resolve
-from esper.cli.work.library_text import blueprint_facts
-from esper.cli.work.library_text import print_json
-from esper.cli.work.library_text import print_kernel
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import Lineage
-from esper.contracts.library import ValidationReport
+from esper.cli.work.library_text import blueprint_facts, print_json, print_kernel
+from esper.contracts.library import KernelOutcome, Lineage, ValidationReport
 from esper.report import wording
 
 

@@ -9,11 +9,9 @@ from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import KernelPromoteRequest
 from esper.cli.work.kernel_reference import resolve
-from esper.cli.work.library_text import print_kernel
-from esper.cli.work.library_text import read_choice
+from esper.cli.work.library_text import print_kernel, read_choice
 from esper.contracts.asset_lifecycle import KernelEvent
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import LibraryNotFoundError
+from esper.contracts.errors import ConfigError, LibraryNotFoundError
 from esper.services.urza.client.sync import UrzaClient
 
 

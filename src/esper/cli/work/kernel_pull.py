@@ -10,14 +10,11 @@ from esper import bootstrap
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import KernelPullRequest
-from esper.cli.work.kernel_reference import fetched
-from esper.cli.work.kernel_reference import resolve
+from esper.cli.work.kernel_reference import fetched, resolve
 from esper.cli.work.library_text import kernel_facts
 from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import ConfigError
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import Signature
+from esper.contracts.errors import ArtifactError, ConfigError
+from esper.contracts.library import KernelRecord, Signature
 from esper.core.durable_file import write_durably
 from esper.execution.signature_file import add_signature
 from esper.execution.trust import TrustPolicy

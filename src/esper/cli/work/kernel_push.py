@@ -5,20 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from esper import bootstrap
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_notice
+from esper.cli.console import diagnostics, output, print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import KernelPushRequest
 from esper.cli.work.kernel_file import read_bytes
-from esper.cli.work.library_text import print_kernel
-from esper.cli.work.library_text import read_tags
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Signature
+from esper.cli.work.library_text import print_kernel, read_tags
+from esper.contracts.library import KernelRegistration, Signature
 from esper.execution.artifact import unpack
 from esper.execution.signature_file import read_signatures
-from esper.execution.signatures import read_private_key
-from esper.execution.signatures import sign
+from esper.execution.signatures import read_private_key, sign
 
 
 def run(request: KernelPushRequest) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from esper.contracts.errors import ConfigError
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import is_kernel_id
-from esper.execution.artifact import unpack
+from esper.execution.artifact import KernelArtifact, is_kernel_id, unpack
 from esper.services.urza.client.sync import UrzaClient
 
 

@@ -10,14 +10,10 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import KernelSearchRequest
 from esper.cli.shapes import parse_shape
 from esper.cli.work.blueprints import read_mode
-from esper.cli.work.library_text import print_json
-from esper.cli.work.library_text import print_kernel
-from esper.cli.work.library_text import read_choice
-from esper.cli.work.library_text import read_tags
+from esper.cli.work.library_text import print_json, print_kernel, read_choice, read_tags
 from esper.contracts.enums import KernelStatus
 from esper.contracts.errors import ConfigError
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
+from esper.contracts.library import KernelQuery, KernelRecord
 
 SORTS = ("gain", "newest", "latency", "parameters")
 

@@ -11,14 +11,10 @@ from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import KernelSignRequest
 from esper.cli.work.kernel_file import read
-from esper.cli.work.kernel_reference import fetched
-from esper.cli.work.kernel_reference import resolve
+from esper.cli.work.kernel_reference import fetched, resolve
 from esper.contracts.library import Signature
 from esper.execution.signature_file import add_signature
-from esper.execution.signatures import new_key
-from esper.execution.signatures import read_private_key
-from esper.execution.signatures import sign
-from esper.execution.signatures import write_public_key
+from esper.execution.signatures import new_key, read_private_key, sign, write_public_key
 
 PUBLIC = ".pub"
 

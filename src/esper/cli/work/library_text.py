@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -15,8 +14,7 @@ from rich.text import Text
 from esper.contracts.assets import Blueprint
 from esper.contracts.base import Shape
 from esper.contracts.errors import ConfigError
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import KernelRecord
+from esper.contracts.library import BlueprintRecord, KernelRecord
 from esper.report import wording
 from esper.utils.nearest import did_you_mean
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library

@@ -13,8 +13,7 @@ from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.config import NissaConfig
 from esper.services.nissa.metrics import ObserverMetrics
 from esper.services.nissa.observer import observing
-from esper.services.nissa.serve import Mount
-from esper.services.nissa.serve import serve
+from esper.services.nissa.serve import Mount, serve
 from esper.services.oona.consumer import run_consumer
 from esper.utils import extras
 from esper.utils.bus_address import bus_url

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from esper.cli.work.local_library import LOCAL
-from esper.cli.work.local_library import with_library
+from esper.cli.work.local_library import LOCAL, with_library
 from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError
 from esper.contracts.library import TokenRequest
-from esper.hosting.plan import forge_token
-from esper.hosting.plan import trainer_token
+from esper.hosting.plan import forge_token, trainer_token
 from esper.hosting.private_file import write_private
 from esper.services.urza.library import Library
 

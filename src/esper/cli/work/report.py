@@ -7,9 +7,7 @@ from dataclasses import asdict
 from rich.text import Text
 
 from esper import bootstrap
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_notice
+from esper.cli.console import diagnostics, output, print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_news import delivered
 from esper.cli.requests import ReportRequest

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -12,10 +11,8 @@ from rich.text import Text
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.runs_requests import RunsCompareRequest
-from esper.cli.work.run_stores import named_run
-from esper.cli.work.run_stores import with_store
-from esper.cli.work.runs_text import SHORT
-from esper.cli.work.runs_text import figures
+from esper.cli.work.run_stores import named_run, with_store
+from esper.cli.work.runs_text import SHORT, figures
 from esper.contracts.runs import RunSummary
 from esper.services.nissa.run_store import RunStore
 

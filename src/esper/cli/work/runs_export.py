@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from esper.cli.console import diagnostics
-from esper.cli.console import print_notice
+from esper.cli.console import diagnostics, print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.runs_requests import RunsExportRequest
 from esper.cli.work.library_text import read_choice
-from esper.cli.work.run_stores import named_run
-from esper.cli.work.run_stores import with_store
+from esper.cli.work.run_stores import named_run, with_store
 from esper.contracts.errors import ConfigError
 from esper.core.durable_file import write_durably
-from esper.services.nissa.export import ExportFormat
-from esper.services.nissa.export import export
+from esper.services.nissa.export import ExportFormat, export
 from esper.services.nissa.run_store import RunStore
 
 

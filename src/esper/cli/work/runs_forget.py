@@ -7,8 +7,7 @@ from rich.text import Text
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.runs_requests import RunsForgetRequest
-from esper.cli.work.run_stores import named_run
-from esper.cli.work.run_stores import with_store
+from esper.cli.work.run_stores import named_run, with_store
 from esper.contracts.runs import RunSummary
 from esper.services.nissa.run_store import RunStore
 

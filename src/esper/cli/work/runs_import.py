@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_error
-from esper.cli.exit_codes import ExitCode
-from esper.cli.exit_codes import exit_code_of
+from esper.cli.console import diagnostics, output, print_error
+from esper.cli.exit_codes import ExitCode, exit_code_of
 from esper.cli.runs_requests import RunsImportRequest
 from esper.cli.work.run_stores import with_store
 from esper.contracts.errors import RunFolderError

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_notice
+from esper.cli.console import diagnostics, output, print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.runs_requests import RunsListRequest
-from esper.cli.work.library_text import print_json
-from esper.cli.work.library_text import read_choice
+from esper.cli.work.library_text import print_json, read_choice
 from esper.cli.work.run_stores import with_store
 from esper.cli.work.runs_text import runs_table
 from esper.contracts.enums import RunState

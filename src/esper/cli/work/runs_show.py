@@ -10,13 +10,10 @@ from rich.text import Text
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.runs_requests import RunsShowRequest
-from esper.cli.work.run_stores import named_run
-from esper.cli.work.run_stores import with_store
-from esper.cli.work.runs_text import figures
-from esper.cli.work.runs_text import impacts_table
+from esper.cli.work.run_stores import named_run, with_store
+from esper.cli.work.runs_text import figures, impacts_table
 from esper.contracts.platform_events import Alert
-from esper.contracts.runs import Impact
-from esper.contracts.runs import RunSummary
+from esper.contracts.runs import Impact, RunSummary
 from esper.services.nissa.run_store import RunStore
 
 Known = tuple[RunSummary, Sequence[Impact], Sequence[Alert]]

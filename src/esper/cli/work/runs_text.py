@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from esper.contracts.enums import RunState
-from esper.contracts.runs import Impact
-from esper.contracts.runs import RunSummary
+from esper.contracts.runs import Impact, RunSummary
 from esper.report import wording
 
 SHORT = 8

@@ -9,13 +9,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_notice
+from esper.cli.console import diagnostics, output, print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.platform_requests import StatusRequest
-from esper.hosting.discovery import ServiceRecord
-from esper.hosting.discovery import find
+from esper.hosting.discovery import ServiceRecord, find
 from esper.hosting.lifecycle import ServiceState
 from esper.hosting.status import current
 

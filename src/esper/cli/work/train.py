@@ -14,27 +14,18 @@ from rich.text import Text
 
 from esper import bootstrap
 from esper.cli.closing import print_closing
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_notice
+from esper.cli.console import diagnostics, output, print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.plan import print_plan
 from esper.cli.progress import display
 from esper.cli.requests import TrainRequest
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import RunFolderError
+from esper.contracts.errors import ConfigError, RunFolderError
 from esper.hosting.discovery import find
 from esper.report.run_folder import log_records
 from esper.services.tolaria.config import TolariaConfig
-from esper.services.tolaria.config_file import config_from_mapping
-from esper.services.tolaria.config_file import read_yaml
-from esper.services.tolaria.config_file import with_overrides
+from esper.services.tolaria.config_file import config_from_mapping, read_yaml, with_overrides
 from esper.services.tolaria.result import RunStatus
-from esper.services.tolaria.run_folder import CONFIG
-from esper.services.tolaria.run_folder import LOG
-from esper.services.tolaria.run_folder import RESULT
-from esper.services.tolaria.run_folder import next_free
-from esper.services.tolaria.run_folder import saved_config
+from esper.services.tolaria.run_folder import CONFIG, LOG, RESULT, next_free, saved_config
 from esper.services.urza.client.config import URL
 from esper.utils.environment import substitute
 from esper.utils.logging import setup_logging

@@ -11,8 +11,7 @@ from types import FrameType
 
 from rich.text import Text
 
-from esper.cli.console import diagnostics
-from esper.cli.console import output
+from esper.cli.console import diagnostics, output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.platform_requests import UpRequest
 from esper.cli.work.status import services_table

@@ -13,8 +13,7 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import UrzaAuditRequest
 from esper.cli.work.library_text import print_json
 from esper.cli.work.local_library import with_library
-from esper.contracts.library import AuditEntry
-from esper.contracts.library import Page
+from esper.contracts.library import AuditEntry, Page
 from esper.report import wording
 
 

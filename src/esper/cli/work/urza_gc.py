@@ -6,9 +6,7 @@ from esper import bootstrap
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import UrzaGcRequest
-from esper.cli.work.local_library import LOCAL
-from esper.cli.work.local_library import settings
-from esper.cli.work.local_library import with_library
+from esper.cli.work.local_library import LOCAL, settings, with_library
 from esper.contracts.library import GarbageReport
 from esper.report import wording
 

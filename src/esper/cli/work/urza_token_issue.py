@@ -8,18 +8,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from esper import bootstrap
-from esper.cli.console import diagnostics
-from esper.cli.console import output
-from esper.cli.console import print_notice
+from esper.cli.console import diagnostics, output, print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import TokenIssueRequest
 from esper.cli.work.library_text import read_choice
-from esper.cli.work.local_library import LOCAL
-from esper.cli.work.local_library import with_library
+from esper.cli.work.local_library import LOCAL, with_library
 from esper.contracts.enums import Role
 from esper.contracts.errors import ConfigError
-from esper.contracts.library import IssuedToken
-from esper.contracts.library import TokenRequest
+from esper.contracts.library import IssuedToken, TokenRequest
 
 
 def run(request: TokenIssueRequest) -> int:

@@ -12,8 +12,7 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import TokenListRequest
 from esper.cli.work.library_text import print_json
 from esper.cli.work.local_library import with_library
-from esper.contracts.library import Page
-from esper.contracts.library import TokenRecord
+from esper.contracts.library import Page, TokenRecord
 
 
 def run(request: TokenListRequest) -> int:

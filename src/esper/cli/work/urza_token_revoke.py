@@ -8,8 +8,7 @@ from esper import bootstrap
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import TokenRevokeRequest
-from esper.cli.work.local_library import LOCAL
-from esper.cli.work.local_library import with_library
+from esper.cli.work.local_library import LOCAL, with_library
 
 
 def run(request: TokenRevokeRequest) -> int:

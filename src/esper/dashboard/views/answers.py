@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import RunState
-from esper.contracts.enums import SeedState
-from esper.contracts.growth import Evidence
-from esper.contracts.growth import RaceRecord
-from esper.dashboard.views.picture import RunPicture
-from esper.dashboard.views.picture import layer_of
+from esper.contracts.enums import KernelMode, RunState, SeedState
+from esper.contracts.growth import Evidence, RaceRecord
+from esper.dashboard.views.picture import RunPicture, layer_of
 from esper.dashboard.views.slots import SlotLife
-from esper.report import findings
-from esper.report import story
-from esper.report import wording
+from esper.report import findings, story, wording
 from esper.report.findings import Graft
 from esper.report.layer_text import layer_text
 from esper.report.narrate import standing_phrase

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 from esper.contracts.enums import SeedState
-from esper.contracts.events import Event
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedIsolated
-from esper.contracts.runs import Curve
-from esper.contracts.runs import RunSummary
+from esper.contracts.events import Event, GraftStarted, SeedCulled, SeedFossilized, SeedIsolated
+from esper.contracts.runs import Curve, RunSummary
 from esper.dashboard.views.picture import RunPicture
 from esper.report import wording
 

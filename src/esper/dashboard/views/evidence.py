@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from esper.contracts.growth import Evidence
-from esper.contracts.growth import GrowthDecision
-from esper.report import findings
-from esper.report import story
+from esper.contracts.growth import Evidence, GrowthDecision
+from esper.report import findings, story
 
 
 @dataclass(frozen=True, kw_only=True)

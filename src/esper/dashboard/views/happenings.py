@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from esper.contracts.events import Event
-from esper.contracts.records import CheckpointFailed
-from esper.contracts.records import KernelsEntered
-from esper.contracts.records import RunEnded
-from esper.contracts.records import RunInterrupted
-from esper.contracts.records import RunResumed
-from esper.dashboard.views.picture import Line
-from esper.dashboard.views.picture import RunPicture
+from esper.contracts.records import (
+    CheckpointFailed,
+    KernelsEntered,
+    RunEnded,
+    RunInterrupted,
+    RunResumed,
+)
+from esper.dashboard.views.picture import Line, RunPicture
 from esper.report.narrate import narrate
 
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from esper.contracts.growth import LayerRecord
 from esper.dashboard.views.picture import RunPicture
-from esper.dashboard.views.slots import SlotLife
-from esper.dashboard.views.slots import lives_at
-from esper.report.layer_text import kernel_lines
-from esper.report.layer_text import layer_text
+from esper.dashboard.views.slots import SlotLife, lives_at
+from esper.report.layer_text import kernel_lines, layer_text
 
 _NUMBERED = re.compile(r"^(.*?\D\.\d+)\.")
 

@@ -6,33 +6,38 @@ decided and measured so far, so that every page speaks about live and finished r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from esper.contracts.enums import RunState
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import Event
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RungFinished
-from esper.contracts.events import VerdictReached
-from esper.contracts.growth import CostAccount
-from esper.contracts.growth import CurvePoint
-from esper.contracts.growth import GrowthReport
-from esper.contracts.growth import LayerRecord
-from esper.contracts.growth import RaceRecord
-from esper.contracts.growth import RungRecord
-from esper.contracts.records import AnyRecord
-from esper.contracts.records import Evaluated
-from esper.contracts.records import GrowthClosed
-from esper.contracts.records import HostRecord
-from esper.contracts.records import RunEnded
-from esper.contracts.records import RunFailed
-from esper.contracts.records import RunStarted
+from esper.contracts.events import (
+    AnyEvent,
+    Event,
+    RaceDecided,
+    RaceStarted,
+    RungFinished,
+    VerdictReached,
+)
+from esper.contracts.growth import (
+    CostAccount,
+    CurvePoint,
+    GrowthReport,
+    LayerRecord,
+    RaceRecord,
+    RungRecord,
+)
+from esper.contracts.records import (
+    AnyRecord,
+    Evaluated,
+    GrowthClosed,
+    HostRecord,
+    RunEnded,
+    RunFailed,
+    RunStarted,
+)
 from esper.contracts.runs import RunSummary
 from esper.report.run_folder import RunRecord
 

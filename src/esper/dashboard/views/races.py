@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.growth import CandidateStanding
-from esper.contracts.growth import RaceRecord
+from esper.contracts.events import RaceDecided, RaceStarted
+from esper.contracts.growth import CandidateStanding, RaceRecord
 from esper.dashboard.views.picture import RunPicture
 from esper.report import findings
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import ComponentStatus
+from esper.contracts.enums import ComponentName, ComponentStatus
 from esper.contracts.runs import ComponentView
 from esper.report import wording
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
-from typing import Any
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import SeedState
-from esper.contracts.events import Event
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
-from esper.contracts.events import SeedIsolated
-from esper.contracts.events import SeedRetreated
+from esper.contracts.enums import KernelMode, SeedState
+from esper.contracts.events import (
+    Event,
+    GraftStarted,
+    RaceDecided,
+    RaceStarted,
+    SeedCulled,
+    SeedFossilized,
+    SeedGerminated,
+    SeedIsolated,
+    SeedRetreated,
+)
 from esper.dashboard.views.picture import RunPicture
 
 WORDS: Final = {

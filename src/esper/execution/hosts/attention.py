@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from esper.contracts.errors import KernelMismatchError

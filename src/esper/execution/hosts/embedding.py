@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from esper.execution.hosts.registry import HOSTS

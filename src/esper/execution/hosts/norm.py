@@ -6,8 +6,7 @@ has taken a batch norm's place, the host is not computed and its running statist
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from esper.execution.hosts.registry import HOSTS

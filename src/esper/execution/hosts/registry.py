@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.contracts.errors import RegistryError
-from esper.contracts.errors import UnsupportedLayerError
+from esper.contracts.errors import RegistryError, UnsupportedLayerError
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.seed_slots import SeedSlots
 from esper.utils.registry import Registry

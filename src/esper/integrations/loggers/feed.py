@@ -8,22 +8,16 @@ reported once, counted, and called again for the next record. The run's log has 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any
-from typing import Final
-from typing import Self
+from typing import Any, Final, Self
 
-from pydantic import BaseModel
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from esper.contracts.errors import ConfigError
-from esper.contracts.records import RunStarted
-from esper.contracts.records import parse_record
-from esper.integrations.loggers.figures import figures
-from esper.integrations.loggers.figures import hyperparameters
+from esper.contracts.records import RunStarted, parse_record
+from esper.integrations.loggers.figures import figures, hyperparameters
 from esper.integrations.loggers.logger import Logger
 from esper.utils.logging import get_logger
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from esper.contracts.events import HealthMeasured
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import VerdictReached
+from esper.contracts.events import HealthMeasured, SeedFossilized, VerdictReached
 from esper.contracts.growth import GrowthDecision
 from esper.contracts.operational import HealthSignal
-from esper.contracts.records import Evaluated
-from esper.contracts.records import GrowthClosed
-from esper.contracts.records import RunEnded
-from esper.contracts.records import RunStarted
-from esper.contracts.records import StepLogged
+from esper.contracts.records import Evaluated, GrowthClosed, RunEnded, RunStarted, StepLogged
 
 _CLOSING = {
     "test_loss": "test_loss",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-from typing import Protocol
-from typing import runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 @runtime_checkable

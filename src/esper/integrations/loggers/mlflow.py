@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 from esper.integrations.loggers.figures import flat
 from esper.integrations.loggers.known_run import KnownRun

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
-from typing import Protocol
+from typing import Final, Protocol
 
 from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
-from typing import Protocol
+from typing import Final, Protocol
 
 import httpx
 
-from esper.contracts.enums import Severity
-from esper.contracts.enums import TopicNames
+from esper.contracts.enums import Severity, TopicNames
 from esper.contracts.platform_events import Alert
 from esper.contracts.ports import Publisher
 from esper.utils.logging import get_logger

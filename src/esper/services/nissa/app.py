@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -25,15 +24,15 @@ from esper.services.nissa.run_store import RunStore
 from esper.services.nissa.state import NissaState
 from esper.services.nissa.trends import Trends
 from esper.utils.clock import SystemClock
-from esper.web.description import describe
-from esper.web.description import install
-from esper.web.http_metrics import HttpMetrics
-from esper.web.http_metrics import MeasuredApp
-from esper.web.problems import on_esper_error
-from esper.web.problems import on_gone
-from esper.web.problems import on_http_exception
-from esper.web.problems import on_invalid_request
-from esper.web.problems import on_unexpected
+from esper.web.description import describe, install
+from esper.web.http_metrics import HttpMetrics, MeasuredApp
+from esper.web.problems import (
+    on_esper_error,
+    on_gone,
+    on_http_exception,
+    on_invalid_request,
+    on_unexpected,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (CONDITION, RUNS, PLATFORM, STREAM)
 

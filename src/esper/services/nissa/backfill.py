@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from collections.abc import Sequence
-from datetime import UTC
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +14,9 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.errors import RunFolderError
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Delivery
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 from esper.services.nissa.run_store import RunStore
-from esper.utils.run_identity import IDENTITY
-from esper.utils.run_identity import RunIdentity
-from esper.utils.run_identity import read_identity
+from esper.utils.run_identity import IDENTITY, RunIdentity, read_identity
 
 LOG: Final = "run.jsonl"
 

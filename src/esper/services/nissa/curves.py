@@ -7,21 +7,15 @@ a second to be read. So what was read stays in memory, and only what is newer is
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from dataclasses import field
-from typing import Any
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
-from sqlalchemy import bindparam
-from sqlalchemy import select
+from sqlalchemy import Connection, bindparam, select
 
 from esper.contracts.runs import Curve
-from esper.services.nissa.tables import POINTS
-from esper.services.nissa.tables import RUNS
-from esper.services.nissa.tables import SERIES
+from esper.services.nissa.tables import POINTS, RUNS, SERIES
 
 _REMEMBERED: Final = 2_000_000
 """Points that are kept in memory at most, 32 bytes each."""

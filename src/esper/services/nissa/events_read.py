@@ -6,14 +6,12 @@ Esper that cannot be read is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pydantic import ValidationError
 
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import parse_event
+from esper.contracts.events import AnyEvent, parse_event
 from esper.services.nissa.projection import Body
 
 ADAPTATION_KINDS: Final = (

@@ -13,13 +13,15 @@ from pydantic import ValidationError
 
 from esper.contracts.events import AnyEvent
 from esper.contracts.platform_events import Alert
-from esper.contracts.records import AnyRecord
-from esper.contracts.records import RunEnded
-from esper.contracts.records import RunFailed
-from esper.contracts.records import RunInterrupted
-from esper.contracts.records import RunResumed
-from esper.contracts.records import RunStarted
-from esper.contracts.records import parse_record
+from esper.contracts.records import (
+    AnyRecord,
+    RunEnded,
+    RunFailed,
+    RunInterrupted,
+    RunResumed,
+    RunStarted,
+    parse_record,
+)
 from esper.contracts.runs import StoredLine
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.watch import RunWatch

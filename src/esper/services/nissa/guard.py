@@ -9,23 +9,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from http.cookies import CookieError
-from http.cookies import SimpleCookie
+from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs
-from urllib.parse import quote
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request
-from starlette.responses import HTMLResponse
-from starlette.responses import RedirectResponse
-from starlette.responses import Response
-from starlette.types import ASGIApp
-from starlette.types import Receive
-from starlette.types import Scope
-from starlette.types import Send
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esper.web.loopback import is_loopback
 from esper.web.problems import problem_response

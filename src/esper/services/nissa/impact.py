@@ -7,16 +7,11 @@ was before the graft. Pure: a run's events in the order of its log go in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
+from esper.contracts.events import AnyEvent, GraftStarted, RaceDecided, SeedCulled, SeedFossilized
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
 from esper.contracts.runs import Impact

@@ -45,25 +45,15 @@ from __future__ import annotations
 
 from collections import Counter as Count
 from collections import defaultdict
-from collections.abc import Mapping
-from collections.abc import Sequence
-from typing import Any
-from typing import Final
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
-from prometheus_client import CollectorRegistry
-from prometheus_client import Counter
-from prometheus_client import Gauge
-from prometheus_client import Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import TopicNames
-from esper.contracts.platform_events import Alert
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import ComponentHealth
+from esper.contracts.enums import AlertRule, TopicNames
+from esper.contracts.platform_events import Alert, BuildFinished, ComponentHealth
 from esper.contracts.ports import GroupLag
-from esper.services.nissa.details import dropped
-from esper.services.nissa.details import kernel_cache
+from esper.services.nissa.details import dropped, kernel_cache
 from esper.services.nissa.run_metrics import RunMetrics
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

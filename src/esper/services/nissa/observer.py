@@ -11,32 +11,16 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Sequence
-from datetime import UTC
-from datetime import datetime
-from typing import Final
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, Protocol
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.errors import BusUnavailableError
-from esper.contracts.errors import RunStoreError
-from esper.contracts.platform_events import Alert
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import BuildStarted
-from esper.contracts.platform_events import ComponentHealth
-from esper.contracts.ports import Bus
-from esper.contracts.ports import Clock
-from esper.contracts.ports import Delivery
-from esper.contracts.ports import GroupLag
-from esper.contracts.ports import Publisher
+from esper.contracts.errors import BusUnavailableError, RunStoreError
+from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
+from esper.contracts.ports import Bus, Clock, Delivery, GroupLag, Publisher
 from esper.services.nissa.alert_desk import AlertDesk
-from esper.services.nissa.alert_sinks import AlertSink
-from esper.services.nissa.alert_sinks import BusSink
-from esper.services.nissa.alert_sinks import LogSink
-from esper.services.nissa.alert_sinks import WebhookSink
+from esper.services.nissa.alert_sinks import AlertSink, BusSink, LogSink, WebhookSink
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.watch import PlatformWatch
 from esper.services.nissa.details import present
@@ -46,8 +30,7 @@ from esper.services.nissa.run_store import RunStore
 from esper.services.nissa.tracing import AdaptationTracer
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
-from esper.utils.spans import Spans
-from esper.utils.spans import open_spans
+from esper.utils.spans import Spans, open_spans
 
 GROUP: Final = "nissa"
 """Group of the bus that Nissa's processes share."""

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Sequence
-from datetime import UTC
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection
-from sqlalchemy import Row
-from sqlalchemy import Table
-from sqlalchemy import insert
-from sqlalchemy import select
-from sqlalchemy import update
+from sqlalchemy import Connection, Row, Table, insert, select, update
 
-from esper.contracts.platform_events import Alert
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import BuildStarted
-from esper.contracts.platform_events import ComponentHealth
-from esper.contracts.runs import BuildView
-from esper.contracts.runs import ComponentView
-from esper.services.nissa.tables import ALERTS
-from esper.services.nissa.tables import BUILDS
-from esper.services.nissa.tables import COMPONENTS
-from esper.services.nissa.tables import HEAD
+from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
+from esper.contracts.runs import BuildView, ComponentView
+from esper.services.nissa.tables import ALERTS, BUILDS, COMPONENTS, HEAD
 
 _INTERVALS = 3
 """So many intervals without a word, and a component counts as lost."""

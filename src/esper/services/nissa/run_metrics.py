@@ -6,28 +6,29 @@ import math
 from collections import OrderedDict
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-from prometheus_client import Counter
-from prometheus_client import Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import RunState
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import CommandCarriedOut
-from esper.contracts.events import CommandRefused
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RolledBack
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedIsolated
-from esper.contracts.records import AnyRecord
-from esper.contracts.records import Evaluated
-from esper.contracts.records import Record
-from esper.contracts.records import RunEnded
-from esper.contracts.records import RunFailed
-from esper.contracts.records import RunInterrupted
-from esper.contracts.records import RunStarted
-from esper.contracts.records import StepLogged
+from esper.contracts.enums import AdaptationOutcome, RunState
+from esper.contracts.events import (
+    AnyEvent,
+    CommandCarriedOut,
+    CommandRefused,
+    RaceDecided,
+    RolledBack,
+    SeedCulled,
+    SeedFossilized,
+    SeedIsolated,
+)
+from esper.contracts.records import (
+    AnyRecord,
+    Evaluated,
+    Record,
+    RunEnded,
+    RunFailed,
+    RunInterrupted,
+    RunStarted,
+    StepLogged,
+)
 
 MOST_RUNS: Final = 100
 """Runs that have gauges; of more, those that were silent for longest lose theirs."""

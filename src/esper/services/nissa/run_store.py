@@ -7,69 +7,49 @@ store, each line is kept once, and it can be read while it is written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
-from datetime import UTC
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from typing import Final
-from typing import Self
-from typing import TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import orjson
-from sqlalchemy import Connection
-from sqlalchemy import Select
-from sqlalchemy import exists
-from sqlalchemy import select
+from sqlalchemy import Connection, Select, exists, select
 
-from esper.contracts.enums import RunState
-from esper.contracts.enums import SeedState
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import RunNotFoundError
-from esper.contracts.errors import RunStoreError
-from esper.contracts.platform_events import Alert
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import BuildStarted
-from esper.contracts.platform_events import ComponentHealth
-from esper.contracts.ports import Clock
-from esper.contracts.ports import Delivery
+from esper.contracts.enums import RunState, SeedState
+from esper.contracts.errors import ConfigError, RunNotFoundError, RunStoreError
+from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
+from esper.contracts.ports import Clock, Delivery
 from esper.contracts.records import RunRecords
-from esper.contracts.runs import BuildView
-from esper.contracts.runs import ComponentView
-from esper.contracts.runs import Curve
-from esper.contracts.runs import Impact
-from esper.contracts.runs import KernelStint
-from esper.contracts.runs import RunSummary
-from esper.contracts.runs import StoredLine
-from esper.services.nissa import platform_rows
-from esper.services.nissa import summaries
+from esper.contracts.runs import (
+    BuildView,
+    ComponentView,
+    Curve,
+    Impact,
+    KernelStint,
+    RunSummary,
+    StoredLine,
+)
+from esper.services.nissa import platform_rows, summaries
 from esper.services.nissa.config import default_url
 from esper.services.nissa.curves import CurveReader
-from esper.services.nissa.events_read import ADAPTATION_KINDS
-from esper.services.nissa.events_read import events
+from esper.services.nissa.events_read import ADAPTATION_KINDS, events
 from esper.services.nissa.impact import impacts_of
-from esper.services.nissa.projection import entered_in
-from esper.services.nissa.projection import grown_in
-from esper.services.nissa.schema import KEEPING
-from esper.services.nissa.schema import make_latest
+from esper.services.nissa.projection import entered_in, grown_in
+from esper.services.nissa.schema import KEEPING, make_latest
 from esper.services.nissa.slots import slots_of
-from esper.services.nissa.stints import StintRun
-from esper.services.nissa.stints import stints_of
-from esper.services.nissa.tables import ALERTS
-from esper.services.nissa.tables import BUILDS
-from esper.services.nissa.tables import COMPONENTS
-from esper.services.nissa.tables import HEAD
-from esper.services.nissa.tables import LINES
-from esper.services.nissa.tables import MENTIONS
-from esper.services.nissa.tables import POINTS
-from esper.services.nissa.tables import RUNS
-from esper.services.nissa.tables import SERIES
-from esper.services.nissa.taking_in import AddedLine
-from esper.services.nissa.taking_in import Batch
-from esper.services.nissa.taking_in import remove_run
-from esper.services.nissa.taking_in import take_in
+from esper.services.nissa.stints import StintRun, stints_of
+from esper.services.nissa.tables import (
+    ALERTS,
+    BUILDS,
+    COMPONENTS,
+    HEAD,
+    LINES,
+    MENTIONS,
+    POINTS,
+    RUNS,
+    SERIES,
+)
+from esper.services.nissa.taking_in import AddedLine, Batch, remove_run, take_in
 from esper.storage.database import Database
 from esper.utils.clock import SystemClock
 from esper.utils.nearest import nearest

@@ -9,8 +9,7 @@ from alembic.util import CommandError
 from esper.contracts.errors import RunStoreError
 from esper.services.nissa import migrations
 from esper.services.nissa.tables import METADATA
-from esper.storage.database import Database
-from esper.storage.database import Keeping
+from esper.storage.database import Database, Keeping
 from esper.storage.schema import Schema
 
 KEEPING: Final = Keeping(

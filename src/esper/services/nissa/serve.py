@@ -15,8 +15,7 @@ from esper.services.nissa.metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
 from esper.services.nissa.state import NissaState
 from esper.utils.collecting import settle
-from esper.web.draining import DrainingServer
-from esper.web.draining import uvicorn_config
+from esper.web.draining import DrainingServer, uvicorn_config
 
 
 class Mount(Protocol):

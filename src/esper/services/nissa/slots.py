@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from esper.contracts.enums import SeedState
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedEventBase
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
-from esper.contracts.events import SeedRetreated
-from esper.services.nissa.projection import Body
-from esper.services.nissa.projection import mapping
+from esper.contracts.events import (
+    AnyEvent,
+    GraftStarted,
+    SeedCulled,
+    SeedEventBase,
+    SeedFossilized,
+    SeedGerminated,
+    SeedRetreated,
+)
+from esper.services.nissa.projection import Body, mapping
 
 _STATES: Final[Mapping[type[AnyEvent], SeedState]] = {
     SeedGerminated: SeedState.GERMINATED,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-from typing import cast
+from typing import Annotated, cast
 
 from fastapi import Depends
 from starlette.requests import Request

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RungFinished
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
+from esper.contracts.events import (
+    AnyEvent,
+    RaceDecided,
+    RaceStarted,
+    RungFinished,
+    SeedCulled,
+    SeedFossilized,
+    SeedGerminated,
+)
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.runs import KernelStint
 

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
-from datetime import UTC
-from datetime import datetime
-from typing import Any
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement
-from sqlalchemy import Row
-from sqlalchemy import Select
-from sqlalchemy import case
-from sqlalchemy import func
-from sqlalchemy import or_
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
 from sqlalchemy.sql.selectable import ScalarSelect
 
 from esper.contracts.enums import RunState
 from esper.contracts.runs import RunSummary
 from esper.services.nissa.config import LOST_AFTER_SECONDS
-from esper.services.nissa.projection import Body
-from esper.services.nissa.projection import mapping
-from esper.services.nissa.projection import number
-from esper.services.nissa.tables import LINES
-from esper.services.nissa.tables import RUNS
+from esper.services.nissa.projection import Body, mapping, number
+from esper.services.nissa.tables import LINES, RUNS
 
 _NEWEST: Final[Mapping[str, tuple[str, str]]] = {
     "start_body": ("start", ""),

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger
-from sqlalchemy import Column
-from sqlalchemy import Double
-from sqlalchemy import Index
-from sqlalchemy import Integer
-from sqlalchemy import MetaData
-from sqlalchemy import Table
-from sqlalchemy import Text
-from sqlalchemy import UniqueConstraint
-from sqlalchemy import text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 METADATA: Final = MetaData(
     naming_convention={

@@ -8,35 +8,27 @@ in which it arrived or how often.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection
-from sqlalchemy import Text
-from sqlalchemy import bindparam
-from sqlalchemy import delete
-from sqlalchemy import insert
-from sqlalchemy import select
-from sqlalchemy import update
+from sqlalchemy import Connection, Text, bindparam, delete, insert, select, update
 
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 from esper.contracts.runs import StoredLine
 from esper.services.nissa import projection
-from esper.services.nissa.tables import ALERTS
-from esper.services.nissa.tables import ATTEMPTS
-from esper.services.nissa.tables import HEAD
-from esper.services.nissa.tables import LINES
-from esper.services.nissa.tables import MENTIONS
-from esper.services.nissa.tables import POINTS
-from esper.services.nissa.tables import RUNS
-from esper.services.nissa.tables import SERIES
+from esper.services.nissa.tables import (
+    ALERTS,
+    ATTEMPTS,
+    HEAD,
+    LINES,
+    MENTIONS,
+    POINTS,
+    RUNS,
+    SERIES,
+)
 
 _AT_ONCE: Final = 500
 """Keys in one statement; databases have limits."""

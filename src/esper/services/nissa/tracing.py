@@ -14,33 +14,29 @@ known and a moment has gone by, because lines come over several topics, in any o
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final
 
-from esper.contracts.events import AdaptationDecided
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import CheckpointSaved
-from esper.contracts.events import CommandCarriedOut
-from esper.contracts.events import CommandRefused
-from esper.contracts.events import Event
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import HealthMeasured
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RungFinished
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import VerdictReached
+from esper.contracts.events import (
+    AdaptationDecided,
+    AnyEvent,
+    CheckpointSaved,
+    CommandCarriedOut,
+    CommandRefused,
+    Event,
+    GraftStarted,
+    HealthMeasured,
+    RaceDecided,
+    RaceStarted,
+    RungFinished,
+    SeedCulled,
+    SeedFossilized,
+    VerdictReached,
+)
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.records import AnyRecord
 from esper.contracts.runs import StoredLine
-from esper.utils.spans import Attributes
-from esper.utils.spans import Span
-from esper.utils.spans import SpanEvent
-from esper.utils.spans import Spans
-from esper.utils.spans import child_of
-from esper.utils.spans import root_of
+from esper.utils.spans import Attributes, Span, SpanEvent, Spans, child_of, root_of
 
 _LINGER_SECONDS: Final = 2.0
 """How long lines may be late, once the verdict is known."""

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from obstore.exceptions import BaseError
 
-from esper.contracts.errors import BusError
-from esper.contracts.errors import BusUnavailableError
-from esper.contracts.errors import ConfigError
+from esper.contracts.errors import BusError, BusUnavailableError, ConfigError
 from esper.contracts.messages import Claim
-from esper.services.oona.config import OonaConfig
-from esper.services.oona.config import default_claims
+from esper.services.oona.config import OonaConfig, default_claims
 from esper.utils.object_store import ObjectStore
 
 _SKEW_SECONDS: Final = 300.0

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusUnavailableError
-from esper.contracts.ports import Bus
-from esper.contracts.ports import Delivery
+from esper.contracts.ports import Bus, Delivery
 from esper.services.oona.config import OonaConfig
 
 logger = logging.getLogger(__name__)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
 
-from pydantic import BaseModel
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.messages import OonaMessage

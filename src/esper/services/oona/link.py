@@ -8,22 +8,16 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusUnavailableError
-from esper.contracts.ports import Bus
-from esper.contracts.ports import Publisher
+from esper.contracts.ports import Bus, Publisher
 from esper.services.oona.config import OonaConfig
-from esper.services.oona.gathering import Parcel
-from esper.services.oona.gathering import Waiting
-from esper.services.oona.gathering import gather
+from esper.services.oona.gathering import Parcel, Waiting, gather
 from esper.services.oona.memory_bus import InProcessBus
 
 logger = logging.getLogger(__name__)

@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from collections.abc import Mapping
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.errors import BusError
-from esper.contracts.errors import BusUnavailableError
+from esper.contracts.errors import BusError, BusUnavailableError
 from esper.contracts.messages import OonaMessage
-from esper.contracts.ports import Clock
-from esper.contracts.ports import DeadLetter
-from esper.contracts.ports import Delivery
-from esper.contracts.ports import GroupLag
+from esper.contracts.ports import Clock, DeadLetter, Delivery, GroupLag
 from esper.services.oona.config import OonaConfig
 from esper.services.oona.redelivery import together
 

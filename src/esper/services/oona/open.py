@@ -6,8 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from esper.contracts.errors import ConfigError
-from esper.contracts.ports import Bus
-from esper.contracts.ports import Clock
+from esper.contracts.ports import Bus, Clock
 from esper.services.oona.config import OonaConfig
 from esper.services.oona.memory_bus import InProcessBus
 from esper.utils.clock import SystemClock

@@ -8,8 +8,7 @@ in between, it has lost what it had acknowledged.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from esper.contracts.enums import TopicNames

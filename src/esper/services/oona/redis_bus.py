@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator
-from collections.abc import Iterator
-from collections.abc import Sequence
-from typing import Any
-from typing import Final
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Final
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.errors import BusError
-from esper.contracts.errors import BusUnavailableError
+from esper.contracts.errors import BusError, BusUnavailableError
 from esper.contracts.messages import OonaMessage
-from esper.contracts.ports import Clock
-from esper.contracts.ports import DeadLetter
-from esper.contracts.ports import Delivery
-from esper.contracts.ports import GroupLag
+from esper.contracts.ports import Clock, DeadLetter, Delivery, GroupLag
 from esper.services.oona import redis_scripts
 from esper.services.oona.config import OonaConfig
-from esper.services.oona.recently_sent import Batch
-from esper.services.oona.recently_sent import RecentlySent
-from esper.services.oona.redis_client import Command
-from esper.services.oona.redis_client import NoGroupError
-from esper.services.oona.redis_client import RedisClient
-from esper.services.oona.redis_client import entries_of
-from esper.services.oona.redis_client import fields_of
-from esper.services.oona.redis_client import raise_first
-from esper.services.oona.redis_reader import JOINED
-from esper.services.oona.redis_reader import RedisReader
+from esper.services.oona.recently_sent import Batch, RecentlySent
+from esper.services.oona.redis_client import (
+    Command,
+    NoGroupError,
+    RedisClient,
+    entries_of,
+    fields_of,
+    raise_first,
+)
+from esper.services.oona.redis_reader import JOINED, RedisReader
 from esper.services.oona.redis_upkeep import RedisUpkeep
 from esper.services.oona.wire import Wire
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import hiredis
@@ -16,17 +14,18 @@ from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MasterDownError
-from redis.exceptions import OutOfMemoryError
-from redis.exceptions import ReadOnlyError
-from redis.exceptions import RedisError
-from redis.exceptions import ResponseError
+from redis.exceptions import (
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.exceptions import TryAgainError
 from redis.typing import EncodableT
 
-from esper.contracts.errors import BusError
-from esper.contracts.errors import BusUnavailableError
+from esper.contracts.errors import BusError, BusUnavailableError
 from esper.services.oona.config import OonaConfig
 
 _PASSING: Final = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError)

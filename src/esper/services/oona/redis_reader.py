@@ -8,26 +8,18 @@ other delivers it again, so that a message which kills its consumers can be told
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from collections.abc import Sequence
-from typing import Any
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.errors import BusError
-from esper.contracts.errors import BusUnavailableError
+from esper.contracts.errors import BusError, BusUnavailableError
 from esper.contracts.messages import OonaMessage
-from esper.contracts.ports import Clock
-from esper.contracts.ports import Delivery
+from esper.contracts.ports import Clock, Delivery
 from esper.services.oona import redis_scripts
 from esper.services.oona.config import OonaConfig
 from esper.services.oona.redelivery import together
-from esper.services.oona.redis_client import Command
-from esper.services.oona.redis_client import RedisClient
-from esper.services.oona.redis_client import entries_of
-from esper.services.oona.redis_client import raise_first
-from esper.services.oona.wire import Wire
-from esper.services.oona.wire import read_entry
+from esper.services.oona.redis_client import Command, RedisClient, entries_of, raise_first
+from esper.services.oona.wire import Wire, read_entry
 from esper.utils.collecting import collecting_later
 
 logger = logging.getLogger(__name__)

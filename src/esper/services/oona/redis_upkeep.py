@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusError
@@ -13,10 +12,7 @@ from esper.contracts.ports import GroupLag
 from esper.services.oona import redis_scripts
 from esper.services.oona.claims import Claims
 from esper.services.oona.config import OonaConfig
-from esper.services.oona.redis_client import Command
-from esper.services.oona.redis_client import RedisClient
-from esper.services.oona.redis_client import fields_of
-from esper.services.oona.redis_client import raise_first
+from esper.services.oona.redis_client import Command, RedisClient, fields_of, raise_first
 
 logger = logging.getLogger(__name__)
 

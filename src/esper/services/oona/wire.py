@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from pydantic import ValidationError
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusError
-from esper.contracts.messages import Claim
-from esper.contracts.messages import OonaMessage
+from esper.contracts.messages import Claim, OonaMessage
 from esper.services.oona.claims import Claims
 from esper.services.oona.config import OonaConfig
 

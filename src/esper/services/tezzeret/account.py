@@ -11,10 +11,8 @@ from pydantic import JsonValue
 from esper.contracts.base import KernelId
 from esper.contracts.enums import TopicNames
 from esper.contracts.library import Lease
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import BuildStarted
-from esper.contracts.ports import Clock
-from esper.contracts.ports import Publisher
+from esper.contracts.platform_events import BuildFinished, BuildStarted
+from esper.contracts.ports import Clock, Publisher
 
 
 @dataclass

@@ -28,8 +28,7 @@ from esper.contracts.library import ValidationReport
 from esper.contracts.ports import Clock
 from esper.execution.kernel_compile import share_compile_cache
 from esper.services.tezzeret.config import TezzeretConfig
-from esper.services.tezzeret.limits import kill_family
-from esper.services.tezzeret.limits import memory_of
+from esper.services.tezzeret.limits import kill_family, memory_of
 from esper.services.tezzeret.proof import Proof
 
 WATCH_SECONDS: Final = 0.2

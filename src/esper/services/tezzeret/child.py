@@ -10,12 +10,9 @@ import torch
 
 from esper.contracts.assets import Blueprint
 from esper.execution.kernel_compile import share_compile_cache
-from esper.services.tezzeret.build import KERNEL
-from esper.services.tezzeret.build import OUTPUT
-from esper.services.tezzeret.build import REPORT
+from esper.services.tezzeret.build import KERNEL, OUTPUT, REPORT
 from esper.services.tezzeret.config import TezzeretConfig
-from esper.services.tezzeret.limits import confine
-from esper.services.tezzeret.limits import end_with_parent
+from esper.services.tezzeret.limits import confine, end_with_parent
 from esper.services.tezzeret.prove import prove
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Event
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
-from typing import Final
-from typing import Self
+from typing import Final, Self
 
-from esper.contracts.errors import LeaseLostError
-from esper.contracts.errors import LibraryError
+from esper.contracts.errors import LeaseLostError, LibraryError
 from esper.contracts.library import Lease
 from esper.contracts.ports import BlueprintQueue
 from esper.utils.logging import get_logger

@@ -8,15 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.contracts.library import Latency
-from esper.contracts.library import Target
+from esper.contracts.library import Latency, Target
 from esper.execution.artifact import FLOAT_DTYPES
 from esper.execution.kernel_compile import compile_kernel
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 CALLS: Final = 50
 """Calls that are timed at most."""

@@ -13,24 +13,21 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import TrainingError
-from esper.orchestration.nursery import Batch
-from esper.orchestration.nursery import Mark
-from esper.orchestration.nursery import Progress
-from esper.orchestration.nursery import Trouble
+from esper.contracts.errors import ConfigError, TrainingError
+from esper.orchestration.nursery import Batch, Mark, Progress, Trouble
 from esper.orchestration.race import Race
-from esper.services.tezzeret.nursery_wire import Opening
-from esper.services.tezzeret.nursery_wire import Surroundings
-from esper.services.tezzeret.nursery_wire import header
-from esper.services.tezzeret.nursery_wire import pack_news
-from esper.services.tezzeret.nursery_wire import pack_opening
-from esper.services.tezzeret.nursery_wire import unpack
+from esper.services.tezzeret.nursery_wire import (
+    Opening,
+    Surroundings,
+    header,
+    pack_news,
+    pack_opening,
+    unpack,
+)
 from esper.services.tezzeret.nursery_worker import serve
 from esper.utils.spans import current_traceparent
 

@@ -18,10 +18,7 @@ import torch
 from torch import Tensor
 
 from esper.orchestration.jury import Outcome
-from esper.orchestration.nursery import Batch
-from esper.orchestration.nursery import Mark
-from esper.orchestration.nursery import Progress
-from esper.orchestration.nursery import Trouble
+from esper.orchestration.nursery import Batch, Mark, Progress, Trouble
 from esper.orchestration.race import Race
 
 

@@ -11,22 +11,10 @@ import time
 from multiprocessing.connection import Connection
 from secrets import token_hex
 
-from esper.orchestration.nursery import Batch
-from esper.orchestration.nursery import Mark
-from esper.orchestration.nursery import Progress
-from esper.orchestration.nursery import Trouble
-from esper.orchestration.nursery import answer
+from esper.orchestration.nursery import Batch, Mark, Progress, Trouble, answer
 from esper.orchestration.race import Race
-from esper.services.tezzeret.nursery_wire import Kind
-from esper.services.tezzeret.nursery_wire import Opening
-from esper.services.tezzeret.nursery_wire import header
-from esper.services.tezzeret.nursery_wire import pack_answer
-from esper.services.tezzeret.nursery_wire import unpack
-from esper.utils.spans import Span
-from esper.utils.spans import SpanContext
-from esper.utils.spans import Spans
-from esper.utils.spans import open_spans
-from esper.utils.spans import parse_traceparent
+from esper.services.tezzeret.nursery_wire import Kind, Opening, header, pack_answer, unpack
+from esper.utils.spans import Span, SpanContext, Spans, open_spans, parse_traceparent
 
 
 def serve(connection: Connection) -> None:

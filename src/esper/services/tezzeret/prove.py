@@ -10,38 +10,27 @@ from __future__ import annotations
 import logging
 import platform
 import time
-from collections.abc import Callable
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import torch
 
 from esper.contracts.assets import Blueprint
-from esper.contracts.library import CheckResult
-from esper.contracts.library import Latency
-from esper.contracts.library import Target
-from esper.contracts.library import Toolchain
-from esper.contracts.library import ValidationReport
+from esper.contracts.library import CheckResult, Latency, Target, Toolchain, ValidationReport
 from esper.contracts.version import VERSION
 from esper.services.tezzeret.checks.birth import birth
-from esper.services.tezzeret.checks.cost import Measured
-from esper.services.tezzeret.checks.cost import described
-from esper.services.tezzeret.checks.cost import measure
+from esper.services.tezzeret.checks.cost import Measured, described, measure
 from esper.services.tezzeret.checks.file import written
 from esper.services.tezzeret.checks.geometry import geometry
 from esper.services.tezzeret.checks.gradients import alive
 from esper.services.tezzeret.checks.modes import modes
 from esper.services.tezzeret.checks.numbers import finite
 from esper.services.tezzeret.checks.repeat import repeats
-from esper.services.tezzeret.checks.structure import builds
-from esper.services.tezzeret.checks.structure import claims
-from esper.services.tezzeret.checks.subject import Check
-from esper.services.tezzeret.checks.subject import Subject
-from esper.services.tezzeret.latency import available
-from esper.services.tezzeret.latency import latency
+from esper.services.tezzeret.checks.structure import builds, claims
+from esper.services.tezzeret.checks.subject import Check, Subject
+from esper.services.tezzeret.latency import available, latency
 from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.warm import warm
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from esper.contracts.assets import Blueprint
 from esper.contracts.messages import RequestBlueprint
 from esper.contracts.ports import Delivery
 from esper.utils.logging import get_logger
-from esper.utils.spans import parse_traceparent
-from esper.utils.spans import within
+from esper.utils.spans import parse_traceparent, within
 
 logger = get_logger("tezzeret.requests")
 

@@ -7,8 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -19,23 +18,17 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.errors import EsperError
-from esper.contracts.ports import BlueprintQueue
-from esper.contracts.ports import Clock
-from esper.contracts.ports import Publisher
+from esper.contracts.errors import AccessDeniedError, EsperError
+from esper.contracts.ports import BlueprintQueue, Clock, Publisher
 from esper.services.tezzeret.build import prepare
 from esper.services.tezzeret.config import TezzeretConfig
-from esper.services.tezzeret.limits import end_with_parent
-from esper.services.tezzeret.limits import stand_back
+from esper.services.tezzeret.limits import end_with_parent, stand_back
 from esper.services.tezzeret.worker import Worker
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.heartbeat import Details
-from esper.utils.logging import get_logger
-from esper.utils.logging import setup_logging
-from esper.utils.stop import Flag
-from esper.utils.stop import Stop
+from esper.utils.logging import get_logger, setup_logging
+from esper.utils.stop import Flag, Stop
 
 logger = get_logger("tezzeret.supervisor")
 

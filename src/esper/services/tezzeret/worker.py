@@ -14,26 +14,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext
 from random import Random
 
-from esper.contracts.errors import LeaseLostError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lease
-from esper.contracts.library import ValidationReport
-from esper.contracts.ports import BlueprintQueue
-from esper.contracts.ports import Clock
-from esper.services.tezzeret.account import Account
-from esper.services.tezzeret.account import Ending
-from esper.services.tezzeret.build import Abandoned
-from esper.services.tezzeret.build import Broken
-from esper.services.tezzeret.build import Outcome
-from esper.services.tezzeret.build import build_apart
-from esper.services.tezzeret.build import prepare
+from esper.contracts.errors import LeaseLostError, LibraryUnavailableError, SubmissionError
+from esper.contracts.library import KernelRegistration, Lease, ValidationReport
+from esper.contracts.ports import BlueprintQueue, Clock
+from esper.services.tezzeret.account import Account, Ending
+from esper.services.tezzeret.build import Abandoned, Broken, Outcome, build_apart, prepare
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.heartbeat import Heartbeat
 from esper.services.tezzeret.proof import Proof

@@ -11,8 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,12 +19,8 @@ from pydantic import ValidationError
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import EsperError
-from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.messages import StopTraining
-from esper.contracts.messages import parse_command
-from esper.contracts.ports import Bus
-from esper.contracts.ports import Delivery
-from esper.contracts.ports import Publisher
+from esper.contracts.messages import KasminaControlCommand, StopTraining, parse_command
+from esper.contracts.ports import Bus, Delivery, Publisher
 from esper.execution.artifact import KernelArtifact
 
 logger = logging.getLogger(__name__)

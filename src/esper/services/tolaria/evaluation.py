@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.data.task import LossFn
-from esper.data.task import Metric
+from esper.data.task import LossFn, Metric
 
 _BATCH = 1000
 

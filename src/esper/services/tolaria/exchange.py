@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,17 +21,12 @@ from typing import Any
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.tensor_spec import Shape
 from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import KernelError
-from esper.contracts.errors import LibraryError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import RunFolderError
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
+from esper.contracts.errors import KernelError, LibraryError, LibraryNotFoundError, RunFolderError
+from esper.contracts.library import KernelQuery, KernelRecord
 from esper.contracts.ports import KernelLibrary
 from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import read_kernel_file
+from esper.execution.artifact import KernelArtifact, read_kernel_file
 from esper.execution.kernel_cache import KernelCache
 from esper.orchestration.config import GrowthConfig
 from esper.orchestration.proven import fitting

@@ -13,8 +13,7 @@ from torch import nn
 
 from esper.contracts.errors import ConfigError
 from esper.data.bundle import DataBundle
-from esper.data.catalog import build_model
-from esper.data.catalog import load
+from esper.data.catalog import build_model, load
 from esper.data.factory import call_factory
 from esper.services.tolaria.config import TolariaConfig
 

@@ -8,9 +8,7 @@ from uuid import uuid4
 
 from esper.core.durable_file import write_durably
 from esper.services.tolaria.run_folder import RunFolder
-from esper.utils.run_identity import IDENTITY
-from esper.utils.run_identity import RunIdentity
-from esper.utils.run_identity import read_identity
+from esper.utils.run_identity import IDENTITY, RunIdentity, read_identity
 
 
 def claim(folder: RunFolder) -> RunIdentity:

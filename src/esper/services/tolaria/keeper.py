@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from esper.contracts.errors import CheckpointError
-from esper.contracts.errors import TrainingError
+from esper.contracts.errors import CheckpointError, TrainingError
 from esper.core import checkpoint
 from esper.services.tolaria.progress import Progress
-from esper.services.tolaria.run_folder import CHECKPOINT
-from esper.services.tolaria.run_folder import LOG
-from esper.services.tolaria.run_folder import RunFolder
-from esper.services.tolaria.run_folder import resume_command
+from esper.services.tolaria.run_folder import CHECKPOINT, LOG, RunFolder, resume_command
 from esper.services.tolaria.run_log import RunLog
 from esper.services.tolaria.session import Session
 

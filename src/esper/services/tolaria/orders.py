@@ -6,13 +6,10 @@ import signal
 from collections import deque
 
 from esper.contracts.enums import KasminaAction
-from esper.contracts.errors import EsperError
-from esper.contracts.errors import TrainingError
-from esper.contracts.events import CommandCarriedOut
-from esper.contracts.events import CommandRefused
+from esper.contracts.errors import EsperError, TrainingError
+from esper.contracts.events import CommandCarriedOut, CommandRefused
 from esper.contracts.messages import StopTraining
-from esper.services.tolaria.control import Control
-from esper.services.tolaria.control import Order
+from esper.services.tolaria.control import Control, Order
 from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.session import Session
 from esper.services.tolaria.signals import StopRequest

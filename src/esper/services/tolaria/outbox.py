@@ -17,24 +17,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from esper.contracts.errors import KernelError
-from esper.contracts.errors import LibraryError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import SubmissionError
+from esper.contracts.errors import KernelError, LibraryError, LibraryNotFoundError, SubmissionError
 from esper.contracts.growth import GrowthReport
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import KernelRegistration
+from esper.contracts.library import KernelOutcome, KernelRegistration
 from esper.contracts.ports import KernelLibrary
 from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
-from esper.orchestration.outcomes import Fossil
-from esper.orchestration.outcomes import fossil_outcome
-from esper.orchestration.outcomes import fossils
-from esper.orchestration.outcomes import kernel_outcomes
+from esper.orchestration.outcomes import Fossil, fossil_outcome, fossils, kernel_outcomes
 from esper.services.tolaria.run_folder import REPORT
-from esper.utils.spans import SpanContext
-from esper.utils.spans import root_of
-from esper.utils.spans import within
+from esper.utils.spans import SpanContext, root_of, within
 from esper.utils.trace import trace_id_of
 
 logger = logging.getLogger(__name__)

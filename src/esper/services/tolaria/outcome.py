@@ -14,14 +14,15 @@ from esper.core.morphable_model import MorphableModel
 from esper.services.tolaria.evaluation import evaluate
 from esper.services.tolaria.outbox import fill
 from esper.services.tolaria.progress import Progress
-from esper.services.tolaria.result import RunResult
-from esper.services.tolaria.result import RunStatus
-from esper.services.tolaria.run_folder import CHECKPOINT
-from esper.services.tolaria.run_folder import MODEL
-from esper.services.tolaria.run_folder import REPORT
-from esper.services.tolaria.run_folder import RESULT
-from esper.services.tolaria.run_folder import RunFolder
-from esper.services.tolaria.run_folder import resume_command
+from esper.services.tolaria.result import RunResult, RunStatus
+from esper.services.tolaria.run_folder import (
+    CHECKPOINT,
+    MODEL,
+    REPORT,
+    RESULT,
+    RunFolder,
+    resume_command,
+)
 from esper.services.tolaria.session import Session
 from esper.services.tolaria.signals import exit_status
 

@@ -20,14 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from filelock import FileLock
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import RunFolderError
+from esper.contracts.errors import ConfigError, RunFolderError
 from esper.services.tolaria.config import TolariaConfig
-from esper.services.tolaria.config_file import config_from_mapping
-from esper.services.tolaria.config_file import read_yaml
+from esper.services.tolaria.config_file import config_from_mapping, read_yaml
 
 CONFIG = "config.yaml"
 LOG = "run.jsonl"

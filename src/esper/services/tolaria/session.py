@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from esper.contracts.errors import ConfigError
@@ -26,12 +23,9 @@ from esper.execution.kernel_compile import share_compile_cache
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.orchestrator import SeedOrchestrator
 from esper.services.tolaria.config import TolariaConfig
-from esper.services.tolaria.factories import load_data
-from esper.services.tolaria.factories import make_model
-from esper.services.tolaria.factories import model_name
+from esper.services.tolaria.factories import load_data, make_model, model_name
 from esper.services.tolaria.optimizers import make_optimizer
-from esper.services.tolaria.plan import Plan
-from esper.services.tolaria.plan import make_plan
+from esper.services.tolaria.plan import Plan, make_plan
 from esper.services.tolaria.sampler import EpochSampler
 from esper.services.tolaria.schedules import make_scheduler
 from esper.services.tolaria.split import carve

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from types import FrameType
-from types import TracebackType
-from typing import Any
-from typing import Self
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

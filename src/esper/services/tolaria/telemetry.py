@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,13 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.operational import FieldReport
 from esper.contracts.platform_events import FieldReported
 from esper.contracts.ports import Publisher
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 from esper.contracts.topics import topic_of
 from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.run_log import RunLog
 from esper.utils.logging import bind_run
 from esper.utils.run_identity import RunIdentity
-from esper.utils.spans import belong_to
-from esper.utils.spans import root_of
+from esper.utils.spans import belong_to, root_of
 from esper.utils.trace import trace_id_of
 
 OnEvent = Callable[[Mapping[str, Any]], None]

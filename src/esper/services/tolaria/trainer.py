@@ -7,18 +7,14 @@ the checkpoint if there is one, train (`loop.py`), and bring the run to its end 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-from typing import Self
+from typing import Any, Self
 
 from esper.contracts.errors import ConfigError
-from esper.contracts.ports import KernelLibrary
-from esper.contracts.ports import Publisher
-from esper.contracts.ports import TelemetrySink
+from esper.contracts.ports import KernelLibrary, Publisher, TelemetrySink
 from esper.core.durable_file import write_durably
 from esper.data.bundle import DataBundle
 from esper.execution.kernel_cache import KernelCache
@@ -28,31 +24,25 @@ from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import write_yaml
 from esper.services.tolaria.control import Control
 from esper.services.tolaria.exchange import KernelChoice
-from esper.services.tolaria.first_lines import resume_record
-from esper.services.tolaria.first_lines import start_record
+from esper.services.tolaria.first_lines import resume_record, start_record
 from esper.services.tolaria.identity import claim
-from esper.services.tolaria.keeper import Keeper
-from esper.services.tolaria.keeper import open_log
-from esper.services.tolaria.keeper import restore
-from esper.services.tolaria.keeper import saved_state
+from esper.services.tolaria.keeper import Keeper, open_log, restore, saved_state
 from esper.services.tolaria.log_sink import LogSink
 from esper.services.tolaria.loop import TrainingLoop
 from esper.services.tolaria.orders import Orders
-from esper.services.tolaria.outcome import close_growth
-from esper.services.tolaria.outcome import closing_result
-from esper.services.tolaria.outcome import earlier_result
-from esper.services.tolaria.outcome import interrupted_result
+from esper.services.tolaria.outcome import (
+    close_growth,
+    closing_result,
+    earlier_result,
+    interrupted_result,
+)
 from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.result import RunResult
-from esper.services.tolaria.run_folder import CONFIG
-from esper.services.tolaria.run_folder import RunFolder
-from esper.services.tolaria.run_folder import saved_config
+from esper.services.tolaria.run_folder import CONFIG, RunFolder, saved_config
 from esper.services.tolaria.run_log import RunLog
-from esper.services.tolaria.session import Session
-from esper.services.tolaria.session import begin
+from esper.services.tolaria.session import Session, begin
 from esper.services.tolaria.signals import StopRequest
-from esper.services.tolaria.telemetry import OnEvent
-from esper.services.tolaria.telemetry import Telemetry
+from esper.services.tolaria.telemetry import OnEvent, Telemetry
 from esper.utils.run_identity import RunIdentity
 
 

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
-from pydantic import TypeAdapter
-from pydantic import ValidationError
-from sqlalchemy import Row
-from sqlalchemy import insert
-from sqlalchemy import select
-from sqlalchemy import update
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Row, insert, select, update
 
 from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import RevisionConflictError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.library import Alias
-from esper.contracts.library import AliasName
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import Page
-from esper.services.urza.change import Change
-from esper.services.urza.change import Changes
-from esper.services.urza.change import moment
-from esper.services.urza.cursor import decode
-from esper.services.urza.cursor import page
-from esper.services.urza.kernel_rows import id_of
-from esper.services.urza.kernel_rows import read_row
+from esper.contracts.errors import LibraryNotFoundError, RevisionConflictError, SubmissionError
+from esper.contracts.library import Alias, AliasName, KernelRecord, Page
+from esper.services.urza.change import Change, Changes, moment
+from esper.services.urza.cursor import decode, page
+from esper.services.urza.kernel_rows import id_of, read_row
 from esper.services.urza.tables import ALIASES
 from esper.storage.database import Database
 

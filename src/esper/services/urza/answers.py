@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -12,8 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from esper.services.urza.etags import etag
-from esper.services.urza.etags import unchanged
+from esper.services.urza.etags import etag, unchanged
 from esper.services.urza.guard import GuardedRoute
 
 PREFIX: Final = "/api/v1"

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
-from fastapi import APIRouter
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import EsperError
+from esper.contracts.errors import ConfigError, EsperError
 from esper.contracts.ports import Clock
 from esper.contracts.version import VERSION
-from esper.services.urza.access import ACCESS
-from esper.services.urza.access import check_exposure
-from esper.services.urza.access import check_listed
+from esper.services.urza.access import ACCESS, check_exposure, check_listed
 from esper.services.urza.authentication import Authenticator
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.guard import GuardedRoute
@@ -39,15 +34,15 @@ from esper.services.urza.state import ServerState
 from esper.services.urza.turns import Turns
 from esper.utils.clock import SystemClock
 from esper.utils.spans import Spans
-from esper.web.description import describe
-from esper.web.description import install
-from esper.web.http_metrics import HttpMetrics
-from esper.web.http_metrics import MeasuredApp
-from esper.web.problems import on_esper_error
-from esper.web.problems import on_gone
-from esper.web.problems import on_http_exception
-from esper.web.problems import on_invalid_request
-from esper.web.problems import on_unexpected
+from esper.web.description import describe, install
+from esper.web.http_metrics import HttpMetrics, MeasuredApp
+from esper.web.problems import (
+    on_esper_error,
+    on_gone,
+    on_http_exception,
+    on_invalid_request,
+    on_unexpected,
+)
 from esper.web.traced import TracedApp
 
 # The most frequent ones first: routes are tried in order.

@@ -9,14 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.errors import LibraryError
-from esper.contracts.library import AuditEntry
-from esper.contracts.library import Page
-from esper.services.urza.change import digest_of
-from esper.services.urza.change import entry_of
-from esper.services.urza.cursor import decode
-from esper.services.urza.cursor import page
-from esper.services.urza.tables import AUDIT
-from esper.services.urza.tables import AUDIT_HEAD
+from esper.contracts.library import AuditEntry, Page
+from esper.services.urza.change import digest_of, entry_of
+from esper.services.urza.cursor import decode, page
+from esper.services.urza.tables import AUDIT, AUDIT_HEAD
 from esper.storage.database import Database
 
 _BATCH: Final = 1000

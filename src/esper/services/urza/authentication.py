@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
-from typing import Protocol
+from typing import Final, Protocol
 
 from esper.contracts.errors import AccessDeniedError
 from esper.contracts.library import TokenRecord

@@ -14,24 +14,17 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
-from typing import Final
+from typing import IO, Final
 
 from obstore.exceptions import BaseError
-from sqlalchemy import insert
-from sqlalchemy import select
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import SubmissionError
-from esper.services.urza.change import Change
-from esper.services.urza.change import Changes
+from esper.contracts.errors import LibraryNotFoundError, LibraryUnavailableError, SubmissionError
+from esper.services.urza.change import Change, Changes
 from esper.services.urza.tables import BLOBS
 from esper.storage.database import Database
-from esper.utils.failpoint import declare
-from esper.utils.failpoint import failpoint
+from esper.utils.failpoint import declare, failpoint
 from esper.utils.object_store import ObjectStore
 
 _BEFORE_PUBLISH: Final = declare("urza.blobs.before-publish")

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
-from pydantic import TypeAdapter
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 
 from esper.blueprints.ir import GraphIR
-from esper.contracts.asset_lifecycle import BlueprintEvent
-from esper.contracts.asset_lifecycle import advance_blueprint
+from esper.contracts.asset_lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
-from esper.contracts.errors import BlueprintError
-from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.errors import RevisionConflictError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import Identifier
-from esper.contracts.library import Page
+from esper.contracts.errors import (
+    BlueprintError,
+    IllegalTransitionError,
+    RevisionConflictError,
+    SubmissionError,
+)
+from esper.contracts.library import BlueprintRecord, Identifier, Page
 from esper.execution.artifact import reference_cost
-from esper.services.urza.blueprint_rows import find_row
-from esper.services.urza.blueprint_rows import insert_row
-from esper.services.urza.blueprint_rows import read_row
-from esper.services.urza.blueprint_rows import stored
-from esper.services.urza.blueprint_rows import update_row
-from esper.services.urza.change import Changes
-from esper.services.urza.change import digest_of
-from esper.services.urza.cursor import decode
-from esper.services.urza.cursor import page
+from esper.services.urza.blueprint_rows import find_row, insert_row, read_row, stored, update_row
+from esper.services.urza.change import Changes, digest_of
+from esper.services.urza.cursor import decode, page
 from esper.services.urza.tables import BLUEPRINTS
 from esper.storage.database import Database
 

@@ -6,14 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from esper.contracts.asset_lifecycle import BlueprintEvent
-from esper.contracts.asset_lifecycle import KernelEvent
-from esper.contracts.base import Contract
-from esper.contracts.base import KernelId
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Name
-from esper.contracts.library import Text
-from esper.contracts.library import ValidationReport
+from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
+from esper.contracts.base import Contract, KernelId
+from esper.contracts.library import KernelRegistration, Name, Text, ValidationReport
 
 LeaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 """How long a lease lasts, seconds."""

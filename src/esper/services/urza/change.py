@@ -11,23 +11,18 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from pydantic import JsonValue
-from sqlalchemy import insert
-from sqlalchemy import select
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.library import AuditEntry
 from esper.contracts.ports import Clock
-from esper.services.urza.tables import AUDIT
-from esper.services.urza.tables import AUDIT_HEAD
+from esper.services.urza.tables import AUDIT, AUDIT_HEAD
 from esper.storage.database import Database
-from esper.utils.failpoint import declare
-from esper.utils.failpoint import failpoint
+from esper.utils.failpoint import declare, failpoint
 
 PARTS: Final = (
     "aliases",

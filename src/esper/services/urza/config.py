@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from typing import Final
-from typing import Literal
-from typing import get_args
-from typing import get_type_hints
+from typing import Any, Final, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 from esper.contracts.errors import ConfigError

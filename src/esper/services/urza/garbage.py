@@ -7,26 +7,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from obstore.exceptions import BaseError
-from sqlalchemy import Select
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.library import GarbageReport
-from esper.services.urza.blobs import Place
-from esper.services.urza.blobs import enter
-from esper.services.urza.blobs import key_of
-from esper.services.urza.blobs import place_of
-from esper.services.urza.blobs import read_key
+from esper.services.urza.blobs import Place, enter, key_of, place_of, read_key
 from esper.services.urza.change import Changes
 from esper.services.urza.idempotency import Idempotency
-from esper.services.urza.tables import BLOBS
-from esper.services.urza.tables import KERNELS
+from esper.services.urza.tables import BLOBS, KERNELS
 from esper.storage.database import Database
-from esper.utils.failpoint import declare
-from esper.utils.failpoint import failpoint
-from esper.utils.object_store import ObjectStore
-from esper.utils.object_store import StoredObject
+from esper.utils.failpoint import declare, failpoint
+from esper.utils.object_store import ObjectStore, StoredObject
 
 _BATCH: Final = 200
 _BEFORE_DELETE: Final = declare("urza.garbage.before-delete")

@@ -6,33 +6,21 @@ limit the body; nothing of a body is read before that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Coroutine
-from typing import Any
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError
-from esper.services.urza.access import ACCESS
-from esper.services.urza.access import ANONYMOUS
-from esper.services.urza.access import READ
-from esper.services.urza.access import Principal
-from esper.services.urza.access import allows
-from esper.services.urza.limits import check_announced
-from esper.services.urza.limits import limited
-from esper.services.urza.limits import too_many
-from esper.services.urza.repeats import KEY_HEADER
-from esper.services.urza.repeats import once
-from esper.services.urza.state import PRINCIPAL
-from esper.services.urza.state import ServerState
-from esper.services.urza.state import state_of
+from esper.services.urza.access import ACCESS, ANONYMOUS, READ, Principal, allows
+from esper.services.urza.limits import check_announced, limited, too_many
+from esper.services.urza.repeats import KEY_HEADER, once
+from esper.services.urza.state import PRINCIPAL, ServerState, state_of
 from esper.web.http_metrics import ROUTE
 from esper.web.loopback import is_loopback
 from esper.web.problems import problem_response

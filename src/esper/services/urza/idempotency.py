@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement
-from sqlalchemy import and_
-from sqlalchemy import delete
-from sqlalchemy import insert
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, delete, insert, select
 
 from esper.contracts.errors import SubmissionError
 from esper.services.urza.change import Changes

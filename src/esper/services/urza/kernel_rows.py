@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert
-from sqlalchemy import select
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.base import Shape
 from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import ValidationReport
+from esper.contracts.library import KernelRecord, ValidationReport
 from esper.services.urza.change import Change
-from esper.services.urza.tables import KERNEL_TAGS
-from esper.services.urza.tables import KERNELS
-from esper.services.urza.tables import LAST
+from esper.services.urza.tables import KERNEL_TAGS, KERNELS, LAST
 
 
 def missing(kernel_id: str) -> KernelNotFoundError:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-from typing import Final
-from typing import Literal
-from typing import TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import Column
-from sqlalchemy import Select
-from sqlalchemy import and_
-from sqlalchemy import or_
-from sqlalchemy import select
+from sqlalchemy import Column, Select, and_, or_, select
 
 from esper.contracts.library import KernelQuery
 from esper.services.urza.cursor import decode
-from esper.services.urza.tables import KERNEL_TAGS
-from esper.services.urza.tables import KERNELS
-from esper.services.urza.tables import LAST
+from esper.services.urza.tables import KERNEL_TAGS, KERNELS, LAST
 
 Sort: TypeAlias = Literal["gain", "newest", "latency", "parameters"]
 """Best first: the largest proven gain, the latest, the fastest, the smallest."""

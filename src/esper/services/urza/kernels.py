@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import insert
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from esper.contracts.asset_lifecycle import KernelEvent
-from esper.contracts.asset_lifecycle import advance_kernel
+from esper.contracts.asset_lifecycle import KernelEvent, advance_kernel
 from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import RevisionConflictError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lineage
-from esper.contracts.library import Page
-from esper.contracts.library import Signature
-from esper.contracts.library import ValidationReport
-from esper.execution.artifact import KernelArtifact
-from esper.execution.artifact import unpack
+from esper.contracts.errors import RevisionConflictError, SubmissionError
+from esper.contracts.library import (
+    KernelQuery,
+    KernelRecord,
+    KernelRegistration,
+    Lineage,
+    Page,
+    Signature,
+    ValidationReport,
+)
+from esper.execution.artifact import KernelArtifact, unpack
 from esper.execution.trust import TrustPolicy
 from esper.services.urza import blueprint_rows
-from esper.services.urza.blobs import Blobs
-from esper.services.urza.blobs import place_of
-from esper.services.urza.change import Change
-from esper.services.urza.change import Changes
+from esper.services.urza.blobs import Blobs, place_of
+from esper.services.urza.change import Change, Changes
 from esper.services.urza.cursor import page
-from esper.services.urza.kernel_rows import find_row
-from esper.services.urza.kernel_rows import id_of
-from esper.services.urza.kernel_rows import insert_row
-from esper.services.urza.kernel_rows import lowest_latency
-from esper.services.urza.kernel_rows import missing
-from esper.services.urza.kernel_rows import read_row
-from esper.services.urza.kernel_rows import update_row
-from esper.services.urza.kernel_search import Sort
-from esper.services.urza.kernel_search import key_of
-from esper.services.urza.kernel_search import statement_for
+from esper.services.urza.kernel_rows import (
+    find_row,
+    id_of,
+    insert_row,
+    lowest_latency,
+    missing,
+    read_row,
+    update_row,
+)
+from esper.services.urza.kernel_search import Sort, key_of, statement_for
 from esper.services.urza.lineage import lineage
 from esper.services.urza.tables import BUILDS
 from esper.storage.database import Database

@@ -8,41 +8,28 @@ more. A lease that has expired still counts as long as nobody else took the blue
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import and_
-from sqlalchemy import case
-from sqlalchemy import or_
-from sqlalchemy import select
-from sqlalchemy import update
+from sqlalchemy import and_, case, or_, select, update
 
-from esper.contracts.asset_lifecycle import BlueprintEvent
-from esper.contracts.asset_lifecycle import advance_blueprint
+from esper.contracts.asset_lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.enums import BlueprintState
-from esper.contracts.errors import LeaseLostError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lease
-from esper.contracts.library import Page
-from esper.contracts.library import ValidationReport
+from esper.contracts.errors import LeaseLostError, SubmissionError
+from esper.contracts.library import (
+    BlueprintRecord,
+    KernelRecord,
+    KernelRegistration,
+    Lease,
+    Page,
+    ValidationReport,
+)
 from esper.execution.artifact import KernelArtifact
-from esper.services.urza.blueprint_rows import Stored
-from esper.services.urza.blueprint_rows import read_row
-from esper.services.urza.blueprint_rows import stored
-from esper.services.urza.blueprint_rows import update_row
+from esper.services.urza.blueprint_rows import Stored, read_row, stored, update_row
 from esper.services.urza.blueprints import graph_of
-from esper.services.urza.change import Change
-from esper.services.urza.change import Changes
-from esper.services.urza.change import moment
+from esper.services.urza.change import Change, Changes, moment
 from esper.services.urza.kernel_rows import find_row
 from esper.services.urza.kernel_rows import read_row as read_kernel
-from esper.services.urza.kernels import Kernels
-from esper.services.urza.kernels import add_kernel
-from esper.services.urza.kernels import link
-from esper.services.urza.kernels import prove_kernel
+from esper.services.urza.kernels import Kernels, add_kernel, link, prove_kernel
 from esper.services.urza.tables import BLUEPRINTS
 from esper.storage.database import Database
 

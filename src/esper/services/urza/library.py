@@ -15,8 +15,7 @@ from esper.services.urza.audit import Audit
 from esper.services.urza.blobs import Blobs
 from esper.services.urza.blueprints import Blueprints
 from esper.services.urza.change import Changes
-from esper.services.urza.config import S3Access
-from esper.services.urza.config import UrzaConfig
+from esper.services.urza.config import S3Access, UrzaConfig
 from esper.services.urza.garbage import Garbage
 from esper.services.urza.idempotency import Idempotency
 from esper.services.urza.kernels import Kernels

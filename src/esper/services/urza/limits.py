@@ -8,8 +8,7 @@ from collections import OrderedDict
 from typing import Final
 
 from starlette.exceptions import HTTPException
-from starlette.types import Message
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from esper.contracts.ports import Clock
 

@@ -6,14 +6,11 @@ from typing import Final
 
 from sqlalchemy import select
 
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import Lineage
+from esper.contracts.library import KernelOutcome, Lineage
 from esper.services.urza import blueprint_rows
 from esper.services.urza.aliases import alias_of
 from esper.services.urza.kernel_rows import read_row
-from esper.services.urza.tables import ALIASES
-from esper.services.urza.tables import BUILDS
-from esper.services.urza.tables import OUTCOMES
+from esper.services.urza.tables import ALIASES, BUILDS, OUTCOMES
 from esper.storage.database import Database
 
 MOST: Final = 1000

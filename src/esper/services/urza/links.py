@@ -6,8 +6,7 @@ Clients and testers can follow them: a lease's token to its renewal, a revision 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 _BLUEPRINT: Final = {"path.blueprint_id": "$response.body#/blueprint/blueprint_id"}
 _KERNEL: Final = {"path.kernel_id": "$response.body#/metadata/kernel_id"}

@@ -7,17 +7,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import jwt
-from jwt import PyJWK
-from jwt import PyJWKSet
+from jwt import PyJWK, PyJWKSet
 
 from esper.contracts.enums import Role
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.errors import LibraryUnavailableError
+from esper.contracts.errors import AccessDeniedError, LibraryUnavailableError
 from esper.contracts.ports import Clock
 from esper.services.urza.access import Principal
 from esper.services.urza.authentication import Identity

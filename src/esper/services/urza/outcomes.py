@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func
-from sqlalchemy import insert
-from sqlalchemy import select
+from sqlalchemy import func, insert, select
 
 from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.errors import SubmissionError
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import Page
-from esper.services.urza.change import Change
-from esper.services.urza.change import Changes
-from esper.services.urza.cursor import decode
-from esper.services.urza.cursor import page
-from esper.services.urza.kernel_rows import read_row
-from esper.services.urza.kernel_rows import update_row
+from esper.contracts.library import KernelOutcome, Page
+from esper.services.urza.change import Change, Changes
+from esper.services.urza.cursor import decode, page
+from esper.services.urza.kernel_rows import read_row, update_row
 from esper.services.urza.tables import OUTCOMES
 from esper.storage.database import Database
 

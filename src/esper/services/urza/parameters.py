@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Header
-from fastapi import Path
-from fastapi import Query
+from fastapi import Header, Path, Query
 
 from esper.contracts.base import KernelId
-from esper.contracts.library import AliasName
-from esper.contracts.library import Identifier
+from esper.contracts.library import AliasName, Identifier
 
 BlueprintIdPath = Annotated[Identifier, Path(description="Identity of the blueprint.")]
 KernelIdPath = Annotated[KernelId, Path(description="SHA-256 of the kernel file.")]

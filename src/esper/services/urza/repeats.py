@@ -7,8 +7,7 @@ be sent again with its key.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.requests import Request

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import SubmissionError
+from esper.contracts.errors import LibraryUnavailableError, SubmissionError
 from esper.services.urza import migrations
 from esper.services.urza.tables import METADATA
-from esper.storage.database import Database
-from esper.storage.database import Keeping
+from esper.storage.database import Database, Keeping
 from esper.storage.schema import Schema
 
 KEEPING: Final = Keeping(

@@ -17,8 +17,7 @@ from esper.services.urza.config import UrzaConfig
 from esper.services.urza.library import Library
 from esper.utils.clock import SystemClock
 from esper.utils.spans import open_spans
-from esper.web.draining import DrainingServer
-from esper.web.draining import uvicorn_config
+from esper.web.draining import DrainingServer, uvicorn_config
 
 
 def serve(config: UrzaConfig, *, started: Callable[[str], None] | None = None) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-from typing import Final
-from typing import cast
+from typing import Annotated, Final, cast
 
 from fastapi import Depends
 from starlette.requests import Request

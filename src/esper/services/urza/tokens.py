@@ -9,20 +9,12 @@ import secrets
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import insert
-from sqlalchemy import select
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.library import IssuedToken
-from esper.contracts.library import Page
-from esper.contracts.library import TokenRecord
-from esper.contracts.library import TokenRequest
-from esper.services.urza.change import Change
-from esper.services.urza.change import Changes
-from esper.services.urza.cursor import decode
-from esper.services.urza.cursor import page
+from esper.contracts.errors import AccessDeniedError, LibraryNotFoundError
+from esper.contracts.library import IssuedToken, Page, TokenRecord, TokenRequest
+from esper.services.urza.change import Change, Changes
+from esper.services.urza.cursor import decode, page
 from esper.services.urza.tables import TOKENS
 from esper.storage.database import Database
 

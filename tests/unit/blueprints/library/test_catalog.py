@@ -9,22 +9,13 @@ import pytest
 import torch
 from torch import fx
 
-from esper.blueprints.build import build
-from esper.blueprints.build import state_tensors
+from esper.blueprints.build import build, state_tensors
 from esper.blueprints.cost import measured_flops
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.catalog import Candidate
-from esper.blueprints.library.catalog import candidates
-from esper.blueprints.library.catalog import catalog_table
-from esper.blueprints.library.catalog import control
-from esper.blueprints.library.catalog import families
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Layout
-from esper.contracts.errors import GeometryError
-from esper.contracts.errors import RegistryError
-from support.places import PLACES
-from support.places import find_layer
-from support.places import geometry_at
+from esper.blueprints.library.catalog import Candidate, candidates, catalog_table, control, families
+from esper.contracts.enums import KernelMode, Layout
+from esper.contracts.errors import GeometryError, RegistryError
+from support.places import PLACES, find_layer, geometry_at
 
 BATCH = 5
 # PyTorch's own remark on the host; its control pads by itself.

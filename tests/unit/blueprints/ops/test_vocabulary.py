@@ -7,8 +7,7 @@ import torch
 
 from esper.blueprints.build import build
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.cost import cost
-from esper.blueprints.cost import measured_flops
+from esper.blueprints.cost import cost, measured_flops
 from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.contracts.errors import BlueprintError
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from esper.cli.commands.train import QUICK_STARTS
-from esper.cli.commands.train import complete_quick_start
+from esper.cli.commands.train import QUICK_STARTS, complete_quick_start
 from esper.data.catalog import data_set_names
 
 

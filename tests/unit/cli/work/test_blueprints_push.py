@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from esper.cli.work.blueprints_push import identity
 from esper.contracts.assets import Blueprint
-from esper.contracts.enums import BlueprintState
-from esper.contracts.enums import KernelMode
+from esper.contracts.enums import BlueprintState, KernelMode
 from kernels import mlp_graph
 
 

@@ -2,33 +2,25 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import BaseModel
 from rich.console import Console
 
-from esper.cli.work.bus_text import about
-from esper.cli.work.bus_text import print_message
-from esper.cli.work.bus_text import read_position
-from esper.cli.work.bus_text import read_topic
-from esper.cli.work.bus_text import read_topics
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import ComponentStatus
-from esper.contracts.enums import KasminaAction
-from esper.contracts.enums import Severity
-from esper.contracts.enums import TopicNames
+from esper.cli.work.bus_text import about, print_message, read_position, read_topic, read_topics
+from esper.contracts.enums import (
+    AlertRule,
+    ComponentName,
+    ComponentStatus,
+    KasminaAction,
+    Severity,
+    TopicNames,
+)
 from esper.contracts.errors import ConfigError
-from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import StopTraining
-from esper.contracts.platform_events import Alert
-from esper.contracts.platform_events import BuildStarted
-from esper.contracts.platform_events import ComponentHealth
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.messages import KasminaControlCommand, OonaMessage, StopTraining
+from esper.contracts.platform_events import Alert, BuildStarted, ComponentHealth
+from esper.contracts.records import RunLine, RunRecords
 from support import logged_runs
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC).timestamp()

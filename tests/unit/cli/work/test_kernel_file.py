@@ -11,8 +11,7 @@ from esper.cli.app import app
 from esper.execution.artifact import kernel_id_of
 from esper.execution.kernel_store import LocalKernelStore
 from esper.execution.signature_file import add_signature
-from esper.execution.signatures import sign
-from esper.execution.signatures import write_public_key
+from esper.execution.signatures import sign, write_public_key
 
 
 @pytest.fixture

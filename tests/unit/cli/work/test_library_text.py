@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
 from esper.cli.work import library_text
 from esper.contracts.assets import KernelMetadata
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Role
+from esper.contracts.enums import KernelMode, Role
 from esper.contracts.errors import ConfigError
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import Signature
+from esper.contracts.library import KernelRecord, Signature
 
 RECORD = KernelRecord(
     metadata=KernelMetadata(

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from esper.cli.work.local_library import default_folder
-from esper.cli.work.local_library import settings
-from esper.cli.work.local_library import with_library
+from esper.cli.work.local_library import default_folder, settings, with_library
 from esper.contracts.errors import ConfigError
 from support.urza_server import without_library
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from esper.cli.app import app
-from samples.run_folders import grown_report
-from samples.run_folders import write_run
+from samples.run_folders import grown_report, write_run
 
 
 def test_a_report_is_written_again_and_named(tmp_path: Path) -> None:

@@ -9,10 +9,7 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.platform_requests import StatusRequest
 from esper.cli.work.status import run
 from esper.contracts.base import utc_now
-from esper.hosting.discovery import Platform
-from esper.hosting.discovery import ServiceRecord
-from esper.hosting.discovery import claimed
-from esper.hosting.discovery import write
+from esper.hosting.discovery import Platform, ServiceRecord, claimed, write
 from esper.hosting.lifecycle import ServiceState
 from esper.web.probe_server import ProbeServer
 

@@ -7,11 +7,8 @@ from typing import Any
 import pytest
 
 from esper.cli.requests import TrainRequest
-from esper.cli.work.train import new_config
-from esper.cli.work.train import newest_run
-from esper.cli.work.train import resumed_config
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import RunFolderError
+from esper.cli.work.train import new_config, newest_run, resumed_config
+from esper.contracts.errors import ConfigError, RunFolderError
 from esper.services.tolaria.config_file import write_yaml
 
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from esper.dashboard.views.answers import Answers
-from esper.dashboard.views.answers import answers
+from esper.dashboard.views.answers import Answers, answers
 from esper.dashboard.views.picture import RunPicture
 from esper.dashboard.views.slots import slot_lives
 from support import told_runs

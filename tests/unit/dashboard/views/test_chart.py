@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 from esper.contracts.runs import Curve
-from esper.dashboard.views.chart import FIGURES
-from esper.dashboard.views.chart import comparison_chart
-from esper.dashboard.views.chart import figure
-from esper.dashboard.views.chart import run_chart
+from esper.dashboard.views.chart import FIGURES, comparison_chart, figure, run_chart
 from support import told_runs
 
 CURVE = Curve(name="growth_metric", steps=(100, 200, 300), values=(0.5, None, 0.7), points=900)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from esper.contracts.records import parse_record
-from esper.dashboard.views.comparison import differing_settings
-from esper.dashboard.views.comparison import figures
+from esper.dashboard.views.comparison import differing_settings, figures
 from esper.dashboard.views.picture import RunPicture
 from support import told_runs
 

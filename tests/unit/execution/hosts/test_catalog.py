@@ -10,16 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.execution.conversion import convert
-from esper.execution.conversion import restore
+from esper.execution.conversion import convert, restore
 from esper.execution.hosts.registry import HOSTS
 from esper.execution.kasmina_layer import KasminaLayer
-from unit.execution.host_table import CASES
-from unit.execution.host_table import HostCase
-from unit.execution.host_table import flatten
+from unit.execution.host_table import CASES, HostCase, flatten
 
 # Both come from torch and are the same for the plain layer.
 pytestmark = [

@@ -8,13 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from esper.contracts.errors import RegistryError
-from esper.contracts.errors import UnsupportedLayerError
-from esper.execution.conversion import convert
-from esper.execution.conversion import restore
-from esper.execution.hosts.registry import HOSTS
-from esper.execution.hosts.registry import register_host
-from esper.execution.hosts.registry import supported_hosts
+from esper.contracts.errors import RegistryError, UnsupportedLayerError
+from esper.execution.conversion import convert, restore
+from esper.execution.hosts.registry import HOSTS, register_host, supported_hosts
 from esper.execution.kasmina_layer import KasminaLayer
 
 

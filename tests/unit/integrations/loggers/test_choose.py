@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import RegistryError
-from esper.integrations.loggers.choose import LOGGERS
-from esper.integrations.loggers.choose import choose_logger
+from esper.contracts.errors import ConfigError, RegistryError
+from esper.integrations.loggers.choose import LOGGERS, choose_logger
 from esper.integrations.loggers.logger import Logger
 from esper.integrations.loggers.tensorboard import TensorBoardLogger
 

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-from esper.contracts.records import RunStarted
-from esper.contracts.records import parse_record
-from esper.integrations.loggers.figures import figures
-from esper.integrations.loggers.figures import flat
-from esper.integrations.loggers.figures import hyperparameters
+from esper.contracts.records import RunStarted, parse_record
+from esper.integrations.loggers.figures import figures, flat, hyperparameters
 from support import logged_runs
 
 

@@ -8,8 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from esper.integrations.loggers.feed import LoggerFeed
-from esper.integrations.loggers.mlflow import RUN_ID_TAG
-from esper.integrations.loggers.mlflow import MlflowLogger
+from esper.integrations.loggers.mlflow import RUN_ID_TAG, MlflowLogger
 from support import logged_runs
 
 # MLflow's own tables use an option that newer versions of SQLAlchemy are about to drop, and its

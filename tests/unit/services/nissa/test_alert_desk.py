@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import Severity
+from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert
 from esper.services.nissa.alert_desk import AlertDesk

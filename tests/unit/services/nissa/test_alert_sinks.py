@@ -12,18 +12,13 @@ import pytest
 import structlog
 
 from esper.contracts.base import utc_now
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import Severity
-from esper.contracts.enums import TopicNames
+from esper.contracts.enums import AlertRule, Severity, TopicNames
 from esper.contracts.platform_events import Alert
 from esper.services.nissa import alert_sinks
-from esper.services.nissa.alert_sinks import BusSink
-from esper.services.nissa.alert_sinks import LogSink
-from esper.services.nissa.alert_sinks import WebhookSink
+from esper.services.nissa.alert_sinks import BusSink, LogSink, WebhookSink
 from esper.utils.logging import setup_logging
 from support.publishers import KeepingPublisher
-from support.scripted_http import Reply
-from support.scripted_http import scripted_server
+from support.scripted_http import Reply, scripted_server
 
 ALERT = Alert(
     alert_id="a1",

@@ -11,9 +11,7 @@ from esper.contracts.enums import RunState
 from esper.contracts.errors import RunFolderError
 from esper.contracts.ports import Delivery
 from esper.contracts.records import RunRecords
-from esper.services.nissa.backfill import deliveries_of
-from esper.services.nissa.backfill import identity_of
-from esper.services.nissa.backfill import import_folder
+from esper.services.nissa.backfill import deliveries_of, identity_of, import_folder
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
 

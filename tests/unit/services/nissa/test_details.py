@@ -6,12 +6,8 @@ import pytest
 from pydantic import JsonValue
 
 from esper.contracts.runs import ComponentView
-from esper.services.nissa.details import CacheCounts
-from esper.services.nissa.details import dropped
-from esper.services.nissa.details import kernel_cache
-from esper.services.nissa.details import present
-from support.alert_lines import component
-from support.alert_lines import moment
+from esper.services.nissa.details import CacheCounts, dropped, kernel_cache, present
+from support.alert_lines import component, moment
 
 
 def test_what_is_sent_is_read() -> None:

@@ -10,8 +10,7 @@ import pytest
 import pytest_asyncio
 from pyarrow import parquet
 
-from esper.services.nissa.export import ExportFormat
-from esper.services.nissa.export import export
+from esper.services.nissa.export import ExportFormat, export
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
 from support.run_deliveries import delivery

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import KernelMode
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
+from esper.contracts.enums import AdaptationOutcome, KernelMode
+from esper.contracts.events import AnyEvent, GraftStarted, RaceDecided, SeedCulled, SeedFossilized
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
 from esper.services.nissa.impact import impacts_of

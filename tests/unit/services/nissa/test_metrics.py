@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import TopicNames
+from esper.contracts.enums import ComponentName, TopicNames
 from esper.contracts.ports import GroupLag
 from esper.services.nissa.metrics import ObserverMetrics
 from support.alert_lines import component

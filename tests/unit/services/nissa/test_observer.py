@@ -8,19 +8,13 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import ComponentName
-from esper.contracts.enums import RunState
-from esper.contracts.enums import TopicNames
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import BuildStarted
+from esper.contracts.enums import AlertRule, ComponentName, RunState, TopicNames
+from esper.contracts.platform_events import BuildFinished, BuildStarted
 from esper.contracts.ports import GroupLag
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 from esper.contracts.topics import topic_of
 from esper.services.nissa.metrics import ObserverMetrics
-from esper.services.nissa.observer import Observer
-from esper.services.nissa.observer import observing
+from esper.services.nissa.observer import Observer, observing
 from esper.services.nissa.run_store import RunStore
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.link import Link
@@ -29,9 +23,7 @@ from support import logged_runs
 from support.alert_lines import component
 from support.clocks import StillClock
 from support.kept_spans import KeptSpans
-from support.platform_deliveries import BrokenSink
-from support.platform_deliveries import KeptAlerts
-from support.platform_deliveries import told
+from support.platform_deliveries import BrokenSink, KeptAlerts, told
 from support.run_deliveries import delivery
 
 

@@ -8,13 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from esper.contracts.records import parse_record
-from esper.services.nissa.run_metrics import MOST_RUNS
-from esper.services.nissa.run_metrics import RunMetrics
+from esper.services.nissa.run_metrics import MOST_RUNS, RunMetrics
 from support import logged_runs
-from support.alert_lines import evaluation
-from support.alert_lines import event
-from support.alert_lines import race_decided
-from support.alert_lines import step
+from support.alert_lines import evaluation, event, race_decided, step
 
 
 def _shown(lines: list[logged_runs.Line]) -> tuple[RunMetrics, CollectorRegistry]:

@@ -14,8 +14,7 @@ import pytest
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import PlatformError
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.records import RunLine, RunRecords
 from esper.contracts.topics import topic_of
 from esper.services.nissa.config import NissaConfig
 from esper.services.nissa.serve import serve

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import SeedState
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import HealthMeasured
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
+from esper.contracts.enums import KernelMode, SeedState
+from esper.contracts.events import GraftStarted, HealthMeasured, SeedFossilized, SeedGerminated
 from esper.services.nissa.slots import slots_of
 
 START = {"type": "start", "host": {"slots": {"a": 2, "b": 1}}}

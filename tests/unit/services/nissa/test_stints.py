@@ -2,20 +2,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import KernelMode
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import RungFinished
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.events import SeedGerminated
+from esper.contracts.enums import AdaptationOutcome, KernelMode
+from esper.contracts.events import (
+    AnyEvent,
+    RaceDecided,
+    RaceStarted,
+    RungFinished,
+    SeedCulled,
+    SeedFossilized,
+    SeedGerminated,
+)
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
 from esper.contracts.runs import KernelStint
-from esper.services.nissa.stints import StintRun
-from esper.services.nissa.stints import stints_of
+from esper.services.nissa.stints import StintRun, stints_of
 
 KERNEL = "ab" * 32
 RUN = StintRun(run_id="run-1", name="toy mlp", entered=frozenset({KERNEL}))

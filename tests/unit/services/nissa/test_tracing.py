@@ -8,15 +8,17 @@ from esper.contracts.runs import StoredLine
 from esper.services.nissa.tracing import AdaptationTracer
 from esper.utils.spans import root_of
 from support import logged_runs
-from support.alert_lines import Parsed
-from support.alert_lines import event
-from support.alert_lines import graft_started
-from support.alert_lines import health
-from support.alert_lines import moment
-from support.alert_lines import race_decided
-from support.alert_lines import race_started
-from support.alert_lines import seed
-from support.alert_lines import step
+from support.alert_lines import (
+    Parsed,
+    event,
+    graft_started,
+    health,
+    moment,
+    race_decided,
+    race_started,
+    seed,
+    step,
+)
 from support.kept_spans import KeptSpans
 
 TRACE = "a" * 32

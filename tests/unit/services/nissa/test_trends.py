@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 
-from prometheus_client import CollectorRegistry
-from prometheus_client import Counter
-from prometheus_client import Gauge
-from prometheus_client import Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from esper.services.nissa.trends import Trends
 

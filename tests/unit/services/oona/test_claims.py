@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from esper.contracts.errors import BusError
-from esper.contracts.errors import BusUnavailableError
-from esper.contracts.errors import ConfigError
-from esper.services.oona.claims import Claims
-from esper.services.oona.claims import open_store
+from esper.contracts.errors import BusError, BusUnavailableError, ConfigError
+from esper.services.oona.claims import Claims, open_store
 from esper.services.oona.config import OonaConfig
 from support.servers.s3 import S3Place
 

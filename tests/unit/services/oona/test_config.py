@@ -6,8 +6,7 @@ import pytest
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import ConfigError
-from esper.services.oona.config import OonaConfig
-from esper.services.oona.config import default_claims
+from esper.services.oona.config import OonaConfig, default_claims
 
 
 @pytest.mark.parametrize("name", ["capacity", "idle_seconds", "max_tries", "linger_seconds"])

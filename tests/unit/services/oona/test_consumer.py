@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -12,9 +10,7 @@ from esper.contracts.ports import Delivery
 from esper.services.oona.config import OonaConfig
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.memory_bus import InProcessBus
-from support.buses import SEED
-from support.buses import message
-from support.buses import numbers
+from support.buses import SEED, message, numbers
 from support.clocks import StillClock
 
 pytestmark = pytest.mark.asyncio

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import StopTraining
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
-from esper.services.oona.gathering import Waiting
-from esper.services.oona.gathering import gather
+from esper.contracts.messages import OonaMessage, StopTraining
+from esper.contracts.records import RunLine, RunRecords
+from esper.services.oona.gathering import Waiting, gather
 
 TELEMETRY = TopicNames.TELEMETRY_TRAINING
 RACE = TopicNames.EVENTS_RACE

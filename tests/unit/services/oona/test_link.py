@@ -4,17 +4,14 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusUnavailableError
 from esper.contracts.messages import StopTraining
-from esper.contracts.ports import Bus
-from esper.contracts.ports import Publisher
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
+from esper.contracts.ports import Bus, Publisher
+from esper.contracts.records import RunLine, RunRecords
 from esper.services.oona.config import OonaConfig
 from esper.services.oona.link import Link
 from esper.services.oona.memory_bus import InProcessBus

@@ -4,15 +4,10 @@ import asyncio
 
 import pytest
 
-from esper.contracts.errors import BusError
-from esper.contracts.errors import BusUnavailableError
+from esper.contracts.errors import BusError, BusUnavailableError
 from esper.services.oona.config import OonaConfig
 from esper.services.oona.memory_bus import InProcessBus
-from support.buses import RACE
-from support.buses import SEED
-from support.buses import everything
-from support.buses import message
-from support.buses import numbers
+from support.buses import RACE, SEED, everything, message, numbers
 from support.clocks import StillClock
 
 pytestmark = pytest.mark.asyncio

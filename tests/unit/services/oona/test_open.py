@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from esper.contracts.errors import BusUnavailableError
-from esper.contracts.errors import ConfigError
+from esper.contracts.errors import BusUnavailableError, ConfigError
 from esper.services.oona.memory_bus import InProcessBus
-from esper.services.oona.open import check_url
-from esper.services.oona.open import open_bus
+from esper.services.oona.open import check_url, open_bus
 from esper.services.oona.redis_bus import RedisBus
 from support.servers.server import free_port
 

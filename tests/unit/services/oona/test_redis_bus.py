@@ -13,16 +13,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from esper.contracts.errors import BusError
-from esper.contracts.errors import BusUnavailableError
-from support.buses import SEED
-from support.buses import BusPlace
-from support.buses import everything
-from support.buses import message
-from support.buses import numbers
+from esper.contracts.errors import BusError, BusUnavailableError
+from support.buses import SEED, BusPlace, everything, message, numbers
 from support.fault_proxy import fault_proxy
-from support.servers.valkey import ValkeyServer
-from support.servers.valkey import valkey
+from support.servers.valkey import ValkeyServer, valkey
 
 pytestmark = pytest.mark.asyncio
 

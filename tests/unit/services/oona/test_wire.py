@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,14 +14,8 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusError
 from esper.contracts.messages import OonaMessage
 from esper.services.oona.config import OonaConfig
-from esper.services.oona.wire import Wire
-from esper.services.oona.wire import envelope
-from esper.services.oona.wire import payload_json
-from esper.services.oona.wire import read_entry
-from esper.services.oona.wire import read_envelope
-from support.buses import RACE
-from support.buses import SEED
-from support.buses import message
+from esper.services.oona.wire import Wire, envelope, payload_json, read_entry, read_envelope
+from support.buses import RACE, SEED, message
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values = st.recursive(

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.library import Lease
-from esper.contracts.platform_events import BuildFinished
-from esper.contracts.platform_events import BuildStarted
+from esper.contracts.platform_events import BuildFinished, BuildStarted
 from esper.services.tezzeret.account import Account
 from support.clocks import StillClock
-from support.forge import blueprint_of
-from support.forge import perceptron
+from support.forge import blueprint_of, perceptron
 from support.publishers import KeepingPublisher
 
 KERNEL = "ab" * 32

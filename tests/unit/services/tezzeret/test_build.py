@@ -11,17 +11,13 @@ import pytest
 
 from esper.blueprints.builder import GraphBuilder
 from esper.contracts.library import Target
-from esper.services.tezzeret.build import Abandoned
-from esper.services.tezzeret.build import Broken
-from esper.services.tezzeret.build import Outcome
-from esper.services.tezzeret.build import build_apart
+from esper.services.tezzeret.build import Abandoned, Broken, Outcome, build_apart
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.prove import prove
 from esper.utils.clock import SystemClock
 from support import forge_children
-from support.forge import blueprint_of
-from support.forge import perceptron
+from support.forge import blueprint_of, perceptron
 
 CONFIG = TezzeretConfig(targets=(Target(batch_size=4),), build_seconds=100.0, niceness=0)
 GOOD = blueprint_of(perceptron())

@@ -5,9 +5,7 @@ from threading import Event
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.library import Lease
 from esper.services.tezzeret.heartbeat import Heartbeat
-from support.forge import MemoryQueue
-from support.forge import blueprint_of
-from support.forge import perceptron
+from support.forge import MemoryQueue, blueprint_of, perceptron
 
 PATIENCE = 30.0
 

@@ -4,11 +4,8 @@ from itertools import count
 
 from esper.contracts.library import Target
 from esper.services.tezzeret.checks.subject import Subject
-from esper.services.tezzeret.latency import CALLS
-from esper.services.tezzeret.latency import available
-from esper.services.tezzeret.latency import latency
-from support.forge import blueprint_of
-from support.forge import perceptron
+from esper.services.tezzeret.latency import CALLS, available, latency
+from support.forge import blueprint_of, perceptron
 
 
 def subject() -> Subject:

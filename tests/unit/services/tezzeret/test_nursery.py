@@ -12,20 +12,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import TrainingError
-from esper.orchestration.nursery import Progress
-from esper.orchestration.nursery import Trouble
-from esper.services.tezzeret.nursery import ProcessNursery
-from esper.services.tezzeret.nursery import ProcessWard
-from support.races import Held
-from support.races import course
-from support.races import hold_here
-from support.races import host
-from support.races import small_race
+from esper.contracts.errors import ConfigError, TrainingError
+from esper.orchestration.nursery import Progress, Trouble
+from esper.services.tezzeret.nursery import ProcessNursery, ProcessWard
+from support.races import Held, course, hold_here, host, small_race
 
 PATIENCE = 300.0
 """Seconds after which a worker that says nothing is taken for hung."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from esper.services.tezzeret.nursery_wire import Opening
-from esper.services.tezzeret.nursery_wire import Surroundings
-from esper.services.tezzeret.nursery_wire import pack_news
-from esper.services.tezzeret.nursery_wire import pack_opening
+from esper.services.tezzeret.nursery_wire import Opening, Surroundings, pack_news, pack_opening
 from esper.services.tezzeret.nursery_worker import _Held
 from esper.utils.spans import root_of
 from support.kept_spans import KeptSpans
-from support.races import course
-from support.races import host
-from support.races import small_race
+from support.races import course, host, small_race
 
 ROOT = root_of("a" * 32)
 

@@ -6,19 +6,14 @@ import pytest
 import torch
 
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.library.catalog import candidates
-from esper.blueprints.library.catalog import control
+from esper.blueprints.library.catalog import candidates, control
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import KernelMode
 from esper.contracts.library import Target
 from esper.execution.artifact import unpack
-from esper.services.tezzeret.prove import CHECKS
-from esper.services.tezzeret.prove import prove
-from support.forge import blueprint_at
-from support.forge import blueprint_of
-from support.forge import perceptron
-from support.places import PLACES
-from support.places import geometry_at
+from esper.services.tezzeret.prove import CHECKS, prove
+from support.forge import blueprint_at, blueprint_of, perceptron
+from support.places import PLACES, geometry_at
 
 EAGER = Target(batch_size=4)
 

@@ -4,13 +4,10 @@ import pytest
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import RequestBlueprint
+from esper.contracts.messages import OonaMessage, RequestBlueprint
 from esper.contracts.ports import Delivery
 from esper.services.tezzeret.requests import submitting
-from support.forge import MemoryQueue
-from support.forge import blueprint_of
-from support.forge import perceptron
+from support.forge import MemoryQueue, blueprint_of, perceptron
 
 
 def request(width: int = 16) -> Delivery:

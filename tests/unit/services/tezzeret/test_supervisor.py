@@ -3,11 +3,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event
-from threading import Thread
+from threading import Event, Thread
 
 import psutil
 import pytest
@@ -16,14 +14,9 @@ from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import AccessDeniedError
 from esper.contracts.library import Target
 from esper.services.tezzeret.config import TezzeretConfig
-from esper.services.tezzeret.supervisor import MakeQueue
-from esper.services.tezzeret.supervisor import Supervisor
-from support.forge import MemoryQueue
-from support.forge import blueprint_of
-from support.forge import perceptron
-from support.forge_server import broken
-from support.forge_server import denied
-from support.forge_server import served
+from esper.services.tezzeret.supervisor import MakeQueue, Supervisor
+from support.forge import MemoryQueue, blueprint_of, perceptron
+from support.forge_server import broken, denied, served
 
 PATIENCE = 90.0
 CONFIG = TezzeretConfig(

@@ -10,11 +10,9 @@ from typing_extensions import override
 
 from esper.contracts.library import Target
 from esper.execution.kernel_compile import CACHE_VARIABLE
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 from esper.services.tezzeret.warm import warm
-from support.forge import blueprint_of
-from support.forge import perceptron
+from support.forge import blueprint_of, perceptron
 
 COMPILED = Target(batch_size=4, compiled=True)
 # Compiling in a test's own process imports what warns of its own old ways.

@@ -6,21 +6,15 @@ from threading import Event
 import pytest
 
 from esper.contracts.enums import BlueprintState
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import SubmissionError
+from esper.contracts.errors import AccessDeniedError, LibraryUnavailableError, SubmissionError
 from esper.contracts.library import Lease
 from esper.execution.artifact import unpack
-from esper.services.tezzeret.build import Abandoned
-from esper.services.tezzeret.build import Broken
-from esper.services.tezzeret.build import Outcome
+from esper.services.tezzeret.build import Abandoned, Broken, Outcome
 from esper.services.tezzeret.config import TezzeretConfig
 from esper.services.tezzeret.prove import prove
 from esper.services.tezzeret.worker import Worker
 from support.clocks import StillClock
-from support.forge import MemoryQueue
-from support.forge import blueprint_of
-from support.forge import perceptron
+from support.forge import MemoryQueue, blueprint_of, perceptron
 
 CONFIG = TezzeretConfig(
     targets=(), poll_seconds=0.01, backoff_seconds=0.01, backoff_most_seconds=0.02

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from esper.data.bundle import DataBundle
-from esper.data.bundle import Recipe
+from esper.data.bundle import DataBundle, Recipe
 from esper.data.task import Task
 
 NOT_A_FACTORY = 3

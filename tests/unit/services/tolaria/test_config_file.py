@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from esper.contracts.errors import ConfigError
 from esper.orchestration.config import GrowthConfig
 from esper.services.tolaria.config import TolariaConfig
-from esper.services.tolaria.config_file import config_from_mapping
-from esper.services.tolaria.config_file import config_to_mapping
-from esper.services.tolaria.config_file import read_yaml
-from esper.services.tolaria.config_file import with_overrides
-from esper.services.tolaria.config_file import write_yaml
+from esper.services.tolaria.config_file import (
+    config_from_mapping,
+    config_to_mapping,
+    read_yaml,
+    with_overrides,
+    write_yaml,
+)
 
 LEAST = {"data": "digits", "output": "runs/x"}
 

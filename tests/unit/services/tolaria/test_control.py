@@ -1,19 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from esper.contracts.enums import KasminaAction
-from esper.contracts.enums import TopicNames
+from esper.contracts.enums import KasminaAction, TopicNames
 from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.messages import Command
-from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.messages import OonaMessage
-from esper.contracts.messages import StopTraining
+from esper.contracts.messages import Command, KasminaControlCommand, OonaMessage, StopTraining
 from esper.contracts.ports import Bus
 from esper.execution.artifact import KernelArtifact
 from esper.services.oona.open import open_bus

@@ -12,10 +12,8 @@ from torch import nn
 from esper.blueprints.build import build
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.library.catalog import candidate
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import RunFolderError
+from esper.contracts.enums import KernelMode, KernelStatus
+from esper.contracts.errors import ArtifactError, RunFolderError
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.execution.artifact import pack
@@ -23,10 +21,7 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.signatures import sign
 from esper.execution.trust import TrustPolicy
 from esper.orchestration.config import GrowthConfig
-from esper.services.tolaria.exchange import Selection
-from esper.services.tolaria.exchange import choose
-from esper.services.tolaria.exchange import keep
-from esper.services.tolaria.exchange import kept
+from esper.services.tolaria.exchange import Selection, choose, keep, kept
 from support.memory_library import MemoryLibrary
 from support.shelves import Drawer
 

@@ -8,10 +8,7 @@ import pytest
 from torch import nn
 
 from esper.contracts.errors import ConfigError
-from esper.services.tolaria.factories import import_factory
-from esper.services.tolaria.factories import load_data
-from esper.services.tolaria.factories import make_model
-from esper.services.tolaria.factories import model_name
+from esper.services.tolaria.factories import import_factory, load_data, make_model, model_name
 
 Make = Callable[..., Any]
 HERE = "unit.services.tolaria.sample_factories"

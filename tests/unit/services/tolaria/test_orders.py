@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,14 @@ import torch
 
 from esper.contracts.enums import KasminaAction
 from esper.contracts.lifecycle import SeedPhase
-from esper.contracts.messages import KasminaControlCommand
-from esper.contracts.messages import StopTraining
+from esper.contracts.messages import KasminaControlCommand, StopTraining
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.catalog import load
 from esper.execution.artifact import KernelArtifact
 from esper.services.tolaria.config import TolariaConfig
-from esper.services.tolaria.control import Control
-from esper.services.tolaria.control import Order
-from esper.services.tolaria.control import RunCommand
+from esper.services.tolaria.control import Control, Order, RunCommand
 from esper.services.tolaria.result import RunStatus
 from esper.services.tolaria.session import begin
 from esper.services.tolaria.trainer import TolariaTrainer

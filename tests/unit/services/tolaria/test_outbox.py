@@ -11,12 +11,10 @@ from torch import nn
 from esper.blueprints.build import build
 from esper.blueprints.library.catalog import candidate
 from esper.contracts.enums import KernelMode
-from esper.contracts.growth import CostAccount
-from esper.contracts.growth import GrowthReport
+from esper.contracts.growth import CostAccount, GrowthReport
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.services.tolaria.outbox import deliver
-from esper.services.tolaria.outbox import fill
+from esper.services.tolaria.outbox import deliver, fill
 from support.memory_library import MemoryLibrary
 
 REPORT = GrowthReport(

@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.growth import CostAccount
-from esper.contracts.growth import GrowthDecision
-from esper.contracts.growth import GrowthReport
+from esper.contracts.growth import CostAccount, GrowthDecision, GrowthReport
 from esper.contracts.library import KernelOutcome
 from esper.contracts.operational import FieldReport
 from esper.services.tolaria.outbox import deliver
-from esper.utils.spans import current_traceparent
-from esper.utils.spans import root_of
+from esper.utils.spans import current_traceparent, root_of
 from esper.utils.trace import trace_id_of
 from support.memory_library import MemoryLibrary
 

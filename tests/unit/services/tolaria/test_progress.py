@@ -5,8 +5,7 @@ import math
 import torch
 
 from esper.services.tolaria.early_stop import EarlyStop
-from esper.services.tolaria.progress import LossMean
-from esper.services.tolaria.progress import Progress
+from esper.services.tolaria.progress import LossMean, Progress
 
 
 def test_mean_is_read_once_and_begins_anew() -> None:

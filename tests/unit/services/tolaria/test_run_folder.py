@@ -5,12 +5,8 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.errors import RunFolderError
-from esper.services.tolaria.config_file import config_from_mapping
-from esper.services.tolaria.config_file import write_yaml
-from esper.services.tolaria.run_folder import RunFolder
-from esper.services.tolaria.run_folder import next_free
-from esper.services.tolaria.run_folder import resume_command
-from esper.services.tolaria.run_folder import saved_config
+from esper.services.tolaria.config_file import config_from_mapping, write_yaml
+from esper.services.tolaria.run_folder import RunFolder, next_free, resume_command, saved_config
 
 
 def test_new_folder_is_made_and_may_hold_other_things(tmp_path: Path) -> None:

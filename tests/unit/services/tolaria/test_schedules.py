@@ -6,9 +6,7 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from esper.services.tolaria.config import ScheduleConfig
-from esper.services.tolaria.schedules import SCHEDULES
-from esper.services.tolaria.schedules import factor
-from esper.services.tolaria.schedules import make_scheduler
+from esper.services.tolaria.schedules import SCHEDULES, factor, make_scheduler
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))

@@ -5,8 +5,7 @@ import threading
 
 import pytest
 
-from esper.services.tolaria.signals import StopRequest
-from esper.services.tolaria.signals import exit_status
+from esper.services.tolaria.signals import StopRequest, exit_status
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -8,8 +8,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from esper.contracts.errors import ConfigError
-from esper.data.bundle import DataBundle
-from esper.data.bundle import Recipe
+from esper.data.bundle import DataBundle, Recipe
 from esper.data.catalog import load
 from esper.data.task import Task
 from esper.services.tolaria.split import carve

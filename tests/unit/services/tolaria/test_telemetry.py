@@ -10,11 +10,7 @@ import pytest
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import DivergenceError
 from esper.contracts.platform_events import FieldReported
-from esper.contracts.records import RunFailed
-from esper.contracts.records import RunLine
-from esper.contracts.records import RunRecords
-from esper.contracts.records import StepLogged
-from esper.contracts.records import parse_record
+from esper.contracts.records import RunFailed, RunLine, RunRecords, StepLogged, parse_record
 from esper.contracts.topics import topic_of
 from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.signals import StopRequest

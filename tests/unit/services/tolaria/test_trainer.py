@@ -4,9 +4,7 @@ import json
 import resource
 import shutil
 import signal
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from esper.contracts.errors import CheckpointError
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import DivergenceError
-from esper.contracts.errors import RunFolderError
+from esper.contracts.errors import CheckpointError, ConfigError, DivergenceError, RunFolderError
 from esper.contracts.growth import GrowthReport
 from esper.core import checkpoint
 from esper.services.tolaria.result import RunStatus

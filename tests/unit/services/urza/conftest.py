@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from support.urza_app import Served
-from support.urza_app import served
+from support.urza_app import Served, served
 
 
 @pytest_asyncio.fixture

@@ -6,11 +6,7 @@ import pytest
 
 from esper.contracts.enums import Role
 from esper.contracts.errors import ConfigError
-from esper.services.urza.access import ACCESS
-from esper.services.urza.access import Principal
-from esper.services.urza.access import allows
-from esper.services.urza.access import check_exposure
-from esper.services.urza.access import check_listed
+from esper.services.urza.access import ACCESS, Principal, allows, check_exposure, check_listed
 from esper.web.loopback import is_loopback
 
 

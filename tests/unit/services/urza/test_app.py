@@ -13,8 +13,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import APIRouter
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from jwt.algorithms import OKPAlgorithm
 from starlette.routing import Mount
 
@@ -22,13 +21,10 @@ from esper.contracts.enums import Role
 from esper.contracts.errors import ConfigError
 from esper.services.urza.access import ACCESS
 from esper.services.urza.answers import router
-from esper.services.urza.app import ROUTERS
-from esper.services.urza.app import create_app
+from esper.services.urza.app import ROUTERS, create_app
 from esper.services.urza.config import OidcConfig
 from esper.services.urza.guard import GuardedRoute
-from support.urza_app import KERNEL_ID
-from support.urza_app import Served
-from support.urza_app import served
+from support.urza_app import KERNEL_ID, Served, served
 
 ROUTES = [route for each in ROUTERS for route in each.routes if isinstance(route, GuardedRoute)]
 EXAMPLES = {

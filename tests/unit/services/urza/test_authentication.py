@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,9 +11,7 @@ from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError
 from esper.contracts.library import TokenRecord
 from esper.services.urza.access import Principal
-from esper.services.urza.authentication import REMEMBER_SECONDS
-from esper.services.urza.authentication import Authenticator
-from esper.services.urza.authentication import Identity
+from esper.services.urza.authentication import REMEMBER_SECONDS, Authenticator, Identity
 from support.clocks import StillClock
 
 SECRET = "esper_0123456789abcdef_secret"

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from esper.contracts.errors import ConfigError
-from esper.services.urza.config import OidcConfig
-from esper.services.urza.config import S3Access
-from esper.services.urza.config import UrzaConfig
+from esper.services.urza.config import OidcConfig, S3Access, UrzaConfig
 
 SQLITE = "sqlite:////data/urza.db"
 

@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esper.contracts.errors import SubmissionError
-from esper.services.urza.cursor import decode
-from esper.services.urza.cursor import encode
-from esper.services.urza.cursor import page
+from esper.services.urza.cursor import decode, encode, page
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.text())

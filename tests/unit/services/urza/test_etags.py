@@ -10,10 +10,7 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
 from esper.contracts.errors import RevisionConflictError
-from esper.services.urza.etags import etag
-from esper.services.urza.etags import expected_revision
-from esper.services.urza.etags import required_revision
-from esper.services.urza.etags import unchanged
+from esper.services.urza.etags import etag, expected_revision, required_revision, unchanged
 
 
 @given(st.integers(min_value=1, max_value=10**18 - 1))

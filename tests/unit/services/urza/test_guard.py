@@ -10,10 +10,7 @@ import pytest
 
 from esper.contracts.enums import Role
 from esper.services.urza import guard
-from support.urza_app import API
-from support.urza_app import KERNEL_ID
-from support.urza_app import blueprint
-from support.urza_app import served
+from support.urza_app import API, KERNEL_ID, blueprint, served
 
 
 @pytest.mark.asyncio

@@ -10,10 +10,7 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from esper.services.urza.limits import RateLimiter
-from esper.services.urza.limits import check_announced
-from esper.services.urza.limits import limited
-from esper.services.urza.limits import too_many
+from esper.services.urza.limits import RateLimiter, check_announced, limited, too_many
 from support.clocks import StillClock
 
 

@@ -12,17 +12,13 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from jwt.algorithms import OKPAlgorithm
-from jwt.algorithms import RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
 from esper.contracts.enums import Role
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.errors import LibraryUnavailableError
+from esper.contracts.errors import AccessDeniedError, LibraryUnavailableError
 from esper.services.urza.config import OidcConfig
-from esper.services.urza.oidc import PAUSE_SECONDS
-from esper.services.urza.oidc import OidcCheck
+from esper.services.urza.oidc import PAUSE_SECONDS, OidcCheck
 from support.clocks import StillClock
 
 RSA = generate_private_key(65537, 2048)

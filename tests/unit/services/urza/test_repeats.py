@@ -7,9 +7,7 @@ import asyncio
 import pytest
 
 from esper.contracts.enums import Role
-from support.urza_app import API
-from support.urza_app import Served
-from support.urza_app import blueprint
+from support.urza_app import API, Served, blueprint
 
 LEASES = f"{API}/internal/leases"
 ASK = {"worker": "w1", "seconds": 60}

@@ -14,13 +14,10 @@ import httpx
 import pytest
 
 from esper.contracts.enums import Role
-from esper.contracts.errors import ConfigError
-from esper.contracts.errors import LibraryUnavailableError
+from esper.contracts.errors import ConfigError, LibraryUnavailableError
 from esper.services.urza.config import UrzaConfig
 from esper.services.urza.serve import serve
-from support.urza_app import API
-from support.urza_app import Process
-from support.urza_app import process
+from support.urza_app import API, Process, process
 
 DATA = b"x" * 100_000
 DIGEST = hashlib.sha256(DATA).hexdigest()

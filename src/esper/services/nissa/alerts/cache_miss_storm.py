@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import Severity
+from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.platform_events import ComponentHealth
 from esper.services.nissa.alerts.config import AlertConfig
-from esper.services.nissa.alerts.finding import NOTHING
-from esper.services.nissa.alerts.finding import Finding
-from esper.services.nissa.alerts.finding import Findings
-from esper.services.nissa.alerts.finding import PlatformRule
-from esper.services.nissa.details import CacheCounts
-from esper.services.nissa.details import kernel_cache
+from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, PlatformRule
+from esper.services.nissa.details import CacheCounts, kernel_cache
 
 
 class CacheMissStorm(PlatformRule):

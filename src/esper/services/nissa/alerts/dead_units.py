@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import Severity
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import HealthMeasured
+from esper.contracts.enums import AlertRule, Severity
+from esper.contracts.events import AnyEvent, HealthMeasured
 from esper.contracts.records import AnyRecord
 from esper.services.nissa.alerts.config import AlertConfig
-from esper.services.nissa.alerts.finding import NOTHING
-from esper.services.nissa.alerts.finding import Finding
-from esper.services.nissa.alerts.finding import Findings
-from esper.services.nissa.alerts.finding import RunRule
+from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, RunRule
 
 
 class DeadUnits(RunRule):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import Severity
+from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.events import AnyEvent
 from esper.contracts.platform_events import ComponentHealth
 from esper.contracts.ports import GroupLag

@@ -7,8 +7,7 @@ the same lines a second time raises the same alert and not another one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from esper.contracts.enums import AlertRule

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import Severity
-from esper.contracts.events import AnyEvent
-from esper.contracts.events import GraftStarted
-from esper.contracts.events import RaceDecided
-from esper.contracts.events import RaceStarted
-from esper.contracts.events import SeedCulled
-from esper.contracts.events import SeedFossilized
-from esper.contracts.records import AnyRecord
-from esper.contracts.records import Evaluated
+from esper.contracts.enums import AlertRule, Severity
+from esper.contracts.events import (
+    AnyEvent,
+    GraftStarted,
+    RaceDecided,
+    RaceStarted,
+    SeedCulled,
+    SeedFossilized,
+)
+from esper.contracts.records import AnyRecord, Evaluated
 from esper.services.nissa.alerts.config import AlertConfig
-from esper.services.nissa.alerts.finding import NOTHING
-from esper.services.nissa.alerts.finding import Finding
-from esper.services.nissa.alerts.finding import Findings
-from esper.services.nissa.alerts.finding import RunRule
+from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, RunRule
 
 
 class Plateau(RunRule):

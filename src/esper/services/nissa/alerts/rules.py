@@ -8,8 +8,7 @@ from esper.services.nissa.alerts.bus_lag import BusLag
 from esper.services.nissa.alerts.cache_miss_storm import CacheMissStorm
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.dead_units import DeadUnits
-from esper.services.nissa.alerts.finding import PlatformRule
-from esper.services.nissa.alerts.finding import RunRule
+from esper.services.nissa.alerts.finding import PlatformRule, RunRule
 from esper.services.nissa.alerts.gradient_explosion import GradientExplosion
 from esper.services.nissa.alerts.loss_spike import LossSpike
 from esper.services.nissa.alerts.not_finite import NotFinite

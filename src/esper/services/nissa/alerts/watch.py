@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from esper.contracts.events import AnyEvent
-from esper.contracts.platform_events import Alert
-from esper.contracts.platform_events import ComponentHealth
+from esper.contracts.platform_events import Alert, ComponentHealth
 from esper.contracts.ports import GroupLag
-from esper.contracts.records import AnyRecord
-from esper.contracts.records import RunEnded
-from esper.contracts.records import RunFailed
-from esper.contracts.records import RunInterrupted
+from esper.contracts.records import AnyRecord, RunEnded, RunFailed, RunInterrupted
 from esper.contracts.runs import StoredLine
 from esper.services.nissa.alerts.config import AlertConfig
-from esper.services.nissa.alerts.finding import Findings
-from esper.services.nissa.alerts.finding import PlatformRule
+from esper.services.nissa.alerts.finding import Findings, PlatformRule
 from esper.services.nissa.alerts.ledger import AlertLedger
-from esper.services.nissa.alerts.rules import platform_rules
-from esper.services.nissa.alerts.rules import run_rules
+from esper.services.nissa.alerts.rules import platform_rules, run_rules
 
 
 class RunWatch:

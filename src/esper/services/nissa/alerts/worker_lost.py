@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import Severity
+from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.platform_events import ComponentHealth
 from esper.services.nissa.alerts.config import AlertConfig
-from esper.services.nissa.alerts.finding import Finding
-from esper.services.nissa.alerts.finding import Findings
-from esper.services.nissa.alerts.finding import PlatformRule
+from esper.services.nissa.alerts.finding import Finding, Findings, PlatformRule
 from esper.services.nissa.details import FORGOTTEN_SECONDS
 
 

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC
-from datetime import datetime
-from typing import Any
-from typing import Final
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter
 from prometheus_client import generate_latest
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.enums import ComponentStatus
-from esper.contracts.enums import Severity
+from esper.contracts.base import Contract, Count
+from esper.contracts.enums import ComponentStatus, Severity
 from esper.contracts.runs import ComponentView
 from esper.contracts.version import VERSION
 from esper.services.nissa.details import present
-from esper.services.nissa.state import StateDep
-from esper.services.nissa.state import StoreDep
+from esper.services.nissa.state import StateDep, StoreDep
 from esper.web.http_metrics import MEDIA_TYPE
-from esper.web.problems import documented
-from esper.web.problems import problem_response
+from esper.web.problems import documented, problem_response
 
 CONDITION: Final = APIRouter(tags=["condition"])
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter
-from fastapi import Query
+from fastapi import APIRouter, Query
 
 from esper.contracts.platform_events import Alert
-from esper.contracts.runs import BuildView
-from esper.contracts.runs import ComponentView
-from esper.services.nissa.state import StateDep
-from esper.services.nissa.state import StoreDep
-from esper.services.nissa.trends import Reading
-from esper.services.nissa.trends import Summary
-from esper.services.nissa.trends import Trend
+from esper.contracts.runs import BuildView, ComponentView
+from esper.services.nissa.state import StateDep, StoreDep
+from esper.services.nissa.trends import Reading, Summary, Trend
 from esper.web.problems import documented
 
 PLATFORM: Final = APIRouter(prefix="/api/v1", tags=["platform"], responses=documented(404, 422))

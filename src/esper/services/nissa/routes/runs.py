@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter
-from fastapi import Query
+from fastapi import APIRouter, Query
 
 from esper.contracts.base import KernelId
 from esper.contracts.enums import RunState
-from esper.contracts.runs import Curve
-from esper.contracts.runs import Impact
-from esper.contracts.runs import KernelStint
-from esper.contracts.runs import RunSummary
-from esper.contracts.runs import StoredLine
+from esper.contracts.runs import Curve, Impact, KernelStint, RunSummary, StoredLine
 from esper.services.nissa.state import StoreDep
 from esper.web.problems import documented
 

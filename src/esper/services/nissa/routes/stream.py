@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
-from typing import Any
-from typing import Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
-from fastapi import Header
-from fastapi import Query
+from fastapi import APIRouter, Header, Query
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
-from esper.services.nissa.state import NissaState
-from esper.services.nissa.state import StateDep
+from esper.services.nissa.state import NissaState, StateDep
 from esper.web.problems import documented
 
 STREAM: Final = APIRouter(prefix="/api/v1", tags=["runs"], responses=documented(404, 422))

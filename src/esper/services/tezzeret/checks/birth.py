@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 _DRAWS: Final = 2
 

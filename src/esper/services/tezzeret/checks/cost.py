@@ -6,19 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
-from esper.blueprints.cost import cost
-from esper.blueprints.cost import measured_flops
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Node
+from esper.blueprints.cost import cost, measured_flops
+from esper.blueprints.ir import GraphIR, Node
 from esper.execution.artifact import reference_cost
 from esper.services.tezzeret.checks.memory import peak_bytes
-from esper.services.tezzeret.checks.subject import BATCH
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Size
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import BATCH, CheckFailedError, Size, Subject
 
 MEMORY_FACTOR: Final = 4.0
 """How far a training step's memory may exceed the prediction. The whole library stays within 2."""

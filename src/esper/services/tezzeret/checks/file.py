@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from esper.execution.artifact import pack
-from esper.execution.artifact import unpack
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.execution.artifact import pack, unpack
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 CREATED_BY = "tezzeret"
 """The same for every forge: equal blueprints give equal files."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.execution.kernel_check import misfit
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Size
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Size, Subject
 
 _BATCHES: Final = (1, 2, 7)
 

@@ -6,8 +6,7 @@ from typing import Final
 
 import torch
 
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 STEPS: Final = 2
 """One step moves the zeros of a residual kernel; in the next every parameter must be reached."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 
 def modes(subject: Subject) -> str:

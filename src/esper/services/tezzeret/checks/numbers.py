@@ -7,8 +7,7 @@ from typing import Final
 import torch
 
 from esper.execution.kernel_check import is_finite
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 SCALES: Final = (1e-3, 1.0, 1e3)
 """Standard deviations of the inputs that are tried; ids have none."""

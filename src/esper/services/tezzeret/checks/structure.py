@@ -7,8 +7,7 @@ from esper.blueprints.cost import cost
 from esper.blueprints.ir import GraphIR
 from esper.contracts.assets import Blueprint
 from esper.execution.artifact import reference_cost
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 
 def builds(subject: Subject) -> str:

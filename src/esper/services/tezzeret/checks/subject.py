@@ -12,8 +12,7 @@ from functools import cached_property
 from typing import Final
 
 import torch
-from torch import Tensor
-from torch import nn
+from torch import Tensor, nn
 
 from esper.blueprints.build import build
 from esper.blueprints.ir import GraphIR

@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Final
-from typing import Self
-from typing import TypeVar
+from typing import Final, Self, TypeVar
 from uuid import uuid4
 
 import httpx
 
-from esper.contracts.asset_lifecycle import BlueprintEvent
-from esper.contracts.asset_lifecycle import KernelEvent
+from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.library import Alias
-from esper.contracts.library import AuditEntry
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import GarbageReport
-from esper.contracts.library import IssuedToken
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lease
-from esper.contracts.library import Lineage
-from esper.contracts.library import Page
-from esper.contracts.library import Signature
-from esper.contracts.library import TokenRecord
-from esper.contracts.library import TokenRequest
-from esper.contracts.library import ValidationReport
-from esper.services.urza.client import calls
-from esper.services.urza.client import core
-from esper.services.urza.client import wire
+from esper.contracts.errors import KernelNotFoundError, LibraryNotFoundError
+from esper.contracts.library import (
+    Alias,
+    AuditEntry,
+    BlueprintRecord,
+    GarbageReport,
+    IssuedToken,
+    KernelOutcome,
+    KernelQuery,
+    KernelRecord,
+    KernelRegistration,
+    Lease,
+    Lineage,
+    Page,
+    Signature,
+    TokenRecord,
+    TokenRequest,
+    ValidationReport,
+)
+from esper.services.urza.client import calls, core, wire
 from esper.services.urza.client.config import ClientConfig
 
 Result = TypeVar("Result")

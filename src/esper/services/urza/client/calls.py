@@ -4,33 +4,31 @@ from __future__ import annotations
 
 from typing import Final
 
-from esper.contracts.asset_lifecycle import BlueprintEvent
-from esper.contracts.asset_lifecycle import KernelEvent
+from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
-from esper.contracts.errors import ArtifactError
-from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.errors import LibraryError
-from esper.contracts.library import Alias
-from esper.contracts.library import AuditEntry
-from esper.contracts.library import AuditVerification
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import GarbageReport
-from esper.contracts.library import IssuedToken
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lease
-from esper.contracts.library import Lineage
-from esper.contracts.library import Page
-from esper.contracts.library import Signature
-from esper.contracts.library import TokenRecord
-from esper.contracts.library import TokenRequest
-from esper.contracts.library import ValidationReport
+from esper.contracts.errors import ArtifactError, KernelNotFoundError, LibraryError
+from esper.contracts.library import (
+    Alias,
+    AuditEntry,
+    AuditVerification,
+    BlueprintRecord,
+    GarbageReport,
+    IssuedToken,
+    KernelOutcome,
+    KernelQuery,
+    KernelRecord,
+    KernelRegistration,
+    Lease,
+    Lineage,
+    Page,
+    Signature,
+    TokenRecord,
+    TokenRequest,
+    ValidationReport,
+)
 from esper.services.urza.client import wire
-from esper.services.urza.client.core import Answer
-from esper.services.urza.client.core import Call
+from esper.services.urza.client.core import Answer, Call
 
 BLOB_TYPE: Final = "application/octet-stream"
 

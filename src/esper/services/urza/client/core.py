@@ -7,25 +7,23 @@ A `Call` describes one request and how its answer is read; `calls.py` makes them
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
-from typing import Final
-from typing import Generic
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
 
 from esper.contracts import errors
-from esper.contracts.errors import AccessDeniedError
-from esper.contracts.errors import BlueprintError
-from esper.contracts.errors import EsperError
-from esper.contracts.errors import IllegalTransitionError
-from esper.contracts.errors import KernelError
-from esper.contracts.errors import LibraryError
-from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.errors import RevisionConflictError
-from esper.contracts.errors import SubmissionError
+from esper.contracts.errors import (
+    AccessDeniedError,
+    BlueprintError,
+    EsperError,
+    IllegalTransitionError,
+    KernelError,
+    LibraryError,
+    LibraryNotFoundError,
+    LibraryUnavailableError,
+    RevisionConflictError,
+    SubmissionError,
+)
 from esper.contracts.version import VERSION
 from esper.services.urza.client.config import ClientConfig
 from esper.utils.spans import current_traceparent

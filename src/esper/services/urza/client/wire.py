@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from esper.contracts.errors import LibraryError
-from esper.contracts.errors import SubmissionError
+from esper.contracts.errors import LibraryError, SubmissionError
 from esper.contracts.library import KernelRegistration
-from esper.services.urza.client.core import Answer
-from esper.services.urza.client.core import Call
+from esper.services.urza.client.core import Answer, Call
 
 Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")

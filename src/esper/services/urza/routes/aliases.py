@@ -8,24 +8,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from esper.contracts.library import Alias
-from esper.contracts.library import Page
-from esper.services.urza.answers import NOT_MODIFIED
-from esper.services.urza.answers import PREFIX
-from esper.services.urza.answers import also
-from esper.services.urza.answers import answer
-from esper.services.urza.answers import read_answer
-from esper.services.urza.answers import router
+from esper.contracts.library import Alias, Page
+from esper.services.urza.answers import NOT_MODIFIED, PREFIX, also, answer, read_answer, router
 from esper.services.urza.bodies import AliasTarget
-from esper.services.urza.etags import expected_revision
-from esper.services.urza.etags import required_revision
-from esper.services.urza.parameters import AliasPath
-from esper.services.urza.parameters import Cursor
-from esper.services.urza.parameters import IfMatch
-from esper.services.urza.parameters import IfNoneMatch
-from esper.services.urza.parameters import Limit
-from esper.services.urza.state import ActorDep
-from esper.services.urza.state import LibraryDep
+from esper.services.urza.etags import expected_revision, required_revision
+from esper.services.urza.parameters import AliasPath, Cursor, IfMatch, IfNoneMatch, Limit
+from esper.services.urza.state import ActorDep, LibraryDep
 from esper.web.problems import documented
 
 ALIASES: Final[APIRouter] = router(f"{PREFIX}/aliases", "aliases")

@@ -7,14 +7,9 @@ from typing import Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from esper.contracts.library import AuditEntry
-from esper.contracts.library import AuditVerification
-from esper.contracts.library import Page
-from esper.services.urza.answers import PREFIX
-from esper.services.urza.answers import answer
-from esper.services.urza.answers import router
-from esper.services.urza.parameters import Cursor
-from esper.services.urza.parameters import Limit
+from esper.contracts.library import AuditEntry, AuditVerification, Page
+from esper.services.urza.answers import PREFIX, answer, router
+from esper.services.urza.parameters import Cursor, Limit
 from esper.services.urza.state import LibraryDep
 from esper.web.problems import documented
 

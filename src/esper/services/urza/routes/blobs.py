@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from typing import Any
-from typing import Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
-from fastapi import Header
+from fastapi import APIRouter, Header
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from esper.contracts.errors import KernelNotFoundError
-from esper.services.urza.answers import NOT_MODIFIED
-from esper.services.urza.answers import PREFIX
-from esper.services.urza.answers import router
+from esper.services.urza.answers import NOT_MODIFIED, PREFIX, router
 from esper.services.urza.byte_ranges import wanted_range
-from esper.services.urza.etags import etag
-from esper.services.urza.etags import unchanged
+from esper.services.urza.etags import etag, unchanged
 from esper.services.urza.library import Library
 from esper.services.urza.parameters import DigestPath
-from esper.services.urza.state import ActorDep
-from esper.services.urza.state import LibraryDep
+from esper.services.urza.state import ActorDep, LibraryDep
 from esper.web.problems import documented
 
 BLOBS: Final[APIRouter] = router(f"{PREFIX}/blobs", "blobs")

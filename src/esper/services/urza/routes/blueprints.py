@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter
-from fastapi import Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import LibraryNotFoundError
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import Page
-from esper.services.urza.answers import NOT_MODIFIED
-from esper.services.urza.answers import PREFIX
-from esper.services.urza.answers import also
-from esper.services.urza.answers import answer
-from esper.services.urza.answers import read_answer
-from esper.services.urza.answers import router
+from esper.contracts.library import BlueprintRecord, Page
+from esper.services.urza.answers import NOT_MODIFIED, PREFIX, also, answer, read_answer, router
 from esper.services.urza.bodies import BlueprintMove
 from esper.services.urza.etags import required_revision
 from esper.services.urza.library import Library
-from esper.services.urza.parameters import BlueprintIdPath
-from esper.services.urza.parameters import Cursor
-from esper.services.urza.parameters import IdempotencyKey
-from esper.services.urza.parameters import IfMatch
-from esper.services.urza.parameters import Limit
-from esper.services.urza.state import ActorDep
-from esper.services.urza.state import LibraryDep
+from esper.services.urza.parameters import BlueprintIdPath, Cursor, IdempotencyKey, IfMatch, Limit
+from esper.services.urza.state import ActorDep, LibraryDep
 from esper.web.problems import documented
 
 BLUEPRINTS: Final[APIRouter] = router(f"{PREFIX}/blueprints", "blueprints")

@@ -6,17 +6,13 @@ from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from esper.services.urza.answers import answer
-from esper.services.urza.answers import router
+from esper.services.urza.answers import answer, router
 from esper.services.urza.bodies import Condition
-from esper.services.urza.state import LibraryDep
-from esper.services.urza.state import state_of
+from esper.services.urza.state import LibraryDep, state_of
 from esper.web.http_metrics import MEDIA_TYPE
-from esper.web.problems import documented
-from esper.web.problems import problem_response
+from esper.web.problems import documented, problem_response
 
 CONDITION: Final[APIRouter] = router("", "condition")
 

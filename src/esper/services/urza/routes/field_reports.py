@@ -8,13 +8,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from esper.contracts.library import KernelOutcome
-from esper.services.urza.answers import PREFIX
-from esper.services.urza.answers import also
-from esper.services.urza.answers import answer
-from esper.services.urza.answers import router
+from esper.services.urza.answers import PREFIX, also, answer, router
 from esper.services.urza.parameters import IdempotencyKey
-from esper.services.urza.state import ActorDep
-from esper.services.urza.state import LibraryDep
+from esper.services.urza.state import ActorDep, LibraryDep
 from esper.web.problems import documented
 
 FIELD_REPORTS: Final[APIRouter] = router(f"{PREFIX}/field-reports", "field reports")

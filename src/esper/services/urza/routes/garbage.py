@@ -9,14 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from esper.contracts.library import GarbageReport
-from esper.services.urza.answers import PREFIX
-from esper.services.urza.answers import answer
-from esper.services.urza.answers import router
+from esper.services.urza.answers import PREFIX, answer, router
 from esper.services.urza.bodies import GarbageRequest
 from esper.services.urza.parameters import IdempotencyKey
-from esper.services.urza.state import ActorDep
-from esper.services.urza.state import LibraryDep
-from esper.services.urza.state import state_of
+from esper.services.urza.state import ActorDep, LibraryDep, state_of
 from esper.web.problems import documented
 
 GARBAGE: Final[APIRouter] = router(f"{PREFIX}/garbage-collections", "garbage collections")

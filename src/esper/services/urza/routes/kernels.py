@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from typing import Final
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter
-from fastapi import Query
-from pydantic import Field
-from pydantic import StringConstraints
+from fastapi import APIRouter, Query
+from pydantic import Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
-from esper.contracts.base import Contract
-from esper.contracts.base import Count
-from esper.contracts.base import NonNegative
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import KernelStatus
+from esper.contracts.base import Contract, Count, NonNegative
+from esper.contracts.enums import KernelMode, KernelStatus
 from esper.contracts.errors import KernelNotFoundError
-from esper.contracts.library import KernelOutcome
-from esper.contracts.library import KernelQuery
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Lineage
-from esper.contracts.library import Page
-from esper.contracts.library import Signature
-from esper.services.urza.answers import JSON
-from esper.services.urza.answers import NOT_MODIFIED
-from esper.services.urza.answers import PREFIX
-from esper.services.urza.answers import REVALIDATE
-from esper.services.urza.answers import also
-from esper.services.urza.answers import answer
-from esper.services.urza.answers import router
+from esper.contracts.library import (
+    KernelOutcome,
+    KernelQuery,
+    KernelRecord,
+    KernelRegistration,
+    Lineage,
+    Page,
+    Signature,
+)
+from esper.services.urza.answers import JSON, NOT_MODIFIED, PREFIX, REVALIDATE, also, answer, router
 from esper.services.urza.bodies import KernelMove
-from esper.services.urza.etags import etag
-from esper.services.urza.etags import required_revision
-from esper.services.urza.etags import unchanged
+from esper.services.urza.etags import etag, required_revision, unchanged
 from esper.services.urza.library import Library
-from esper.services.urza.parameters import Cursor
-from esper.services.urza.parameters import IdempotencyKey
-from esper.services.urza.parameters import IfMatch
-from esper.services.urza.parameters import KernelIdPath
-from esper.services.urza.parameters import Limit
-from esper.services.urza.state import ActorDep
-from esper.services.urza.state import LibraryDep
-from esper.services.urza.state import state_of
+from esper.services.urza.parameters import Cursor, IdempotencyKey, IfMatch, KernelIdPath, Limit
+from esper.services.urza.state import ActorDep, LibraryDep, state_of
 from esper.web.problems import documented
 
 KERNELS: Final[APIRouter] = router(f"{PREFIX}/kernels", "kernels")

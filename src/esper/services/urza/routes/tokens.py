@@ -8,20 +8,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from esper.contracts.library import IssuedToken
-from esper.contracts.library import Page
-from esper.contracts.library import TokenRecord
-from esper.contracts.library import TokenRequest
-from esper.services.urza.answers import PREFIX
-from esper.services.urza.answers import answer
-from esper.services.urza.answers import router
-from esper.services.urza.parameters import Cursor
-from esper.services.urza.parameters import IdempotencyKey
-from esper.services.urza.parameters import Limit
-from esper.services.urza.parameters import TokenIdPath
-from esper.services.urza.state import ActorDep
-from esper.services.urza.state import LibraryDep
-from esper.services.urza.state import state_of
+from esper.contracts.library import IssuedToken, Page, TokenRecord, TokenRequest
+from esper.services.urza.answers import PREFIX, answer, router
+from esper.services.urza.parameters import Cursor, IdempotencyKey, Limit, TokenIdPath
+from esper.services.urza.state import ActorDep, LibraryDep, state_of
 from esper.web.problems import documented
 
 TOKENS: Final[APIRouter] = router(f"{PREFIX}/tokens", "tokens")

@@ -7,22 +7,11 @@ from typing import Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from esper.contracts.library import BlueprintRecord
-from esper.contracts.library import KernelRecord
-from esper.contracts.library import Lease
-from esper.contracts.library import Page
-from esper.services.urza.answers import PREFIX
-from esper.services.urza.answers import answer
-from esper.services.urza.answers import router
-from esper.services.urza.bodies import LeaseCompletion
-from esper.services.urza.bodies import LeaseFailure
-from esper.services.urza.bodies import LeaseRenewal
-from esper.services.urza.bodies import LeaseRequest
-from esper.services.urza.parameters import BlueprintIdPath
-from esper.services.urza.parameters import IdempotencyKey
-from esper.services.urza.parameters import Limit
-from esper.services.urza.state import ActorDep
-from esper.services.urza.state import LibraryDep
+from esper.contracts.library import BlueprintRecord, KernelRecord, Lease, Page
+from esper.services.urza.answers import PREFIX, answer, router
+from esper.services.urza.bodies import LeaseCompletion, LeaseFailure, LeaseRenewal, LeaseRequest
+from esper.services.urza.parameters import BlueprintIdPath, IdempotencyKey, Limit
+from esper.services.urza.state import ActorDep, LibraryDep
 from esper.web.problems import documented
 
 WORK: Final[APIRouter] = router(f"{PREFIX}/internal", "work")

@@ -6,8 +6,7 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.ports import GroupLag
 from esper.services.nissa.alerts.bus_lag import BusLag
 from esper.services.nissa.alerts.config import AlertConfig
-from support.alert_lines import component
-from support.alert_lines import moment
+from support.alert_lines import component, moment
 
 
 def _lag(seconds: float) -> GroupLag:

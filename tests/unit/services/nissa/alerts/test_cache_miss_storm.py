@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from esper.services.nissa.alerts.cache_miss_storm import CacheMissStorm
 from esper.services.nissa.alerts.config import AlertConfig
-from support.alert_lines import component
-from support.alert_lines import moment
+from support.alert_lines import component, moment
 
 
 def _cache(hits: int, misses: int) -> dict[str, int]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.dead_units import DeadUnits
-from support.alert_lines import findings
-from support.alert_lines import health
-from support.alert_lines import step
+from support.alert_lines import findings, health, step
 
 
 def test_a_layer_is_found_when_two_measurements_in_a_row_say_so() -> None:

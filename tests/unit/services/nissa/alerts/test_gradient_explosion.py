@@ -5,8 +5,7 @@ from __future__ import annotations
 from esper.contracts.enums import Severity
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.gradient_explosion import GradientExplosion
-from support.alert_lines import findings
-from support.alert_lines import health
+from support.alert_lines import findings, health
 
 
 def test_a_gradient_a_hundred_times_its_recent_norm_is_found_layer_by_layer() -> None:

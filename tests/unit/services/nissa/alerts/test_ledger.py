@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import Severity
+from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.platform_events import Alert
 from esper.services.nissa.alerts.finding import Finding
 from esper.services.nissa.alerts.ledger import AlertLedger

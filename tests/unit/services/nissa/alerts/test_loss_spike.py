@@ -6,8 +6,7 @@ import math
 
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.loss_spike import LossSpike
-from support.alert_lines import findings
-from support.alert_lines import step
+from support.alert_lines import findings, step
 
 
 def _curve(count: int) -> list[float]:

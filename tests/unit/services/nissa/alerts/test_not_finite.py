@@ -7,11 +7,7 @@ import pytest
 from esper.contracts.enums import Severity
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.not_finite import NotFinite
-from support.alert_lines import Parsed
-from support.alert_lines import evaluation
-from support.alert_lines import findings
-from support.alert_lines import health
-from support.alert_lines import step
+from support.alert_lines import Parsed, evaluation, findings, health, step
 
 
 @pytest.mark.parametrize(

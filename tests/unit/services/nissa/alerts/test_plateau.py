@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.plateau import Plateau
-from support.alert_lines import evaluation
-from support.alert_lines import findings
-from support.alert_lines import graft_started
-from support.alert_lines import race_decided
-from support.alert_lines import race_started
-from support.alert_lines import seed
+from support.alert_lines import (
+    evaluation,
+    findings,
+    graft_started,
+    race_decided,
+    race_started,
+    seed,
+)
 
 CONFIG = AlertConfig(plateau_evaluations=5)
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.stalled_race import StalledRace
-from support.alert_lines import event
-from support.alert_lines import findings
-from support.alert_lines import race_decided
-from support.alert_lines import race_started
-from support.alert_lines import step
+from support.alert_lines import event, findings, race_decided, race_started, step
 
 
 def test_a_race_twice_as_long_as_planned_is_found_and_over_when_it_is_decided() -> None:

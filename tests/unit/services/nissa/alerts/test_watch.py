@@ -6,12 +6,8 @@ from esper.contracts.enums import AlertRule
 from esper.contracts.records import parse_record
 from esper.contracts.runs import StoredLine
 from esper.services.nissa.alerts.config import AlertConfig
-from esper.services.nissa.alerts.watch import PlatformWatch
-from esper.services.nissa.alerts.watch import RunWatch
-from support.alert_lines import Parsed
-from support.alert_lines import component
-from support.alert_lines import moment
-from support.alert_lines import step
+from esper.services.nissa.alerts.watch import PlatformWatch, RunWatch
+from support.alert_lines import Parsed, component, moment, step
 
 
 def _stored(record: Parsed, position: int) -> StoredLine:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.worker_lost import WorkerLost
-from support.alert_lines import component
-from support.alert_lines import moment
+from support.alert_lines import component, moment
 
 
 def test_who_misses_three_intervals_is_lost_and_found_again_when_it_speaks() -> None:

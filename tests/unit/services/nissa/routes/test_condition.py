@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.enums import Severity
+from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.platform_events import Alert
 from esper.services.nissa.run_store import RunStore
 from support.alert_lines import component
-from support.nissa_app import caller
-from support.nissa_app import nissa_app
+from support.nissa_app import caller, nissa_app
 from support.run_deliveries import NOW
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from esper.contracts.runs import Curve
-from esper.contracts.runs import RunSummary
-from esper.contracts.runs import StoredLine
+from esper.contracts.runs import Curve, RunSummary, StoredLine
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
 from support.nissa_app import caller

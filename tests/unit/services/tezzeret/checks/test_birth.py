@@ -6,8 +6,7 @@ import pytest
 
 from esper.contracts.enums import KernelMode
 from esper.services.tezzeret.checks.birth import birth
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 Make = Callable[..., Subject]
 LINEAR = ("linear", {"out_features": 6})

@@ -7,10 +7,8 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from esper.services.tezzeret.checks.cost import measure
-from esper.services.tezzeret.checks.cost import predicted_bytes
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.cost import measure, predicted_bytes
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 Make = Callable[..., Subject]
 LINEAR = ("linear", {"out_features": 6})

@@ -8,8 +8,7 @@ from torch import nn
 from typing_extensions import override
 
 from esper.services.tezzeret.checks.geometry import geometry
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 Make = Callable[..., Subject]
 

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from esper.services.tezzeret.checks.numbers import finite
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 Make = Callable[..., Subject]
 LINEAR = ("linear", {"out_features": 6})

@@ -8,8 +8,7 @@ from torch import nn
 from typing_extensions import override
 
 from esper.services.tezzeret.checks.repeat import repeats
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 Make = Callable[..., Subject]
 LINEAR = ("linear", {"out_features": 6})

@@ -3,12 +3,9 @@ from __future__ import annotations
 import pytest
 
 from esper.contracts.assets import Blueprint
-from esper.services.tezzeret.checks.structure import builds
-from esper.services.tezzeret.checks.structure import claims
-from esper.services.tezzeret.checks.subject import CheckFailedError
-from esper.services.tezzeret.checks.subject import Subject
-from support.forge import blueprint_of
-from support.forge import perceptron
+from esper.services.tezzeret.checks.structure import builds, claims
+from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
+from support.forge import blueprint_of, perceptron
 
 TRUE = blueprint_of(perceptron())
 

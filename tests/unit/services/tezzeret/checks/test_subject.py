@@ -5,13 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from esper.blueprints.ir import GraphIR
-from esper.blueprints.ir import Node
+from esper.blueprints.ir import GraphIR, Node
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.errors import BlueprintError
 from esper.services.tezzeret.checks.subject import Subject
-from support.forge import blueprint_of
-from support.forge import perceptron
+from support.forge import blueprint_of, perceptron
 
 Make = Callable[..., Subject]
 

@@ -11,8 +11,7 @@ from esper.contracts.library import GarbageReport
 from esper.services.urza.client.async_ import AsyncUrzaClient
 from esper.services.urza.client.sync import UrzaClient
 from esper.services.urza.client.wire import digest_of
-from support.scripted_http import Reply
-from support.scripted_http import scripted_server
+from support.scripted_http import Reply, scripted_server
 
 METHODS = [
     name

@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from esper.contracts import errors
 from esper.services.urza.client import core
 from esper.services.urza.client.config import ClientConfig
-from esper.services.urza.client.core import Answer
-from esper.services.urza.client.core import Call
-from esper.utils.spans import root_of
-from esper.utils.spans import within
+from esper.services.urza.client.core import Answer, Call
+from esper.utils.spans import root_of, within
 
 HERE = ClientConfig(url="http://127.0.0.1:8420", token="esper_t_secret", retries=3)
 

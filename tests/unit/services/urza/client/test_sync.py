@@ -9,17 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from esper.contracts import errors
-from esper.contracts.library import GarbageReport
-from esper.contracts.library import Page
-from esper.contracts.ports import BlueprintQueue
-from esper.contracts.ports import KernelLibrary
-from esper.contracts.ports import SignedSource
+from esper.contracts.library import GarbageReport, Page
+from esper.contracts.ports import BlueprintQueue, KernelLibrary, SignedSource
 from esper.services.urza.client.config import ClientConfig
 from esper.services.urza.client.sync import UrzaClient
 from esper.services.urza.client.wire import digest_of
-from support.scripted_http import Reply
-from support.scripted_http import ScriptedServer
-from support.scripted_http import scripted_server
+from support.scripted_http import Reply, ScriptedServer, scripted_server
 
 BUSY = Reply(503, headers={"retry-after": "1"})
 REPORT = GarbageReport(blobs=1, bytes=2)

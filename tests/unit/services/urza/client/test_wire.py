@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from esper.contracts.errors import LibraryError
-from esper.contracts.errors import SubmissionError
-from esper.contracts.library import KernelRegistration
-from esper.contracts.library import Signature
+from esper.contracts.errors import LibraryError, SubmissionError
+from esper.contracts.library import KernelRegistration, Signature
 from esper.services.urza.client import wire
 from esper.services.urza.client.core import Answer
 

@@ -6,9 +6,7 @@ import pytest
 
 import kernels
 from esper.contracts.enums import Role
-from support.urza_app import API
-from support.urza_app import KERNEL_ID
-from support.urza_app import Served
+from support.urza_app import API, KERNEL_ID, Served
 
 PATH = f"{API}/aliases/edge@staging"
 NEW = {"If-None-Match": "*"}

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from esper.contracts.enums import Role
-from support.urza_app import API
-from support.urza_app import Served
+from support.urza_app import API, Served
 
 DATA = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(DATA).hexdigest()

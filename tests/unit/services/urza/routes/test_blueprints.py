@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from esper.contracts.enums import Role
-from support.urza_app import API
-from support.urza_app import Served
-from support.urza_app import blueprint
+from support.urza_app import API, Served, blueprint
 
 PATH = f"{API}/blueprints/"
 

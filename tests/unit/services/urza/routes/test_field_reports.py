@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 
-from esper.contracts.enums import AdaptationOutcome
-from esper.contracts.enums import Role
+from esper.contracts.enums import AdaptationOutcome, Role
 from esper.contracts.library import KernelOutcome
 from esper.contracts.operational import FieldReport
-from support.urza_app import API
-from support.urza_app import KERNEL_ID
-from support.urza_app import Served
+from support.urza_app import API, KERNEL_ID, Served
 
 PATH = f"{API}/field-reports/"
 

@@ -6,8 +6,7 @@ import hashlib
 
 import pytest
 
-from support.urza_app import API
-from support.urza_app import Served
+from support.urza_app import API, Served
 
 PATH = f"{API}/garbage-collections/"
 

@@ -7,14 +7,10 @@ import hashlib
 import pytest
 
 import kernels
-from esper.contracts.enums import KernelMode
-from esper.contracts.enums import Role
+from esper.contracts.enums import KernelMode, Role
 from esper.contracts.library import KernelQuery
 from esper.services.urza.routes.kernels import KernelSearch
-from support.urza_app import API
-from support.urza_app import KERNEL_ID
-from support.urza_app import Served
-from support.urza_app import registration
+from support.urza_app import API, KERNEL_ID, Served, registration
 
 PATH = f"{API}/kernels/{KERNEL_ID}"
 

@@ -7,13 +7,7 @@ import hashlib
 import pytest
 
 from esper.contracts.enums import Role
-from support.urza_app import API
-from support.urza_app import FILE
-from support.urza_app import KERNEL_ID
-from support.urza_app import Served
-from support.urza_app import blueprint
-from support.urza_app import registration
-from support.urza_app import report
+from support.urza_app import API, FILE, KERNEL_ID, Served, blueprint, registration, report
 
 LEASES = f"{API}/internal/leases"
 ASK = {"worker": "w1", "seconds": 60}
