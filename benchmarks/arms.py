@@ -18,8 +18,8 @@ from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
 from esper.orchestration.blueprint_registry import BlueprintRegistry
-from esper.orchestration.config import GrowthConfig
-from esper.orchestration.ledger import PROBE_SAMPLES
+from esper.orchestration.compute_ledger import PROBE_SAMPLES
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
 from esper.orchestration.proposals import Proposal, Stand, propose
 from esper.orchestration.schedule import rewarm

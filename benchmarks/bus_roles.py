@@ -22,7 +22,7 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Delivery
 from esper.contracts.records import RunLine, RunRecords
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.open import open_bus
 from esper.utils.collecting import settle

@@ -29,11 +29,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from benchmarks.results import Result
-from esper.blueprints.library.catalog import candidates, control
+from esper.blueprints.library.blueprint_catalog import candidates, control
 from esper.contracts.assets import Blueprint
 from esper.contracts.library import Target, ValidationReport
-from esper.services.tezzeret.build import build_apart, prepare
-from esper.services.tezzeret.config import TezzeretConfig
+from esper.services.tezzeret.build_job import build_apart, prepare
+from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.prove import prove
 from esper.utils.clock import SystemClock

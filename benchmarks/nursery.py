@@ -21,12 +21,12 @@ from torch import Tensor
 from benchmarks.arms import Setting
 from benchmarks.results import Result
 from esper.core.model_wrapper import wrap
-from esper.data.catalog import load
 from esper.data.models.mlp import mlp
-from esper.orchestration.config import GrowthConfig
+from esper.data.task_catalog import load
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.orchestrator import SeedOrchestrator
-from esper.services.tezzeret.nursery import ProcessNursery
+from esper.services.tezzeret.nursery_server import ProcessNursery
 
 ARMS = {"off": "no growth", "inline": "race in the loop", "process": "race in a worker"}
 _WARM_UP = 8.0

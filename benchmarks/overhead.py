@@ -22,7 +22,7 @@ from benchmarks.results import Result
 from benchmarks.workloads import WORKLOADS, Loop, Workload, twins
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.orchestration.config import GrowthConfig
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
 
 TOTAL_STEPS = 4000

@@ -30,16 +30,16 @@ from esper.contracts.ports import Publisher, TelemetrySink
 from esper.data.bundle import DataBundle, Recipe
 from esper.data.task import Task
 from esper.hosting.following import followed
-from esper.orchestration.config import GrowthConfig
-from esper.services.tolaria.config import TolariaConfig
+from esper.orchestration.growth_config import GrowthConfig
 from esper.services.tolaria.log_sink import LogSink
 from esper.services.tolaria.loop import TrainingLoop
 from esper.services.tolaria.orders import Orders
-from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.run_log import RunLog
+from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import begin
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.telemetry import Telemetry
+from esper.services.tolaria.training_config import TolariaConfig
 from esper.utils.run_identity import RunIdentity
 
 BLOCK_SECONDS = 4.0

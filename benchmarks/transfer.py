@@ -25,11 +25,11 @@ from esper.contracts.enums import AdaptationOutcome
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
-from esper.data.catalog import load
+from esper.data.task_catalog import load
 from esper.execution.artifact import KernelArtifact, unpack
-from esper.orchestration.config import GrowthConfig
+from esper.orchestration.growth_config import GrowthConfig
+from esper.orchestration.kernel_outcomes import fossils, kernel_outcomes
 from esper.orchestration.orchestrator import SeedOrchestrator
-from esper.orchestration.outcomes import fossils, kernel_outcomes
 
 TARGETS = (0.80, 0.90, 0.95)
 EVERY = 20

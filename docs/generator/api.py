@@ -42,7 +42,7 @@ LIBRARY = {
         "esper.blueprints.build",
         "esper.blueprints.cost",
         "esper.blueprints.library.family",
-        "esper.blueprints.library.catalog",
+        "esper.blueprints.library.blueprint_catalog",
     ),
     "Kernels and layers": (
         "esper.execution.conversion",
@@ -75,7 +75,7 @@ LIBRARY = {
     "Data and training": (
         "esper.data.bundle",
         "esper.data.task",
-        "esper.data.catalog",
+        "esper.data.task_catalog",
         "esper.services.tolaria.trainer",
     ),
 }

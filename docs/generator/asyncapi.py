@@ -15,7 +15,7 @@ from esper.contracts.messages import Command, OonaMessage
 from esper.contracts.records import AnyRecord, RunRecords
 from esper.contracts.topics import PAYLOADS, topic_of
 from esper.contracts.version import VERSION
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 
 JsonObject = dict[str, Any]
 

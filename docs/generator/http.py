@@ -7,8 +7,8 @@ from docs.generator.source import link_to
 
 from esper.contracts.enums import Role
 from esper.services.urza.access import ACCESS
-from esper.services.urza.app import ROUTERS
-from esper.services.urza.guard import GuardedRoute
+from esper.services.urza.guarded_route import GuardedRoute
+from esper.services.urza.urza_app import ROUTERS
 from esper.web import http_metrics, problems
 
 _KINDS = {

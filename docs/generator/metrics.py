@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from docs.generator.prose import table
 
-from esper.services.nissa import metrics
-from esper.services.tezzeret import metrics as forge_metrics
+from esper.services.nissa import nissa_metrics as metrics
+from esper.services.tezzeret import forge_metrics
 from esper.web import http_metrics
 
 

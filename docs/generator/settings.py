@@ -6,13 +6,13 @@ from docs.generator.prose import cell, inline, table
 from docs.generator.source import Field, class_of, docstring, fields, link_to
 
 RUN = (
-    ("", "esper.services.tolaria.config", "TolariaConfig"),
-    ("optimizer.", "esper.services.tolaria.config", "OptimizerConfig"),
-    ("schedule.", "esper.services.tolaria.config", "ScheduleConfig"),
-    ("early_stop.", "esper.services.tolaria.config", "EarlyStopConfig"),
-    ("library.", "esper.services.tolaria.config", "LibraryConfig"),
-    ("growth.", "esper.orchestration.config", "GrowthConfig"),
-    ("growth.limits.", "esper.orchestration.config", "GrowthLimits"),
+    ("", "esper.services.tolaria.training_config", "TolariaConfig"),
+    ("optimizer.", "esper.services.tolaria.training_config", "OptimizerConfig"),
+    ("schedule.", "esper.services.tolaria.training_config", "ScheduleConfig"),
+    ("early_stop.", "esper.services.tolaria.training_config", "EarlyStopConfig"),
+    ("library.", "esper.services.tolaria.training_config", "LibraryConfig"),
+    ("growth.", "esper.orchestration.growth_config", "GrowthConfig"),
+    ("growth.limits.", "esper.orchestration.growth_config", "GrowthLimits"),
 )
 """Sections of a training run's settings: prefix of the key, module, class."""
 
@@ -28,25 +28,25 @@ PLATFORM = (
 """Sections of a platform's configuration."""
 
 LIBRARY = (
-    ("ESPER_URZA_", "esper.services.urza.config", "UrzaConfig"),
-    ("ESPER_URZA_S3_", "esper.services.urza.config", "S3Access"),
-    ("ESPER_URZA_OIDC_", "esper.services.urza.config", "OidcConfig"),
+    ("ESPER_URZA_", "esper.services.urza.urza_config", "UrzaConfig"),
+    ("ESPER_URZA_S3_", "esper.services.urza.urza_config", "S3Access"),
+    ("ESPER_URZA_OIDC_", "esper.services.urza.urza_config", "OidcConfig"),
 )
 """Settings of a library's server: prefix of the variable, module, class."""
 
 OBSERVER = (
-    ("ESPER_NISSA_", "esper.services.nissa.config", "NissaConfig"),
-    ("ESPER_ALERT_", "esper.services.nissa.alerts.config", "AlertConfig"),
+    ("ESPER_NISSA_", "esper.services.nissa.nissa_config", "NissaConfig"),
+    ("ESPER_ALERT_", "esper.services.nissa.alerts.alert_config", "AlertConfig"),
 )
 """Settings of the observer: prefix of the variable, module, class."""
 
-HOSTING = (("", "esper.hosting.config", "HostingConfig"),)
+HOSTING = (("", "esper.hosting.hosting_config", "HostingConfig"),)
 """Settings of a platform on one machine: prefix of the key, module, class."""
 
-FORGE = (("", "esper.services.tezzeret.config", "TezzeretConfig"),)
+FORGE = (("", "esper.services.tezzeret.forge_config", "TezzeretConfig"),)
 """Settings of the forge: prefix of the key, module, class."""
 
-CLIENT = (("", "esper.services.urza.client.config", "ClientConfig"),)
+CLIENT = (("", "esper.services.urza.client.client_config", "ClientConfig"),)
 """Settings of a library's client."""
 
 GROUPS = frozenset({"s3", "oidc"})
@@ -54,8 +54,8 @@ GROUPS = frozenset({"s3", "oidc"})
 
 
 CACHE = (
-    ("", "esper.execution.config", "KernelCacheConfig"),
-    ("redis.", "esper.execution.config", "RedisTierConfig"),
+    ("", "esper.execution.cache_config", "KernelCacheConfig"),
+    ("redis.", "esper.execution.cache_config", "RedisTierConfig"),
     ("redis.breaker.", "esper.execution.circuit_breaker", "BreakerConfig"),
 )
 """Sections of a kernel cache's settings."""
@@ -101,7 +101,7 @@ def page() -> str:
             *(_section(*section, variables=True) for section in LIBRARY),
             "## A library's client\n",
             (
-                "What `esper.services.urza.client.config.ClientConfig` takes. Commands read "
+                "What `esper.services.urza.client.client_config.ClientConfig` takes. Commands read "
                 "`ESPER_URZA_URL`, `ESPER_URZA_TOKEN` (or\n`ESPER_URZA_TOKEN_FILE`) and "
                 "`ESPER_URZA_ALLOW_PLAIN_HTTP`.\n"
             ),

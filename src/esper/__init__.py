@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from esper.core.model_wrapper import unwrap as unwrap
     from esper.core.model_wrapper import wrap as wrap
     from esper.core.morphable_model import MorphableModel as MorphableModel
-    from esper.execution.hosts.registry import register_host as register_host
+    from esper.execution.hosts.host_registry import register_host as register_host
     from esper.execution.kasmina_layer import KasminaLayer as KasminaLayer
-    from esper.orchestration.config import GrowthConfig as GrowthConfig
-    from esper.orchestration.config import GrowthLimits as GrowthLimits
+    from esper.orchestration.growth_config import GrowthConfig as GrowthConfig
+    from esper.orchestration.growth_config import GrowthLimits as GrowthLimits
     from esper.orchestration.orchestrator import SeedOrchestrator as SeedOrchestrator
 
 __version__ = version.VERSION
@@ -34,14 +34,14 @@ __api_version__ = version.API_VERSION
 _HOME = {
     "EsperConfig": "esper.configs",
     "EsperError": "esper.contracts.errors",
-    "GrowthConfig": "esper.orchestration.config",
-    "GrowthLimits": "esper.orchestration.config",
+    "GrowthConfig": "esper.orchestration.growth_config",
+    "GrowthLimits": "esper.orchestration.growth_config",
     "KasminaLayer": "esper.execution.kasmina_layer",
     "MorphableModel": "esper.core.morphable_model",
     "SeedLifecycleState": "esper.contracts.lifecycle",
     "SeedOrchestrator": "esper.orchestration.orchestrator",
     "export": "esper.core.export",
-    "register_host": "esper.execution.hosts.registry",
+    "register_host": "esper.execution.hosts.host_registry",
     "unwrap": "esper.core.model_wrapper",
     "wrap": "esper.core.model_wrapper",
 }

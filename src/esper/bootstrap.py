@@ -23,7 +23,7 @@ from esper.configs import RedisConfig
 from esper.contracts.enums import ComponentName, TopicNames
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.ports import Bus, KernelSource, KernelTier, Publisher, TelemetrySink
-from esper.execution.config import KernelCacheConfig
+from esper.execution.cache_config import KernelCacheConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.hosting.discovery import find
@@ -35,18 +35,18 @@ from esper.integrations.loggers.logger import Logger
 from esper.report.write import WrittenReport, write_report
 from esper.services.oona.consumer import Handle, run_consumer
 from esper.services.oona.link import Companion
-from esper.services.tezzeret.config import TezzeretConfig
-from esper.services.tezzeret.nursery import ProcessNursery
-from esper.services.tezzeret.requests import submitting
-from esper.services.tolaria.config import TolariaConfig
-from esper.services.tolaria.control import Control
+from esper.services.tezzeret.blueprint_requests import submitting
+from esper.services.tezzeret.forge_config import TezzeretConfig
+from esper.services.tezzeret.nursery_server import ProcessNursery
 from esper.services.tolaria.keeper import restore, saved_state
 from esper.services.tolaria.outbox import Delivery, deliver
 from esper.services.tolaria.result import RunResult, RunStatus
+from esper.services.tolaria.run_control import Control
 from esper.services.tolaria.run_folder import RunFolder, saved_config
 from esper.services.tolaria.session import Session, begin
 from esper.services.tolaria.trainer import TolariaTrainer
-from esper.services.urza.client.config import TOKEN, TOKEN_FILE, URL, ClientConfig
+from esper.services.tolaria.training_config import TolariaConfig
+from esper.services.urza.client.client_config import TOKEN, TOKEN_FILE, URL, ClientConfig
 from esper.utils import extras
 from esper.utils.bus_address import bus_url
 

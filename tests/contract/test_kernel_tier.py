@@ -15,8 +15,8 @@ import pytest
 from esper.contracts.errors import ArtifactError, KernelNotFoundError
 from esper.contracts.ports import KernelTier
 from esper.execution.artifact import kernel_id_of
+from esper.execution.cache_config import RedisTierConfig
 from esper.execution.circuit_breaker import BreakerConfig
-from esper.execution.config import RedisTierConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.redis_tier import RedisTier
 from kernels import kernel_file

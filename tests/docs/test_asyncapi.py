@@ -44,8 +44,8 @@ from esper.contracts.platform_events import (
 )
 from esper.contracts.records import RunLine, RunRecords
 from esper.contracts.topics import PAYLOADS, topic_of
-from esper.services.oona.config import OonaConfig
-from esper.services.oona.wire import Wire
+from esper.services.oona.bus_config import OonaConfig
+from esper.services.oona.bus_wire import Wire
 from support import logged_runs
 
 DOCUMENT: dict[str, Any] = json.loads(

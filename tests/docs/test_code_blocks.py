@@ -17,13 +17,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from typer.testing import CliRunner
 
 from docs import pages
-from esper.blueprints.library.catalog import SOURCES
-from esper.blueprints.library.control import CONTROLS
+from esper.blueprints.library.blueprint_catalog import SOURCES
 from esper.blueprints.library.family import FAMILIES
+from esper.blueprints.library.host_copy import CONTROLS
 from esper.cli.app import app
 from esper.contracts.enums import Role
 from esper.execution.conversion import convert
-from esper.execution.hosts.registry import HOSTS
+from esper.execution.hosts.host_registry import HOSTS
 from esper.services.tolaria.config_file import config_from_mapping
 from support.urza_server import urza_server
 

@@ -22,9 +22,9 @@ import yaml
 
 from docs import pages
 from esper.cli.app import app
-from esper.services.nissa.config import NissaConfig
-from esper.services.urza.client.config import ClientConfig
-from esper.services.urza.config import UrzaConfig
+from esper.services.nissa.nissa_config import NissaConfig
+from esper.services.urza.client.client_config import ClientConfig
+from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.bus_address import bus_url
 
 DEPLOY = pages.ROOT / "deploy"

@@ -15,14 +15,14 @@ from pydantic import BaseModel
 
 import esper
 from docs import pages
-from esper.blueprints.library.catalog import families
+from esper.blueprints.library.blueprint_catalog import families
 from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.cli.app import app
 from esper.cli.exit_codes import MEANINGS
 from esper.configs import EsperConfig
 from esper.contracts import lifecycle, messages
 from esper.contracts.events import AnyEvent
-from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.training_config import TolariaConfig
 
 REFERENCE = pages.ROOT / "docs" / "reference"
 

@@ -11,8 +11,8 @@ import yaml
 
 from docs import pages
 from esper.contracts.enums import AlertRule
-from esper.services.nissa import metrics
-from esper.services.nissa.metrics import ObserverMetrics
+from esper.services.nissa import nissa_metrics as metrics
+from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.web.http_metrics import HttpMetrics
 
 DEPLOY = pages.ROOT / "deploy"

@@ -12,8 +12,8 @@ from prometheus_client.metrics_core import Metric
 from docs import pages
 from esper.cli.exit_codes import ExitCode
 from esper.contracts.enums import Role
-from esper.services.urza.client import config as client
-from esper.services.urza.config import OidcConfig, S3Access, UrzaConfig
+from esper.services.urza.client import client_config as client
+from esper.services.urza.urza_config import OidcConfig, S3Access, UrzaConfig
 from esper.web.http_metrics import HttpMetrics
 
 REFERENCE = (pages.ROOT / "docs" / "reference" / "http.md").read_text(encoding="utf-8")

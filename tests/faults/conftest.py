@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from esper.services.urza.config import S3Access, UrzaConfig
+from esper.services.urza.urza_config import S3Access, UrzaConfig
 from support.fault_length import LONG
 from support.fault_process import Launcher, launcher
 from support.servers.postgres import PostgresServer

@@ -10,8 +10,8 @@ import pytest
 
 from esper.contracts.errors import LibraryError
 from esper.contracts.library import KernelRegistration
-from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock
 from support.fault_checks import broken, leftovers
 from support.fault_length import LONG

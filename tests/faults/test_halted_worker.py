@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from esper.contracts.enums import BlueprintState
-from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock
 from support.fault_checks import broken, read_told
 from support.fault_length import LONG

@@ -20,8 +20,8 @@ from esper.contracts.errors import (
     LibraryUnavailableError,
     RevisionConflictError,
 )
-from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock
 from support import urza_app
 from support.fault_length import LONG

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock
 from esper.utils.failpoint import declared
 from support.fault_checks import broken, leftovers, lost, read_told

@@ -14,8 +14,8 @@ from esper.contracts.errors import (
     LibraryUnavailableError,
     RevisionConflictError,
 )
-from esper.services.urza.config import S3Access, UrzaConfig
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.urza_config import S3Access, UrzaConfig
 from esper.utils.clock import SystemClock
 from support.fault_checks import broken, lost
 from support.fault_length import LONG

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from esper.blueprints.library.catalog import candidate
+from esper.blueprints.library.blueprint_catalog import candidate
 from esper.contracts.enums import BlueprintState, KernelMode, KernelStatus, Role
 from esper.contracts.errors import LeaseLostError
 from esper.contracts.library import BlueprintRecord
 from esper.core.model_wrapper import wrap
-from esper.services.tezzeret.config import TezzeretConfig
+from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.worker import Worker
 from esper.services.urza.client.sync import UrzaClient
 from support.forge import blueprint_at, blueprint_of, perceptron

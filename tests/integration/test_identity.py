@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from esper.blueprints.build import build
-from esper.blueprints.library.catalog import control
+from esper.blueprints.library.blueprint_catalog import control
 from esper.contracts.enums import KernelMode
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.orchestration.config import GrowthConfig, GrowthLimits
+from esper.orchestration.growth_config import GrowthConfig, GrowthLimits
 from esper.orchestration.orchestrator import SeedOrchestrator
 from support.decisions import RaceAt
 

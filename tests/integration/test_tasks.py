@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from esper.contracts.growth import GrowthReport
 from esper.core.export import export
 from esper.core.model_wrapper import wrap
-from esper.orchestration.config import GrowthConfig, GrowthLimits
+from esper.orchestration.growth_config import GrowthConfig, GrowthLimits
 from esper.orchestration.orchestrator import SeedOrchestrator
 from support.decisions import RaceAt
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.ports import Delivery
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.open import open_bus
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from esper.contracts.enums import TopicNames
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Bus, Delivery
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.open import open_bus
 
 SEED = TopicNames.EVENTS_SEED

@@ -16,8 +16,8 @@ from typing import TypeVar
 import uvicorn
 
 from esper.dashboard.mount import mount
-from esper.services.nissa.app import create_app
-from esper.services.nissa.config import NissaConfig
+from esper.services.nissa.nissa_app import create_app
+from esper.services.nissa.nissa_config import NissaConfig
 from esper.services.nissa.run_store import RunStore
 from esper.web.draining import uvicorn_config
 

@@ -16,7 +16,7 @@ from esper.contracts.errors import AccessDeniedError, LibraryNotFoundError
 from esper.contracts.library import BlueprintRecord, KernelQuery, KernelRecord
 from esper.execution.artifact import unpack
 from esper.services.urza.blobs import key_of
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
 
 
 def read_told(path: Path) -> list[dict[str, Any]]:

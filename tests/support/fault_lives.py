@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 
 from esper.contracts.errors import LeaseLostError, LibraryUnavailableError
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
 from support.fault_scenario import Say, build, live
 from support.stored import chunks
 

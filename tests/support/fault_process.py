@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from esper.services.urza.config import S3Access, UrzaConfig
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.urza_config import S3Access, UrzaConfig
 from esper.utils import failpoint
 from esper.utils.clock import SystemClock
 from support import fault_lives

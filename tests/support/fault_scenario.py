@@ -15,7 +15,7 @@ from esper.contracts.enums import BlueprintState, KernelStatus, Role
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.library import KernelRegistration, Lease, Signature, TokenRequest
 from esper.services.urza.idempotency import StoredAnswer
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
 from support.stored import blueprint, id_of, kernel_file, outcome, report, upload
 
 Say = Callable[..., None]

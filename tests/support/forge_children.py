@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from esper.services.tezzeret.child import apart
-from esper.services.tezzeret.config import TezzeretConfig
+from esper.services.tezzeret.forge_config import TezzeretConfig
 
 
 def crash(folder: str, blueprint: str, config: TezzeretConfig) -> None:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
-from esper.services.nissa.app import create_app
-from esper.services.nissa.config import NissaConfig
+from esper.services.nissa.nissa_app import create_app
+from esper.services.nissa.nissa_config import NissaConfig
 from esper.services.nissa.run_store import RunStore
 from support.clocks import StillClock
 

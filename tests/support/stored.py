@@ -21,7 +21,7 @@ from esper.contracts.library import (
     ValidationReport,
 )
 from esper.contracts.operational import FieldReport
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
 
 ACTOR = "tester"
 

@@ -21,9 +21,9 @@ import kernels
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState, KernelMode, Role
 from esper.contracts.library import KernelRegistration, TokenRequest, Toolchain, ValidationReport
-from esper.services.urza.app import create_app
-from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.urza_app import create_app
+from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock
 
 API = "/api/v1"
@@ -131,11 +131,11 @@ _MAIN = """
 import asyncio, json, sys
 from pathlib import Path
 from esper.contracts.enums import Role
-from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
-from esper.services.urza.library import open_database
-from esper.services.urza.schema import SCHEMA
-from esper.services.urza.serve import serve
+from esper.services.urza.urza_config import UrzaConfig
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.kernel_library import open_database
+from esper.services.urza.library_schema import SCHEMA
+from esper.services.urza.urza_serve import serve
 from esper.utils.clock import SystemClock
 from esper.utils.logging import setup_logging
 from support.urza_app import issue

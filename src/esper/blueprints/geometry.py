@@ -13,10 +13,10 @@ from typing import Any
 from torch import nn
 
 from esper.blueprints.example import Example
+from esper.blueprints.geometry_tracing import Observation, observe
 from esper.blueprints.host_types import HOST_TYPES
 from esper.blueprints.provenance import as_channels, source_of
 from esper.blueprints.tensor_spec import Shape
-from esper.blueprints.tracing import Observation, observe
 from esper.contracts.enums import Layout
 
 

@@ -10,8 +10,8 @@ from rich.text import Text
 from esper.cli.layers import layer_table
 from esper.core.morphable_model import MorphableModel
 from esper.report import wording
-from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.session import Session
+from esper.services.tolaria.training_config import TolariaConfig
 
 
 def print_plan(console: Console, config: TolariaConfig, session: Session) -> None:

@@ -139,7 +139,7 @@ class ComponentView(Contract):
     """Whether it has said nothing for three of its intervals, and did not take its leave."""
 
 
-class KernelStint(Contract):
+class KernelHistoryEntry(Contract):
     """What one kernel did in one run: a station of its life over runs."""
 
     kernel_id: KernelId

@@ -18,7 +18,7 @@ from torch.fx.proxy import GraphAppendingTracer
 from esper.contracts.errors import UnsupportedLayerError
 from esper.execution.blending import blend
 from esper.execution.host_branch import PLACEHOLDERS
-from esper.execution.hosts.registry import plain_class
+from esper.execution.hosts.host_registry import plain_class
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.seed_slots import KERNELS
 

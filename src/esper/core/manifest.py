@@ -19,10 +19,10 @@ from esper.blueprints.ir import GraphIR
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import CheckpointError
 from esper.contracts.lifecycle import SeedPhase
-from esper.core.guard import guard
+from esper.core.kernel_guard import guard
 from esper.core.morphable_model import MorphableModel
 from esper.execution.host_branch import PLACEHOLDERS
-from esper.execution.hosts.registry import plain_class
+from esper.execution.hosts.host_registry import plain_class
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.seed import Seed
 from esper.execution.seed_slots import KERNELS

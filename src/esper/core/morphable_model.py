@@ -25,9 +25,9 @@ from esper.contracts.enums import KernelMode
 from esper.contracts.errors import ConfigError, KernelNotFoundError, LayerNotFoundError
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.attached import AttachedOptimizers
-from esper.core.comparison import compare
-from esper.core.guard import guard
+from esper.core.kernel_guard import guard
 from esper.core.kernel_supply import KernelSupply
+from esper.core.model_comparison import compare
 from esper.core.optimizer import isolate_scheduler
 from esper.core.plain_names import PREFIX, WRAPPED, add_prefix, strip_prefix
 from esper.core.transaction import transaction

@@ -9,8 +9,8 @@ from torch import nn
 
 from esper.contracts.errors import LayerNotFoundError, UnsupportedLayerError
 from esper.execution.conversion import is_host
+from esper.execution.hosts.host_registry import HOSTS, supported_hosts
 from esper.execution.hosts.readable import readable_only
-from esper.execution.hosts.registry import HOSTS, supported_hosts
 from esper.utils.nearest import did_you_mean
 
 logger = logging.getLogger(__name__)

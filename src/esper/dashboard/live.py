@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from esper.contracts.errors import RunStoreError
 from esper.contracts.ports import Clock
-from esper.dashboard.config import DashboardConfig
+from esper.dashboard.dashboard_config import DashboardConfig
 from esper.services.nissa.run_store import RunStore
 from esper.utils.logging import get_logger
 

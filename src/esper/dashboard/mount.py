@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from esper.contracts.errors import EsperError, RunNotFoundError
 from esper.contracts.ports import Clock
 from esper.dashboard.chart_library import chart_library
-from esper.dashboard.config import DashboardConfig
+from esper.dashboard.dashboard_config import DashboardConfig
 from esper.dashboard.live import news
 from esper.dashboard.pages import Pages
 from esper.dashboard.templating import Templates, palettes

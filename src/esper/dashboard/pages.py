@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from esper.contracts.errors import RunNotFoundError
 from esper.contracts.runs import Curve, RunSummary
-from esper.dashboard.config import DashboardConfig
+from esper.dashboard.dashboard_config import DashboardConfig
 from esper.dashboard.reading import RunReader
 from esper.dashboard.templating import Templates
 from esper.dashboard.views.answers import answers
@@ -25,13 +25,13 @@ from esper.dashboard.views.chart import (
     series_of,
     title,
 )
-from esper.dashboard.views.comparison import differing_settings, figures
 from esper.dashboard.views.evidence import verdicts
-from esper.dashboard.views.happenings import happenings
 from esper.dashboard.views.network import network
 from esper.dashboard.views.races import races
+from esper.dashboard.views.run_comparison import differing_settings, figures
 from esper.dashboard.views.services import service_rows
-from esper.dashboard.views.slots import slot_lives
+from esper.dashboard.views.slot_view import slot_lives
+from esper.dashboard.views.timeline import timeline
 from esper.services.nissa.run_store import RunStore
 
 COMPARED_AT_MOST: Final = 6
@@ -92,7 +92,7 @@ class Pages:
             "slot": slot,
             "verdicts": verdicts(picture.growth.decisions),
             "races": races(picture),
-            "happenings": happenings(picture),
+            "timeline": timeline(picture),
             "figures": [(one.key, title(one, picture.summary.metric)) for one in FIGURES],
             "shown": shown,
             "impacts": await self._store.impacts(run_id),
@@ -130,10 +130,10 @@ class Pages:
     async def kernel(self, request: Request) -> Response:
         """One kernel's way through the runs."""
         kernel_id = request.path_params["kernel"]
-        stints = await self._store.kernel_history(kernel_id)
-        if not stints:
+        entries = await self._store.kernel_history(kernel_id)
+        if not entries:
             raise RunNotFoundError(f"no run in the store had a kernel {kernel_id!r}")
-        values = {"kernel_id": kernel_id, "stints": stints}
+        values = {"kernel_id": kernel_id, "entries": entries}
         return await self._page(request, "kernel.html.j2", "/kernels", values)
 
     async def platform(self, request: Request) -> Response:

@@ -14,7 +14,7 @@ from esper.contracts.enums import SeedState
 from esper.contracts.ports import Clock
 from esper.contracts.version import VERSION
 from esper.dashboard.views.chart import run_label
-from esper.dashboard.views.slots import WORDS
+from esper.dashboard.views.slot_view import WORDS
 from esper.report import story, wording
 from esper.report.palette import DARK, LIGHT, css_variables
 

@@ -11,8 +11,8 @@ from torch.nn.parameter import is_lazy
 
 from esper.contracts.errors import ConfigError, RegistryError, UnsupportedLayerError
 from esper.execution.host_branch import reference_tensor
-from esper.execution.hosts.catalog import HOSTS
-from esper.execution.hosts.registry import (
+from esper.execution.hosts.host_catalog import HOSTS
+from esper.execution.hosts.host_registry import (
     clashing_names,
     kasmina_class,
     plain_class,

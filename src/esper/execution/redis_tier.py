@@ -23,8 +23,8 @@ from redis.retry import Retry
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Clock
 from esper.execution.bounded_connection import bounded_connection
+from esper.execution.cache_config import RedisTierConfig
 from esper.execution.circuit_breaker import CircuitBreaker
-from esper.execution.config import RedisTierConfig
 from esper.utils.clock import SystemClock
 
 logger = logging.getLogger(__name__)

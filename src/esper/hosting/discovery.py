@@ -21,8 +21,8 @@ from pydantic import ValidationError
 
 from esper.contracts.base import Contract, Count
 from esper.contracts.errors import PlatformError
-from esper.hosting.lifecycle import ServiceState
 from esper.hosting.private_file import write_private
+from esper.hosting.service_lifecycle import ServiceState
 from esper.utils.home import data_home
 from esper.utils.logging import get_logger
 

@@ -14,7 +14,7 @@ from esper.contracts.enums import ComponentName
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Bus, Publisher
 from esper.hosting.presence import presence
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.link import Companion, Link
 from esper.services.oona.open import open_bus

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from esper.contracts.base import utc_now
 from esper.contracts.errors import PlatformError
-from esper.hosting.config import HostingConfig
 from esper.hosting.discovery import Platform, ServiceRecord, claimed, write
-from esper.hosting.plan import Plan, make_plan, trainer_token
+from esper.hosting.hosting_config import HostingConfig
+from esper.hosting.platform_plan import Plan, make_plan, trainer_token
 from esper.hosting.supervisor import Supervisor
-from esper.services.nissa.config import default_url
+from esper.services.nissa.nissa_config import default_url
 from esper.utils.logging import get_logger
 from esper.utils.stop import Stop
 

@@ -15,10 +15,10 @@ from random import Random
 from typing import Final
 
 from esper.contracts.ports import Clock
-from esper.hosting.config import HostingConfig
 from esper.hosting.discovery import ServiceRecord
-from esper.hosting.lifecycle import ServiceEvent, ServiceState, advance
+from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.service import Service
+from esper.hosting.service_lifecycle import ServiceEvent, ServiceState, advance
 from esper.utils.backoff import Backoff
 from esper.utils.logging import get_logger
 

@@ -7,11 +7,11 @@ from typing import Final
 
 from esper.contracts.errors import PlatformError
 from esper.contracts.ports import Clock
-from esper.hosting.config import HostingConfig
 from esper.hosting.discovery import ServiceRecord
-from esper.hosting.lifecycle import ServiceState
+from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.process import HostedProcess
 from esper.hosting.service import Service
+from esper.hosting.service_lifecycle import ServiceState
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
 from esper.utils.stop import Stop

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from esper.contracts.operational import AdaptationDecision, GrowthObservation
-from esper.orchestration.config import GrowthConfig
+from esper.orchestration.growth_config import GrowthConfig
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from esper.contracts.growth import CandidateStanding, Evidence
-from esper.orchestration.config import GrowthConfig
 from esper.orchestration.counterfactual import HeldOut
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.schedule import alpha_at
 
 

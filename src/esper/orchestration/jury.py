@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from esper.contracts.growth import Evidence
-from esper.orchestration.config import GrowthConfig
 from esper.orchestration.counterfactual import HeldOut, compare
 from esper.orchestration.entrant import Entrant
+from esper.orchestration.growth_config import GrowthConfig
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from esper.execution.artifact import KernelArtifact
 from esper.execution.health import HealthProbe
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.commanding import Commanding
-from esper.orchestration.config import GrowthConfig
+from esper.orchestration.compute_ledger import PROBE_SAMPLES, Ledger
 from esper.orchestration.controller import HeuristicController
 from esper.orchestration.counterfactual import (
     GrowthSplit,
@@ -34,13 +34,13 @@ from esper.orchestration.counterfactual import (
     slice_batch,
 )
 from esper.orchestration.grafting import Grafting
+from esper.orchestration.growth_config import GrowthConfig
+from esper.orchestration.growth_report import growth_report, layer_records
 from esper.orchestration.journal import Journal
-from esper.orchestration.ledger import PROBE_SAMPLES, Ledger
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.observation import observation
 from esper.orchestration.performance import PerformanceTracker
 from esper.orchestration.racing import Racing
-from esper.orchestration.report import growth_report, layer_records
 from esper.orchestration.run import Run
 from esper.orchestration.shadow import OwnRandomness
 
@@ -72,7 +72,7 @@ class SeedOrchestrator:
         kernels: proven kernels of other runs, those to try first in front. Where they fit, they
             enter races with their trained weights, beside fresh blueprints.
         nursery: holds races in another process, for example
-            `esper.services.tezzeret.nursery.ProcessNursery`; ``None`` holds them in ``step``. A
+            `esper.services.tezzeret.nursery_server.ProcessNursery`; ``None`` holds them in ``step``. A
             race comes out the same; when its winner comes in then depends on the machine's speed.
         sinks: receive every event.
         seed: of everything random here. Same seed, same decisions.

@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.catalog import Candidate
+from esper.blueprints.library.blueprint_catalog import Candidate
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import GeometryError
 from esper.contracts.growth import CandidateStanding
 from esper.execution.artifact import KernelArtifact
 from esper.orchestration.blueprint_registry import BlueprintRegistry
-from esper.orchestration.config import GrowthConfig
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.proven import as_candidate
 from esper.orchestration.strategies import AdaptationStrategy
 

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from esper.contracts.growth import CandidateStanding, RaceRecord, RungRecord
-from esper.orchestration.config import GrowthConfig
 from esper.orchestration.counterfactual import (
     GrowthSplit,
     HeldOut,
@@ -29,6 +28,7 @@ from esper.orchestration.counterfactual import (
     slice_batch,
 )
 from esper.orchestration.entrant import Entrant
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.jury import Jury, Outcome
 from esper.orchestration.performance import finite
 from esper.orchestration.shadow import OwnRandomness, Shadow

@@ -11,15 +11,15 @@ import torch
 
 from esper.blueprints.cost import cost
 from esper.blueprints.ir import GraphIR
-from esper.blueprints.library.catalog import CONTROL, Candidate
+from esper.blueprints.library.blueprint_catalog import CONTROL, Candidate
 from esper.contracts.errors import TrainingError
 from esper.contracts.events import AdaptationDecided, RaceDecided, RaceStarted, RungFinished
 from esper.contracts.growth import CandidateStanding, GrowthDecision, RaceRecord
 from esper.contracts.operational import AdaptationDecision
+from esper.orchestration.compute_ledger import PROBE_SAMPLES
 from esper.orchestration.counterfactual import batch_size, call_model, slice_batch
 from esper.orchestration.entrant import Entrant, enter
 from esper.orchestration.jury import Outcome
-from esper.orchestration.ledger import PROBE_SAMPLES
 from esper.orchestration.nursery import Batch, Mark, Nursery, Trouble, Ward
 from esper.orchestration.proposals import Proposal, Stand, propose
 from esper.orchestration.race import SMALLEST_BATCH, Race

@@ -16,10 +16,10 @@ from esper.contracts.ports import TelemetrySink
 from esper.core.morphable_model import MorphableModel
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.orchestration.blueprint_registry import BlueprintRegistry
-from esper.orchestration.config import GrowthConfig
+from esper.orchestration.compute_ledger import Ledger
 from esper.orchestration.counterfactual import GrowthSplit, HeldOut, LossFn
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.journal import Journal
-from esper.orchestration.ledger import Ledger
 from esper.orchestration.performance import PerformanceTracker
 from esper.orchestration.shadow import OwnRandomness
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from esper.contracts.errors import RunStoreError
+from esper.services.nissa.run_schema import KEEPING, SCHEMA
 from esper.services.nissa.run_store import RunStore
-from esper.services.nissa.schema import KEEPING, SCHEMA
 from esper.storage.database import Database
 from support import logged_runs
 from support.run_deliveries import contents, delivery

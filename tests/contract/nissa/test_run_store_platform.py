@@ -131,8 +131,8 @@ async def test_a_kernel_is_found_in_every_run_that_it_was_in(store: RunStore) ->
     await store.append([delivery(lines, run_id="late", at=NOW + 5)])
     await store.append([delivery([logged_runs.START, *_race(KERNEL, wins=True)], run_id="early")])
     await store.append([delivery([logged_runs.START, *_race(None, wins=True)], run_id="without")])
-    stints = await store.kernel_history(KERNEL)
-    assert [(s.run_id, s.role, s.outcome, s.step) for s in stints] == [
+    entries = await store.kernel_history(KERNEL)
+    assert [(s.run_id, s.role, s.outcome, s.step) for s in entries] == [
         ("early", "grown", "racing", 9),
         ("late", "entered", "no_winner", 9),
     ]

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
 
-from esper.services.nissa import schema as nissa
+from esper.services.nissa import run_schema as nissa
 from esper.services.nissa.run_store import RunStore
-from esper.services.urza import schema as urza
-from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import Library
+from esper.services.urza import library_schema as urza
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.urza_config import UrzaConfig
 from esper.storage.database import Database, Keeping
 from esper.storage.schema import BASE, Schema
 from support import logged_runs

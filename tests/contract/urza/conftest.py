@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from esper.services.urza.config import S3Access, UrzaConfig
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.urza_config import S3Access, UrzaConfig
 from support.clocks import StillClock
 from support.servers.postgres import PostgresServer
 from support.servers.s3 import S3Place

@@ -17,7 +17,7 @@ from esper.contracts.errors import (
     SubmissionError,
 )
 from esper.contracts.library import KernelQuery, KernelRecord, KernelRegistration, Signature
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
 from support.stored import (
     ACTOR,
     blueprint,

@@ -25,7 +25,7 @@ from esper.contracts.errors import (
 from esper.contracts.library import TokenRequest
 from esper.services.urza.change import Changes
 from esper.services.urza.idempotency import Idempotency, StoredAnswer
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
 from support.clocks import StillClock
 from support.stored import ACTOR, blueprint, build, chunks, id_of, kernel_file, register, upload
 

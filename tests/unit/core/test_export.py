@@ -21,7 +21,7 @@ from esper.contracts.errors import UnsupportedLayerError
 from esper.core.export import export
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.execution.hosts.registry import register_host
+from esper.execution.hosts.host_registry import register_host
 from support.grown_models import CASES, Encoder, kernel_graph
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from esper.dashboard.config import DashboardConfig
+from esper.dashboard.dashboard_config import DashboardConfig
 from esper.dashboard.live import news
 from esper.services.nissa.run_store import RunStore
 from esper.utils.clock import SystemClock

@@ -7,7 +7,7 @@ from markupsafe import escape
 
 from esper.contracts.enums import SeedState
 from esper.dashboard.templating import GLYPHS, NAMES, Templates, palettes
-from esper.dashboard.views.slots import WORDS
+from esper.dashboard.views.slot_view import WORDS
 from support.clocks import StillClock
 
 SHARED = {"section": "", "live": "", "open_alerts": 0}

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from esper.execution.hosts import catalog
+from esper.execution.hosts import host_catalog as catalog
 from esper.execution.kasmina_layer import KasminaLayer
 
 

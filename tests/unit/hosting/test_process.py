@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from esper.hosting.config import HostingConfig
-from esper.hosting.lifecycle import ServiceState
+from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.process import HostedProcess
+from esper.hosting.service_lifecycle import ServiceState
 from esper.utils.clock import SystemClock
 from support.clocks import StillClock
 from support.hosted import stand_in, until

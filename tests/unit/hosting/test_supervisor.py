@@ -10,9 +10,9 @@ from threading import Event, Thread
 import pytest
 
 from esper.contracts.errors import PlatformError
-from esper.hosting.config import HostingConfig
 from esper.hosting.discovery import ServiceRecord
-from esper.hosting.lifecycle import ServiceState
+from esper.hosting.hosting_config import HostingConfig
+from esper.hosting.service_lifecycle import ServiceState
 from esper.hosting.supervisor import Supervisor
 from support.hosted import PATIENCE, stand_in, until
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from esper.contracts.operational import BudgetState, GrowthObservation
-from esper.orchestration.config import GrowthConfig
 from esper.orchestration.controller import HeuristicController
+from esper.orchestration.growth_config import GrowthConfig
 
 
 def observation(**changes: Any) -> GrowthObservation:

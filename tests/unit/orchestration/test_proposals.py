@@ -13,7 +13,7 @@ from esper.contracts.enums import AdaptationStrategyName, KernelMode
 from esper.contracts.growth import RaceRecord
 from esper.core.model_wrapper import wrap
 from esper.orchestration.blueprint_registry import BlueprintRegistry
-from esper.orchestration.config import GrowthConfig, GrowthLimits
+from esper.orchestration.growth_config import GrowthConfig, GrowthLimits
 from esper.orchestration.proposals import Proposal, Stand, propose
 from esper.orchestration.strategies import STRATEGIES
 

@@ -12,8 +12,8 @@ from esper.blueprints.geometry import Geometry
 from esper.contracts.enums import KernelMode, Layout
 from esper.core.model_wrapper import wrap
 from esper.orchestration.blueprint_registry import BlueprintRegistry
-from esper.orchestration.config import GrowthConfig
 from esper.orchestration.entrant import enter
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.proposals import Stand, propose
 from esper.orchestration.proven import fits, fitting
 from esper.orchestration.shadow import Shadow

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esper.blueprints.library.catalog import candidate, control
+from esper.blueprints.library.blueprint_catalog import candidate, control
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import CandidateStanding
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.orchestration.config import GrowthConfig
 from esper.orchestration.counterfactual import GrowthSplit
 from esper.orchestration.entrant import Entrant, enter
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.race import Race
 from esper.orchestration.shadow import OwnRandomness, Shadow, tensors
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from esper.blueprints.build import describe
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.catalog import Candidate, candidate, candidates, families
+from esper.blueprints.library.blueprint_catalog import Candidate, candidate, candidates, families
 from esper.blueprints.library.family import FAMILIES
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode

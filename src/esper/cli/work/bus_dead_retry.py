@@ -12,7 +12,7 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.work.bus_text import read_topic
 from esper.contracts.errors import ConfigError
 from esper.hosting.bus_access import shared_bus
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 
 
 def run(request: DeadRetryRequest) -> int:

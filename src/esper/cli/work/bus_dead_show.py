@@ -13,7 +13,7 @@ from esper.cli.work.bus_text import read_topic
 from esper.contracts.errors import BusError
 from esper.contracts.ports import DeadLetter
 from esper.hosting.bus_access import shared_bus
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 
 
 def run(request: DeadShowRequest) -> int:

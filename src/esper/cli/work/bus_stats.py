@@ -18,7 +18,7 @@ from esper.cli.exit_codes import ExitCode
 from esper.contracts.enums import TopicNames
 from esper.contracts.ports import Bus, GroupLag
 from esper.hosting.bus_access import shared_bus
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 
 
 def run(request: BusStatsRequest) -> int:

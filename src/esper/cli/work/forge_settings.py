@@ -6,7 +6,7 @@ from typing import Any
 
 from esper.cli.forge_requests import LimitsRequest, TargetsRequest
 from esper.contracts.library import Target
-from esper.services.tezzeret.config import TezzeretConfig
+from esper.services.tezzeret.forge_config import TezzeretConfig
 
 _MEBIBYTE = 2**20
 

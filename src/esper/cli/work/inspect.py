@@ -23,7 +23,7 @@ from esper.cli.work.export import run_folder_of
 from esper.contracts.errors import ConfigError
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.data.catalog import data_set_names, load
+from esper.data.task_catalog import data_set_names, load
 from esper.report import wording
 from esper.services.tolaria.factories import import_factory
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from esper import bootstrap
 from esper.blueprints.build import build
 from esper.blueprints.ir import GraphIR
-from esper.blueprints.library.catalog import candidate
+from esper.blueprints.library.blueprint_catalog import candidate
 from esper.blueprints.library.family import FAMILIES
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode

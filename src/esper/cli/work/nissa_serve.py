@@ -9,11 +9,11 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.platform_requests import NissaServeRequest
 from esper.contracts.enums import ComponentName
 from esper.hosting.presence import presence
-from esper.services.nissa.alerts.config import AlertConfig
-from esper.services.nissa.config import NissaConfig
-from esper.services.nissa.metrics import ObserverMetrics
+from esper.services.nissa.alerts.alert_config import AlertConfig
+from esper.services.nissa.nissa_config import NissaConfig
+from esper.services.nissa.nissa_metrics import ObserverMetrics
+from esper.services.nissa.nissa_serve import Mount, serve
 from esper.services.nissa.observer import observing
-from esper.services.nissa.serve import Mount, serve
 from esper.services.oona.consumer import run_consumer
 from esper.utils import extras
 from esper.utils.bus_address import bus_url

@@ -9,9 +9,9 @@ from esper.cli.work.local_library import LOCAL, with_library
 from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError
 from esper.contracts.library import TokenRequest
-from esper.hosting.plan import forge_token, trainer_token
+from esper.hosting.platform_plan import forge_token, trainer_token
 from esper.hosting.private_file import write_private
-from esper.services.urza.library import Library
+from esper.services.urza.kernel_library import Library
 
 _DAYS: Final = 3650.0
 """Longer than any platform runs: a token that ends would end its work. `token revoke` takes it."""

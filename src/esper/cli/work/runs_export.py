@@ -12,7 +12,7 @@ from esper.cli.work.library_text import read_choice
 from esper.cli.work.run_stores import named_run, with_store
 from esper.contracts.errors import ConfigError
 from esper.core.durable_file import write_durably
-from esper.services.nissa.export import ExportFormat, export
+from esper.services.nissa.run_export import ExportFormat, export
 from esper.services.nissa.run_store import RunStore
 
 

@@ -13,8 +13,8 @@ from esper.cli.console import diagnostics, output, print_notice
 from esper.cli.exit_codes import ExitCode
 from esper.cli.platform_requests import StatusRequest
 from esper.hosting.discovery import ServiceRecord, find
-from esper.hosting.lifecycle import ServiceState
-from esper.hosting.status import current
+from esper.hosting.platform_status import current
+from esper.hosting.service_lifecycle import ServiceState
 
 
 def run(request: StatusRequest) -> int:

@@ -20,7 +20,7 @@ from esper.contracts.assets import Blueprint
 from esper.contracts.errors import ConfigError
 from esper.contracts.library import ValidationReport
 from esper.core.durable_file import write_durably
-from esper.services.tezzeret.build import Outcome, build_apart, prepare
+from esper.services.tezzeret.build_job import Outcome, build_apart, prepare
 from esper.services.tezzeret.proof import Proof
 from esper.utils.clock import SystemClock
 

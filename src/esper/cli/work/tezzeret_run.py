@@ -12,7 +12,7 @@ from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.forge_requests import TezzeretRunRequest
 from esper.cli.work.forge_settings import settings
-from esper.services.tezzeret.metrics import ForgeMetrics
+from esper.services.tezzeret.forge_metrics import ForgeMetrics
 from esper.utils.logging import setup_logging
 from esper.utils.stop import Flag
 from esper.web.probe_server import ProbeServer

@@ -15,10 +15,10 @@ from esper.cli.console import diagnostics, output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.platform_requests import UpRequest
 from esper.cli.work.status import services_table
-from esper.hosting.config import HostingConfig
 from esper.hosting.discovery import Platform
-from esper.hosting.plan import Plan
+from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.platform import host
+from esper.hosting.platform_plan import Plan
 from esper.utils import extras
 from esper.utils.home import data_home
 from esper.utils.logging import setup_logging

@@ -12,9 +12,9 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.library_requests import UrzaMigrateRequest
 from esper.cli.work.local_library import settings
 from esper.contracts.errors import ConfigError
-from esper.services.urza.config import UrzaConfig
-from esper.services.urza.library import open_database
-from esper.services.urza.schema import SCHEMA
+from esper.services.urza.kernel_library import open_database
+from esper.services.urza.library_schema import SCHEMA
+from esper.services.urza.urza_config import UrzaConfig
 from esper.storage.database import Database
 
 

@@ -10,7 +10,7 @@ from esper.cli.library_requests import UrzaServeRequest
 from esper.cli.work.local_library import settings
 from esper.contracts.enums import ComponentName
 from esper.hosting.presence import presence
-from esper.services.urza.serve import serve
+from esper.services.urza.urza_serve import serve
 from esper.utils.bus_address import bus_url
 from esper.utils.logging import setup_logging
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from esper.contracts.enums import KernelMode, RunState, SeedState
 from esper.contracts.growth import Evidence, RaceRecord
 from esper.dashboard.views.picture import RunPicture, layer_of
-from esper.dashboard.views.slots import SlotLife
+from esper.dashboard.views.slot_view import SlotLife
 from esper.report import findings, story, wording
 from esper.report.findings import Graft
 from esper.report.layer_text import layer_text

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from esper.contracts.growth import LayerRecord
 from esper.dashboard.views.picture import RunPicture
-from esper.dashboard.views.slots import SlotLife, lives_at
+from esper.dashboard.views.slot_view import SlotLife, lives_at
 from esper.report.layer_text import kernel_lines, layer_text
 
 _NUMBERED = re.compile(r"^(.*?\D\.\d+)\.")

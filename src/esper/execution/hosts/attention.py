@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from esper.contracts.errors import KernelMismatchError
-from esper.execution.hosts.registry import HOSTS
+from esper.execution.hosts.host_registry import HOSTS
 from esper.execution.kasmina_layer import KasminaLayer
 
 

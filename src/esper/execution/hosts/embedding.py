@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from typing_extensions import override
 
-from esper.execution.hosts.registry import HOSTS
+from esper.execution.hosts.host_registry import HOSTS
 from esper.execution.kasmina_layer import KasminaLayer
 
 

@@ -7,7 +7,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from esper.contracts.enums import KernelMode
-from esper.execution.hosts.registry import HOSTS
+from esper.execution.hosts.host_registry import HOSTS
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.linear_algebra import affine_map
 from esper.execution.seed import Seed

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert
 from esper.services.nissa.alert_sinks import AlertSink
-from esper.services.nissa.metrics import ObserverMetrics
+from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.utils.logging import get_logger
 
 _MOST_UNSAVED: Final = 1000

@@ -23,12 +23,12 @@ from esper.contracts.records import (
     parse_record,
 )
 from esper.contracts.runs import StoredLine
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.adaptation_traces import AdaptationTracer
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.watch import RunWatch
-from esper.services.nissa.metrics import ObserverMetrics
+from esper.services.nissa.ingest import AddedLine
+from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
-from esper.services.nissa.taking_in import AddedLine
-from esper.services.nissa.tracing import AdaptationTracer
 from esper.utils.logging import get_logger
 
 _MOST: Final = 100

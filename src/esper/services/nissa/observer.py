@@ -19,15 +19,15 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusUnavailableError, RunStoreError
 from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
 from esper.contracts.ports import Bus, Clock, Delivery, GroupLag, Publisher
+from esper.services.nissa.adaptation_traces import AdaptationTracer
 from esper.services.nissa.alert_desk import AlertDesk
 from esper.services.nissa.alert_sinks import AlertSink, BusSink, LogSink, WebhookSink
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.watch import PlatformWatch
 from esper.services.nissa.details import present
 from esper.services.nissa.followed_runs import FollowedRuns
-from esper.services.nissa.metrics import ObserverMetrics
+from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
-from esper.services.nissa.tracing import AdaptationTracer
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
 from esper.utils.spans import Spans, open_spans

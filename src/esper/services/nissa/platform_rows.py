@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
 from esper.contracts.runs import BuildView, ComponentView
-from esper.services.nissa.tables import ALERTS, BUILDS, COMPONENTS, HEAD
+from esper.services.nissa.run_tables import ALERTS, BUILDS, COMPONENTS, HEAD
 
 _INTERVALS = 3
 """So many intervals without a word, and a component counts as lost."""

@@ -25,20 +25,20 @@ from esper.contracts.runs import (
     ComponentView,
     Curve,
     Impact,
-    KernelStint,
+    KernelHistoryEntry,
     RunSummary,
     StoredLine,
 )
 from esper.services.nissa import platform_rows, summaries
-from esper.services.nissa.config import default_url
-from esper.services.nissa.curves import CurveReader
+from esper.services.nissa.curve_reader import CurveReader
 from esper.services.nissa.events_read import ADAPTATION_KINDS, events
 from esper.services.nissa.impact import impacts_of
+from esper.services.nissa.ingest import AddedLine, Batch, remove_run, take_in
+from esper.services.nissa.kernel_history import HistoryRun, history_of
+from esper.services.nissa.nissa_config import default_url
 from esper.services.nissa.projection import entered_in, grown_in
-from esper.services.nissa.schema import KEEPING, make_latest
-from esper.services.nissa.slots import slots_of
-from esper.services.nissa.stints import StintRun, stints_of
-from esper.services.nissa.tables import (
+from esper.services.nissa.run_schema import KEEPING, make_latest
+from esper.services.nissa.run_tables import (
     ALERTS,
     BUILDS,
     COMPONENTS,
@@ -49,7 +49,7 @@ from esper.services.nissa.tables import (
     RUNS,
     SERIES,
 )
-from esper.services.nissa.taking_in import AddedLine, Batch, remove_run, take_in
+from esper.services.nissa.slot_states import slots_of
 from esper.storage.database import Database
 from esper.utils.clock import SystemClock
 from esper.utils.nearest import nearest
@@ -229,7 +229,7 @@ class RunStore:
         found = events(await self._adaptations(run_id))
         return slots_of(start[0].body if start else {}, found)
 
-    async def kernel_history(self, kernel_id: str) -> Sequence[KernelStint]:
+    async def kernel_history(self, kernel_id: str) -> Sequence[KernelHistoryEntry]:
         """Return what a kernel did in every run that it was in, the oldest run first."""
         query = (
             select(RUNS.c.run_id, RUNS.c.name)
@@ -240,16 +240,16 @@ class RunStore:
             )
             .order_by(RUNS.c.started_at, RUNS.c.run_id)
         )
-        history: list[KernelStint] = []
+        history: list[KernelHistoryEntry] = []
         for row in await self._all(query):
             bodies = await self._adaptations(row.run_id, types=("event", "library", "growth"))
-            run = StintRun(
+            run = HistoryRun(
                 run_id=row.run_id,
                 name=row.name,
                 entered=entered_in(bodies),
                 grown=grown_in(bodies),
             )
-            history += stints_of(kernel_id, run, events(bodies))
+            history += history_of(kernel_id, run, events(bodies))
         return history
 
     async def save_alert(self, alert: Alert) -> None:

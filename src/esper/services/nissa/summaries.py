@@ -12,9 +12,9 @@ from sqlalchemy.sql.selectable import ScalarSelect
 
 from esper.contracts.enums import RunState
 from esper.contracts.runs import RunSummary
-from esper.services.nissa.config import LOST_AFTER_SECONDS
+from esper.services.nissa.nissa_config import LOST_AFTER_SECONDS
 from esper.services.nissa.projection import Body, mapping, number
-from esper.services.nissa.tables import LINES, RUNS
+from esper.services.nissa.run_tables import LINES, RUNS
 
 _NEWEST: Final[Mapping[str, tuple[str, str]]] = {
     "start_body": ("start", ""),

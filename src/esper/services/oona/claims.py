@@ -19,7 +19,7 @@ from obstore.exceptions import BaseError
 
 from esper.contracts.errors import BusError, BusUnavailableError, ConfigError
 from esper.contracts.messages import Claim
-from esper.services.oona.config import OonaConfig, default_claims
+from esper.services.oona.bus_config import OonaConfig, default_claims
 from esper.utils.object_store import ObjectStore
 
 _SKEW_SECONDS: Final = 300.0

@@ -11,7 +11,7 @@ from typing import Final
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusUnavailableError
 from esper.contracts.ports import Bus, Delivery
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusUnavailableError
 from esper.contracts.ports import Bus, Publisher
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.gathering import Parcel, Waiting, gather
 from esper.services.oona.memory_bus import InProcessBus
 

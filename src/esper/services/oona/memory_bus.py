@@ -15,7 +15,7 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusError, BusUnavailableError
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Clock, DeadLetter, Delivery, GroupLag
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.redelivery import together
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Bus, Clock
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.memory_bus import InProcessBus
 from esper.utils.clock import SystemClock
 from esper.utils.extras import load

@@ -17,7 +17,8 @@ from esper.contracts.errors import BusError, BusUnavailableError
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Clock, DeadLetter, Delivery, GroupLag
 from esper.services.oona import redis_scripts
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
+from esper.services.oona.bus_wire import Wire
 from esper.services.oona.recently_sent import Batch, RecentlySent
 from esper.services.oona.redis_client import (
     Command,
@@ -29,7 +30,6 @@ from esper.services.oona.redis_client import (
 )
 from esper.services.oona.redis_reader import JOINED, RedisReader
 from esper.services.oona.redis_upkeep import RedisUpkeep
-from esper.services.oona.wire import Wire
 
 logger = logging.getLogger(__name__)
 

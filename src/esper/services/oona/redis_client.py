@@ -26,7 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.typing import EncodableT
 
 from esper.contracts.errors import BusError, BusUnavailableError
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 
 _PASSING: Final = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError)
 """A server's refusals that pass by themselves, or by its operator's doing."""

@@ -16,10 +16,10 @@ from esper.contracts.errors import BusError, BusUnavailableError
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Clock, Delivery
 from esper.services.oona import redis_scripts
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
+from esper.services.oona.bus_wire import Wire, read_entry
 from esper.services.oona.redelivery import together
 from esper.services.oona.redis_client import Command, RedisClient, entries_of, raise_first
-from esper.services.oona.wire import Wire, read_entry
 from esper.utils.collecting import collecting_later
 
 logger = logging.getLogger(__name__)

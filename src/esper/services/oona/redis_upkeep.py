@@ -10,8 +10,8 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusError
 from esper.contracts.ports import GroupLag
 from esper.services.oona import redis_scripts
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.claims import Claims
-from esper.services.oona.config import OonaConfig
 from esper.services.oona.redis_client import Command, RedisClient, fields_of, raise_first
 
 logger = logging.getLogger(__name__)

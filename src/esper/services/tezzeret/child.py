@@ -10,9 +10,9 @@ import torch
 
 from esper.contracts.assets import Blueprint
 from esper.execution.kernel_compile import share_compile_cache
-from esper.services.tezzeret.build import KERNEL, OUTPUT, REPORT
-from esper.services.tezzeret.config import TezzeretConfig
-from esper.services.tezzeret.limits import confine, end_with_parent
+from esper.services.tezzeret.build_job import KERNEL, OUTPUT, REPORT
+from esper.services.tezzeret.build_limits import confine, end_with_parent
+from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.prove import prove
 
 

@@ -21,7 +21,7 @@ from esper.contracts.assets import Blueprint
 from esper.contracts.library import CheckResult, Latency, Target, Toolchain, ValidationReport
 from esper.contracts.version import VERSION
 from esper.services.tezzeret.checks.birth import birth
-from esper.services.tezzeret.checks.cost import Measured, described, measure
+from esper.services.tezzeret.checks.cost_check import Measured, described, measure
 from esper.services.tezzeret.checks.file import written
 from esper.services.tezzeret.checks.geometry import geometry
 from esper.services.tezzeret.checks.gradients import alive

@@ -20,9 +20,9 @@ from pydantic import JsonValue
 
 from esper.contracts.errors import AccessDeniedError, EsperError
 from esper.contracts.ports import BlueprintQueue, Clock, Publisher
-from esper.services.tezzeret.build import prepare
-from esper.services.tezzeret.config import TezzeretConfig
-from esper.services.tezzeret.limits import end_with_parent, stand_back
+from esper.services.tezzeret.build_job import prepare
+from esper.services.tezzeret.build_limits import end_with_parent, stand_back
+from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.worker import Worker
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock

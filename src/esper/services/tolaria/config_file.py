@@ -11,7 +11,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from esper.contracts.errors import ConfigError
-from esper.services.tolaria.config import TolariaConfig
+from esper.services.tolaria.training_config import TolariaConfig
 from esper.utils.nearest import did_you_mean
 
 _ADAPTER = TypeAdapter(TolariaConfig)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from esper.services.tolaria.config import EarlyStopConfig
+from esper.services.tolaria.training_config import EarlyStopConfig
 
 
 @dataclass(frozen=True, kw_only=True)

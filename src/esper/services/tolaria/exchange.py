@@ -28,7 +28,7 @@ from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
 from esper.execution.artifact import KernelArtifact, read_kernel_file
 from esper.execution.kernel_cache import KernelCache
-from esper.orchestration.config import GrowthConfig
+from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.proven import fitting
 from esper.orchestration.strategies import STRATEGIES
 

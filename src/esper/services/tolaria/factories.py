@@ -13,9 +13,9 @@ from torch import nn
 
 from esper.contracts.errors import ConfigError
 from esper.data.bundle import DataBundle
-from esper.data.catalog import build_model, load
 from esper.data.factory import call_factory
-from esper.services.tolaria.config import TolariaConfig
+from esper.data.task_catalog import build_model, load
+from esper.services.tolaria.training_config import TolariaConfig
 
 
 def load_data(config: TolariaConfig) -> DataBundle:

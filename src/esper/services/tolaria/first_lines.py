@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from esper.core.morphable_model import MorphableModel
-from esper.orchestration.report import layer_records
+from esper.orchestration.growth_report import layer_records
 from esper.services.tolaria.config_file import config_to_mapping
 from esper.services.tolaria.session import Session
 

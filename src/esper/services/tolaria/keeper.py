@@ -7,9 +7,9 @@ from typing import Any
 
 from esper.contracts.errors import CheckpointError, TrainingError
 from esper.core import checkpoint
-from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.run_folder import CHECKPOINT, LOG, RunFolder, resume_command
 from esper.services.tolaria.run_log import RunLog
+from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import Session
 
 

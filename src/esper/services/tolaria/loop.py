@@ -13,7 +13,7 @@ from esper.contracts.errors import DivergenceError
 from esper.core.morphable_model import MorphableModel
 from esper.services.tolaria.evaluation import evaluate
 from esper.services.tolaria.orders import Orders
-from esper.services.tolaria.progress import Progress
+from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import Session
 
 Record = Mapping[str, Any]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from esper.services.tolaria.config import OptimizerConfig
-from esper.services.tolaria.plan import Plan
+from esper.services.tolaria.run_plan import Plan
+from esper.services.tolaria.training_config import OptimizerConfig
 from esper.utils.registry import Registry
 
 Parameters = Iterable[nn.Parameter]

@@ -9,8 +9,8 @@ from esper.contracts.enums import KasminaAction
 from esper.contracts.errors import EsperError, TrainingError
 from esper.contracts.events import CommandCarriedOut, CommandRefused
 from esper.contracts.messages import StopTraining
-from esper.services.tolaria.control import Control, Order
-from esper.services.tolaria.progress import Progress
+from esper.services.tolaria.run_control import Control, Order
+from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import Session
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.telemetry import Telemetry

@@ -13,7 +13,6 @@ from esper.core.export import export
 from esper.core.morphable_model import MorphableModel
 from esper.services.tolaria.evaluation import evaluate
 from esper.services.tolaria.outbox import fill
-from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.result import RunResult, RunStatus
 from esper.services.tolaria.run_folder import (
     CHECKPOINT,
@@ -23,6 +22,7 @@ from esper.services.tolaria.run_folder import (
     RunFolder,
     resume_command,
 )
+from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import Session
 from esper.services.tolaria.signals import exit_status
 

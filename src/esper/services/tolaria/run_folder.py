@@ -23,8 +23,8 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from esper.contracts.errors import ConfigError, RunFolderError
-from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import config_from_mapping, read_yaml
+from esper.services.tolaria.training_config import TolariaConfig
 
 CONFIG = "config.yaml"
 LOG = "run.jsonl"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from esper.services.tolaria.config import ScheduleConfig
+from esper.services.tolaria.training_config import ScheduleConfig
 from esper.utils.registry import Registry
 
 Shape = Callable[[float, ScheduleConfig], float]

@@ -22,13 +22,13 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_compile import share_compile_cache
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.orchestrator import SeedOrchestrator
-from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.factories import load_data, make_model, model_name
 from esper.services.tolaria.optimizers import make_optimizer
-from esper.services.tolaria.plan import Plan, make_plan
+from esper.services.tolaria.run_plan import Plan, make_plan
 from esper.services.tolaria.sampler import EpochSampler
 from esper.services.tolaria.schedules import make_scheduler
 from esper.services.tolaria.split import carve
+from esper.services.tolaria.training_config import TolariaConfig
 
 _GROWTH_BATCH = 500
 

@@ -18,8 +18,8 @@ from esper.contracts.platform_events import FieldReported
 from esper.contracts.ports import Publisher
 from esper.contracts.records import RunLine, RunRecords
 from esper.contracts.topics import topic_of
-from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.run_log import RunLog
+from esper.services.tolaria.run_progress import Progress
 from esper.utils.logging import bind_run
 from esper.utils.run_identity import RunIdentity
 from esper.utils.spans import belong_to, root_of

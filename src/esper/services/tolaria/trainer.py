@@ -20,9 +20,7 @@ from esper.data.bundle import DataBundle
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.orchestration.nursery import Nursery
-from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import write_yaml
-from esper.services.tolaria.control import Control
 from esper.services.tolaria.exchange import KernelChoice
 from esper.services.tolaria.first_lines import resume_record, start_record
 from esper.services.tolaria.identity import claim
@@ -36,13 +34,15 @@ from esper.services.tolaria.outcome import (
     earlier_result,
     interrupted_result,
 )
-from esper.services.tolaria.progress import Progress
 from esper.services.tolaria.result import RunResult
+from esper.services.tolaria.run_control import Control
 from esper.services.tolaria.run_folder import CONFIG, RunFolder, saved_config
 from esper.services.tolaria.run_log import RunLog
+from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import Session, begin
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.telemetry import OnEvent, Telemetry
+from esper.services.tolaria.training_config import TolariaConfig
 from esper.utils.run_identity import RunIdentity
 
 
@@ -283,6 +283,6 @@ def _wanted(nursery: Nursery | None, config: TolariaConfig) -> Nursery | None:
     if nursery is None:
         raise ConfigError(
             "nursery is 'process', but the trainer was given none: pass nursery=ProcessNursery() "
-            "(esper.services.tezzeret.nursery), or set nursery to 'inline'"
+            "(esper.services.tezzeret.nursery_server), or set nursery to 'inline'"
         )
     return nursery

@@ -13,7 +13,7 @@ from esper.contracts.library import Alias, AliasName, KernelRecord, Page
 from esper.services.urza.change import Change, Changes, moment
 from esper.services.urza.cursor import decode, page
 from esper.services.urza.kernel_rows import id_of, read_row
-from esper.services.urza.tables import ALIASES
+from esper.services.urza.library_tables import ALIASES
 from esper.storage.database import Database
 
 _NAME: Final = TypeAdapter[str](AliasName)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from esper.services.urza.etags import etag, unchanged
-from esper.services.urza.guard import GuardedRoute
+from esper.services.urza.guarded_route import GuardedRoute
 
 PREFIX: Final = "/api/v1"
 JSON: Final = "application/json"

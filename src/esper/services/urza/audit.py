@@ -12,7 +12,7 @@ from esper.contracts.errors import LibraryError
 from esper.contracts.library import AuditEntry, Page
 from esper.services.urza.change import digest_of, entry_of
 from esper.services.urza.cursor import decode, page
-from esper.services.urza.tables import AUDIT, AUDIT_HEAD
+from esper.services.urza.library_tables import AUDIT, AUDIT_HEAD
 from esper.storage.database import Database
 
 _BATCH: Final = 1000

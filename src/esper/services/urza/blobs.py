@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.errors import LibraryNotFoundError, LibraryUnavailableError, SubmissionError
 from esper.services.urza.change import Change, Changes
-from esper.services.urza.tables import BLOBS
+from esper.services.urza.library_tables import BLOBS
 from esper.storage.database import Database
 from esper.utils.failpoint import declare, failpoint
 from esper.utils.object_store import ObjectStore

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.library import BlueprintRecord
 from esper.services.urza.change import Change
-from esper.services.urza.tables import BLUEPRINTS
+from esper.services.urza.library_tables import BLUEPRINTS
 
 
 @dataclass(frozen=True)

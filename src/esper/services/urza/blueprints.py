@@ -24,7 +24,7 @@ from esper.execution.artifact import reference_cost
 from esper.services.urza.blueprint_rows import find_row, insert_row, read_row, stored, update_row
 from esper.services.urza.change import Changes, digest_of
 from esper.services.urza.cursor import decode, page
-from esper.services.urza.tables import BLUEPRINTS
+from esper.services.urza.library_tables import BLUEPRINTS
 from esper.storage.database import Database
 
 LEASE_EVENTS: Final = frozenset(

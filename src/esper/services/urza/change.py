@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.library import AuditEntry
 from esper.contracts.ports import Clock
-from esper.services.urza.tables import AUDIT, AUDIT_HEAD
+from esper.services.urza.library_tables import AUDIT, AUDIT_HEAD
 from esper.storage.database import Database
 from esper.utils.failpoint import declare, failpoint
 

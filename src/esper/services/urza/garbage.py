@@ -15,7 +15,7 @@ from esper.contracts.library import GarbageReport
 from esper.services.urza.blobs import Place, enter, key_of, place_of, read_key
 from esper.services.urza.change import Changes
 from esper.services.urza.idempotency import Idempotency
-from esper.services.urza.tables import BLOBS, KERNELS
+from esper.services.urza.library_tables import BLOBS, KERNELS
 from esper.storage.database import Database
 from esper.utils.failpoint import declare, failpoint
 from esper.utils.object_store import ObjectStore, StoredObject

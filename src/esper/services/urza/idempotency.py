@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, delete, insert, select
 
 from esper.contracts.errors import SubmissionError
 from esper.services.urza.change import Changes
-from esper.services.urza.tables import ANSWERS
+from esper.services.urza.library_tables import ANSWERS
 from esper.storage.database import Database
 
 

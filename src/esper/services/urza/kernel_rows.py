@@ -11,7 +11,7 @@ from esper.contracts.base import Shape
 from esper.contracts.errors import KernelNotFoundError
 from esper.contracts.library import KernelRecord, ValidationReport
 from esper.services.urza.change import Change
-from esper.services.urza.tables import KERNEL_TAGS, KERNELS, LAST
+from esper.services.urza.library_tables import KERNEL_TAGS, KERNELS, LAST
 
 
 def missing(kernel_id: str) -> KernelNotFoundError:

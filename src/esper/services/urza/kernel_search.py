@@ -8,7 +8,7 @@ from sqlalchemy import Column, Select, and_, or_, select
 
 from esper.contracts.library import KernelQuery
 from esper.services.urza.cursor import decode
-from esper.services.urza.tables import KERNEL_TAGS, KERNELS, LAST
+from esper.services.urza.library_tables import KERNEL_TAGS, KERNELS, LAST
 
 Sort: TypeAlias = Literal["gain", "newest", "latency", "parameters"]
 """Best first: the largest proven gain, the latest, the fastest, the smallest."""

@@ -35,8 +35,8 @@ from esper.services.urza.kernel_rows import (
     update_row,
 )
 from esper.services.urza.kernel_search import Sort, key_of, statement_for
+from esper.services.urza.library_tables import BUILDS
 from esper.services.urza.lineage import lineage
-from esper.services.urza.tables import BUILDS
 from esper.storage.database import Database
 
 _DOCUMENT: Final = "SELECT document, revision FROM kernels WHERE kernel_id = $1"

@@ -30,7 +30,7 @@ from esper.services.urza.change import Change, Changes, moment
 from esper.services.urza.kernel_rows import find_row
 from esper.services.urza.kernel_rows import read_row as read_kernel
 from esper.services.urza.kernels import Kernels, add_kernel, link, prove_kernel
-from esper.services.urza.tables import BLUEPRINTS
+from esper.services.urza.library_tables import BLUEPRINTS
 from esper.storage.database import Database
 
 LONGEST_SECONDS: Final = 3600.0

@@ -10,7 +10,7 @@ from esper.contracts.library import KernelOutcome, Lineage
 from esper.services.urza import blueprint_rows
 from esper.services.urza.aliases import alias_of
 from esper.services.urza.kernel_rows import read_row
-from esper.services.urza.tables import ALIASES, BUILDS, OUTCOMES
+from esper.services.urza.library_tables import ALIASES, BUILDS, OUTCOMES
 from esper.storage.database import Database
 
 MOST: Final = 1000

@@ -18,7 +18,7 @@ from esper.contracts.errors import AccessDeniedError, LibraryUnavailableError
 from esper.contracts.ports import Clock
 from esper.services.urza.access import Principal
 from esper.services.urza.authentication import Identity
-from esper.services.urza.config import OidcConfig
+from esper.services.urza.urza_config import OidcConfig
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 """Signatures that are taken: those with a private key that only the provider has."""

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from esper.contracts.errors import SubmissionError
 from esper.services.urza.idempotency import StoredAnswer
-from esper.services.urza.state import ServerState
+from esper.services.urza.urza_state import ServerState
 from esper.web.problems import problem_response
 
 KEY_HEADER: Final = "idempotency-key"

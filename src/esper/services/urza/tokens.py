@@ -15,7 +15,7 @@ from esper.contracts.errors import AccessDeniedError, LibraryNotFoundError
 from esper.contracts.library import IssuedToken, Page, TokenRecord, TokenRequest
 from esper.services.urza.change import Change, Changes
 from esper.services.urza.cursor import decode, page
-from esper.services.urza.tables import TOKENS
+from esper.services.urza.library_tables import TOKENS
 from esper.storage.database import Database
 
 _FORM: Final = re.compile(r"esper_(?P<id>[0-9a-f]{16})_(?P<rest>[A-Za-z0-9_-]{43})")

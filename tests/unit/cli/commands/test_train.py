@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from esper.cli.commands.train import QUICK_STARTS, complete_quick_start
-from esper.data.catalog import data_set_names
+from esper.data.task_catalog import data_set_names
 
 
 def test_the_names_in_the_help_are_those_of_the_catalog() -> None:

@@ -9,8 +9,8 @@ from esper.cli.work.local_library import with_library
 from esper.cli.work.platform_tokens import issue_tokens
 from esper.contracts.enums import Role
 from esper.contracts.library import TokenRecord
-from esper.hosting.plan import forge_token, trainer_token
-from esper.services.urza.library import Library
+from esper.hosting.platform_plan import forge_token, trainer_token
+from esper.services.urza.kernel_library import Library
 
 
 def known(folder: Path) -> list[TokenRecord]:

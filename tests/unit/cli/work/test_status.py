@@ -10,7 +10,7 @@ from esper.cli.platform_requests import StatusRequest
 from esper.cli.work.status import run
 from esper.contracts.base import utc_now
 from esper.hosting.discovery import Platform, ServiceRecord, claimed, write
-from esper.hosting.lifecycle import ServiceState
+from esper.hosting.service_lifecycle import ServiceState
 from esper.web.probe_server import ProbeServer
 
 

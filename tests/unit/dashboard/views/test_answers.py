@@ -4,7 +4,7 @@ import pytest
 
 from esper.dashboard.views.answers import Answers, answers
 from esper.dashboard.views.picture import RunPicture
-from esper.dashboard.views.slots import slot_lives
+from esper.dashboard.views.slot_view import slot_lives
 from support import told_runs
 
 

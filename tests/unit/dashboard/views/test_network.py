@@ -3,7 +3,7 @@ from __future__ import annotations
 from esper.contracts.records import parse_record
 from esper.dashboard.views.network import network
 from esper.dashboard.views.picture import RunPicture
-from esper.dashboard.views.slots import slot_lives
+from esper.dashboard.views.slot_view import slot_lives
 from support import told_runs
 
 

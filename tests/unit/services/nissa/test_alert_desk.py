@@ -8,7 +8,7 @@ from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert
 from esper.services.nissa.alert_desk import AlertDesk
-from esper.services.nissa.metrics import ObserverMetrics
+from esper.services.nissa.nissa_metrics import ObserverMetrics
 from support.platform_deliveries import KeptAlerts
 
 

@@ -13,7 +13,7 @@ from esper.contracts.platform_events import BuildFinished, BuildStarted
 from esper.contracts.ports import GroupLag
 from esper.contracts.records import RunLine, RunRecords
 from esper.contracts.topics import topic_of
-from esper.services.nissa.metrics import ObserverMetrics
+from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.services.nissa.observer import Observer, observing
 from esper.services.nissa.run_store import RunStore
 from esper.services.oona.consumer import run_consumer

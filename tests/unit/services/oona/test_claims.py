@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.errors import BusError, BusUnavailableError, ConfigError
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.claims import Claims, open_store
-from esper.services.oona.config import OonaConfig
 from support.servers.s3 import S3Place
 
 pytestmark = pytest.mark.asyncio

@@ -7,7 +7,7 @@ import pytest
 
 from esper.contracts.errors import BusUnavailableError
 from esper.contracts.ports import Delivery
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.memory_bus import InProcessBus
 from support.buses import SEED, message, numbers

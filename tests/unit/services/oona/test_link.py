@@ -12,7 +12,7 @@ from esper.contracts.errors import BusUnavailableError
 from esper.contracts.messages import StopTraining
 from esper.contracts.ports import Bus, Publisher
 from esper.contracts.records import RunLine, RunRecords
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.link import Link
 from esper.services.oona.memory_bus import InProcessBus
 from esper.services.oona.open import open_bus

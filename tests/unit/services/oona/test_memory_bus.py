@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from esper.contracts.errors import BusError, BusUnavailableError
-from esper.services.oona.config import OonaConfig
+from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.memory_bus import InProcessBus
 from support.buses import RACE, SEED, everything, message, numbers
 from support.clocks import StillClock

@@ -6,8 +6,8 @@ from multiprocessing.context import ForkServerContext
 
 import pytest
 
-from esper.services.tezzeret.build import prepare
-from esper.services.tezzeret.config import TezzeretConfig
+from esper.services.tezzeret.build_job import prepare
+from esper.services.tezzeret.forge_config import TezzeretConfig
 
 
 @pytest.fixture(scope="session")

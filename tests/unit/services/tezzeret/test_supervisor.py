@@ -13,7 +13,7 @@ import pytest
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import AccessDeniedError
 from esper.contracts.library import Target
-from esper.services.tezzeret.config import TezzeretConfig
+from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.supervisor import MakeQueue, Supervisor
 from support.forge import MemoryQueue, blueprint_of, perceptron
 from support.forge_server import broken, denied, served

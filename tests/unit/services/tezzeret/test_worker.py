@@ -9,8 +9,8 @@ from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import AccessDeniedError, LibraryUnavailableError, SubmissionError
 from esper.contracts.library import Lease
 from esper.execution.artifact import unpack
-from esper.services.tezzeret.build import Abandoned, Broken, Outcome
-from esper.services.tezzeret.config import TezzeretConfig
+from esper.services.tezzeret.build_job import Abandoned, Broken, Outcome
+from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.prove import prove
 from esper.services.tezzeret.worker import Worker
 from support.clocks import StillClock

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.config_file import config_from_mapping
+from esper.services.tolaria.training_config import TolariaConfig
 
 Make = Callable[..., TolariaConfig]
 

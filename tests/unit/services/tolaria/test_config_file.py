@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esper.contracts.errors import ConfigError
-from esper.orchestration.config import GrowthConfig
-from esper.services.tolaria.config import TolariaConfig
+from esper.orchestration.growth_config import GrowthConfig
 from esper.services.tolaria.config_file import (
     config_from_mapping,
     config_to_mapping,
@@ -18,6 +17,7 @@ from esper.services.tolaria.config_file import (
     with_overrides,
     write_yaml,
 )
+from esper.services.tolaria.training_config import TolariaConfig
 
 LEAST = {"data": "digits", "output": "runs/x"}
 

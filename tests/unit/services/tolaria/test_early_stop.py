@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import math
 
-from esper.services.tolaria.config import EarlyStopConfig
 from esper.services.tolaria.early_stop import EarlyStop
+from esper.services.tolaria.training_config import EarlyStopConfig
 
 
 def due_at(losses: list[float], config: EarlyStopConfig) -> int | None:

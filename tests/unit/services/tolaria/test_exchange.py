@@ -11,7 +11,7 @@ from torch import nn
 
 from esper.blueprints.build import build
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.catalog import candidate
+from esper.blueprints.library.blueprint_catalog import candidate
 from esper.contracts.enums import KernelMode, KernelStatus
 from esper.contracts.errors import ArtifactError, RunFolderError
 from esper.core.model_wrapper import wrap
@@ -20,7 +20,7 @@ from esper.execution.artifact import pack
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.signatures import sign
 from esper.execution.trust import TrustPolicy
-from esper.orchestration.config import GrowthConfig
+from esper.orchestration.growth_config import GrowthConfig
 from esper.services.tolaria.exchange import Selection, choose, keep, kept
 from support.memory_library import MemoryLibrary
 from support.shelves import Drawer

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from esper.services.tolaria.config import OptimizerConfig
 from esper.services.tolaria.optimizers import OPTIMIZERS, make_optimizer
-from esper.services.tolaria.plan import Plan
+from esper.services.tolaria.run_plan import Plan
+from esper.services.tolaria.training_config import OptimizerConfig
 
 PLAN = Plan(steps=1, batch_size=1, learning_rate=0.25, weight_decay=0.5, eval_every=1)
 

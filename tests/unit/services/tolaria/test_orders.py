@@ -14,13 +14,13 @@ from esper.contracts.messages import KasminaControlCommand, StopTraining
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.data.catalog import load
+from esper.data.task_catalog import load
 from esper.execution.artifact import KernelArtifact
-from esper.services.tolaria.config import TolariaConfig
-from esper.services.tolaria.control import Control, Order, RunCommand
 from esper.services.tolaria.result import RunStatus
+from esper.services.tolaria.run_control import Control, Order, RunCommand
 from esper.services.tolaria.session import begin
 from esper.services.tolaria.trainer import TolariaTrainer
+from esper.services.tolaria.training_config import TolariaConfig
 from support.proven_kernels import proven
 
 Make = Callable[..., TolariaConfig]

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from esper.services.tolaria.config import ScheduleConfig
 from esper.services.tolaria.schedules import SCHEDULES, factor, make_scheduler
+from esper.services.tolaria.training_config import ScheduleConfig
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))

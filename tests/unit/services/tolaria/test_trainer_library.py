@@ -14,12 +14,12 @@ from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.growth import GrowthReport
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
-from esper.data.catalog import load
+from esper.data.task_catalog import load
 from esper.execution.artifact import pack
-from esper.services.tolaria.config import TolariaConfig
 from esper.services.tolaria.outbox import deliver
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.trainer import TolariaTrainer
+from esper.services.tolaria.training_config import TolariaConfig
 from esper.utils.run_identity import read_identity
 from support.memory_library import MemoryLibrary
 from support.proven_kernels import trained

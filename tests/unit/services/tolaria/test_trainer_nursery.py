@@ -13,10 +13,10 @@ import pytest
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.growth import GrowthReport
-from esper.services.tezzeret.nursery import ProcessNursery
-from esper.services.tolaria.config import TolariaConfig
+from esper.services.tezzeret.nursery_server import ProcessNursery
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.trainer import TolariaTrainer
+from esper.services.tolaria.training_config import TolariaConfig
 from support.nurseries import LateNursery
 
 Make = Callable[..., TolariaConfig]

@@ -17,8 +17,8 @@ from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
 from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError, LibraryUnavailableError
-from esper.services.urza.config import OidcConfig
 from esper.services.urza.oidc import PAUSE_SECONDS, OidcCheck
+from esper.services.urza.urza_config import OidcConfig
 from support.clocks import StillClock
 
 RSA = generate_private_key(65537, 2048)

@@ -7,7 +7,7 @@ from collections import Counter
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.events import AnyEvent, HealthMeasured
 from esper.contracts.records import AnyRecord
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, RunRule
 
 

@@ -8,7 +8,7 @@ from statistics import median
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.events import AnyEvent
 from esper.contracts.records import AnyRecord, StepLogged
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, RunRule
 
 _ENOUGH = 5

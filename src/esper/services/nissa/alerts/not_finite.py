@@ -5,7 +5,7 @@ from __future__ import annotations
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.events import AnyEvent, HealthMeasured
 from esper.contracts.records import AnyRecord, Evaluated, StepLogged
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, RunRule
 
 

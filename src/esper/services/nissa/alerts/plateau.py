@@ -12,7 +12,7 @@ from esper.contracts.events import (
     SeedFossilized,
 )
 from esper.contracts.records import AnyRecord, Evaluated
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, RunRule
 
 

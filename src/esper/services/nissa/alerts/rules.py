@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.bus_lag import BusLag
 from esper.services.nissa.alerts.cache_miss_storm import CacheMissStorm
-from esper.services.nissa.alerts.config import AlertConfig
 from esper.services.nissa.alerts.dead_units import DeadUnits
 from esper.services.nissa.alerts.finding import PlatformRule, RunRule
 from esper.services.nissa.alerts.gradient_explosion import GradientExplosion

@@ -10,9 +10,9 @@ from esper.contracts.platform_events import Alert, ComponentHealth
 from esper.contracts.ports import GroupLag
 from esper.contracts.records import AnyRecord, RunEnded, RunFailed, RunInterrupted
 from esper.contracts.runs import StoredLine
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
+from esper.services.nissa.alerts.alert_ledger import AlertLedger
 from esper.services.nissa.alerts.finding import Findings, PlatformRule
-from esper.services.nissa.alerts.ledger import AlertLedger
 from esper.services.nissa.alerts.rules import platform_rules, run_rules
 
 

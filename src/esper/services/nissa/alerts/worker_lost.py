@@ -6,7 +6,7 @@ from datetime import datetime
 
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.platform_events import ComponentHealth
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.finding import Finding, Findings, PlatformRule
 from esper.services.nissa.details import FORGOTTEN_SECONDS
 

@@ -1,4 +1,4 @@
 """Nissa's routes, one file for each kind of thing that is asked about.
 
-Start reading at `runs.py`.
+Start reading at `run_routes.py`.
 """

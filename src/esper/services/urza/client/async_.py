@@ -33,8 +33,8 @@ from esper.contracts.library import (
     TokenRequest,
     ValidationReport,
 )
-from esper.services.urza.client import calls, core, wire
-from esper.services.urza.client.config import ClientConfig
+from esper.services.urza.client import calls, core, http_wire
+from esper.services.urza.client.client_config import ClientConfig
 
 Result = TypeVar("Result")
 
@@ -114,7 +114,7 @@ class AsyncUrzaClient:
         self, lease: Lease, data: bytes, registration: KernelRegistration, report: ValidationReport
     ) -> KernelRecord:
         """Store a proven kernel and its report, and end the lease: all of it or nothing."""
-        wire.check_digest(data, registration)
+        http_wire.check_digest(data, registration)
         # A blob that no kernel refers to is nothing: what is left if we end here is collected.
         await self._send(calls.put_blob(data))
         return await self._send(calls.complete(lease, registration, report))
@@ -157,7 +157,7 @@ class AsyncUrzaClient:
 
     async def deposit(self, data: bytes, registration: KernelRegistration) -> KernelRecord:
         """Store a kernel file; storing the same again changes nothing."""
-        wire.check_digest(data, registration)
+        http_wire.check_digest(data, registration)
         await self._send(calls.put_blob(data))
         return await self._send(calls.register(registration))
 

@@ -27,7 +27,7 @@ from esper.contracts.library import (
     TokenRequest,
     ValidationReport,
 )
-from esper.services.urza.client import wire
+from esper.services.urza.client import http_wire
 from esper.services.urza.client.core import Answer, Call
 
 BLOB_TYPE: Final = "application/octet-stream"
@@ -38,12 +38,12 @@ BLOB_TYPE: Final = "application/octet-stream"
 
 def submit_blueprint(blueprint: Blueprint) -> Call[BlueprintRecord]:
     """Store a blueprint."""
-    return wire.post("/blueprints/", blueprint, BlueprintRecord)
+    return http_wire.post("/blueprints/", blueprint, BlueprintRecord)
 
 
 def blueprint(blueprint_id: str) -> Call[BlueprintRecord]:
     """Read one blueprint."""
-    return wire.getting(f"/blueprints/{wire.part(blueprint_id)}", BlueprintRecord)
+    return http_wire.getting(f"/blueprints/{http_wire.part(blueprint_id)}", BlueprintRecord)
 
 
 def blueprints(
@@ -55,17 +55,17 @@ def blueprints(
     limit: int,
 ) -> Call[Page[BlueprintRecord]]:
     """Read a page of blueprints."""
-    params = wire.params_of(host=host, state=state, family=family, cursor=cursor, limit=limit)
-    return wire.getting("/blueprints/", Page[BlueprintRecord], params)
+    params = http_wire.params_of(host=host, state=state, family=family, cursor=cursor, limit=limit)
+    return http_wire.getting("/blueprints/", Page[BlueprintRecord], params)
 
 
 def move_blueprint(
     blueprint_id: str, event: BlueprintEvent, *, revision: int, reason: str
 ) -> Call[BlueprintRecord]:
     """Move a blueprint along its table."""
-    path = f"/blueprints/{wire.part(blueprint_id)}/transitions"
+    path = f"/blueprints/{http_wire.part(blueprint_id)}/transitions"
     body = {"event": event, "reason": reason}
-    return wire.post(path, body, BlueprintRecord, headers=wire.if_match(revision))
+    return http_wire.post(path, body, BlueprintRecord, headers=http_wire.if_match(revision))
 
 
 # Leases -------------------------------------------------------------------------------------------
@@ -74,21 +74,21 @@ def move_blueprint(
 def waiting(*, limit: int) -> Call[Page[BlueprintRecord]]:
     """Read the blueprints that wait for a worker."""
     path = "/internal/unvalidated-blueprints"
-    return wire.getting(path, Page[BlueprintRecord], wire.params_of(limit=limit))
+    return http_wire.getting(path, Page[BlueprintRecord], http_wire.params_of(limit=limit))
 
 
 def lease(worker: str, *, seconds: float) -> Call[Lease | None]:
     """Lease the blueprint that has waited longest."""
 
     def read(answer: Answer) -> Lease | None:
-        return None if answer.status == 204 else wire.record(Lease)(answer)
+        return None if answer.status == 204 else http_wire.record(Lease)(answer)
 
-    return wire.posting("/internal/leases", {"worker": worker, "seconds": seconds}, read)
+    return http_wire.posting("/internal/leases", {"worker": worker, "seconds": seconds}, read)
 
 
 def renew(held: Lease, *, seconds: float) -> Call[Lease]:
     """Keep a lease."""
-    return wire.post(_lease(held, "renew"), {"token": held.token, "seconds": seconds}, Lease)
+    return http_wire.post(_lease(held, "renew"), {"token": held.token, "seconds": seconds}, Lease)
 
 
 def complete(
@@ -100,7 +100,7 @@ def complete(
         "registration": registration.model_dump(mode="json"),
         "report": report.model_dump(mode="json"),
     }
-    return wire.post(_lease(held, "complete"), body, KernelRecord)
+    return http_wire.post(_lease(held, "complete"), body, KernelRecord)
 
 
 def fail(
@@ -113,7 +113,7 @@ def fail(
         "report": None if report is None else report.model_dump(mode="json"),
         "retry": retry,
     }
-    return wire.post(_lease(held, "fail"), body, BlueprintRecord)
+    return http_wire.post(_lease(held, "fail"), body, BlueprintRecord)
 
 
 # Blobs --------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def put_blob(data: bytes) -> Call[bool]:
     """Store bytes under their digest; the result is whether they are new."""
     return Call(
         method="PUT",
-        path=f"/blobs/{wire.digest_of(data)}",
+        path=f"/blobs/{http_wire.digest_of(data)}",
         read=lambda answer: answer.status == 201,
         headers={"content-type": BLOB_TYPE},
         content=data,
@@ -140,14 +140,14 @@ def blob_size(digest: str) -> Call[int]:
             raise LibraryError(f"the library gives no size for blob {digest}; update it")
         return int(text)
 
-    return Call(method="HEAD", path=f"/blobs/{wire.part(digest)}", read=read, repeatable=True)
+    return Call(method="HEAD", path=f"/blobs/{http_wire.part(digest)}", read=read, repeatable=True)
 
 
 def fetch(kernel_id: str) -> Call[bytes]:
     """Read a kernel file's bytes, which must have the digest that was asked for."""
 
     def read(answer: Answer) -> bytes:
-        found = wire.digest_of(answer.content)
+        found = http_wire.digest_of(answer.content)
         if found != kernel_id:
             raise ArtifactError(
                 f"the library sent bytes with the SHA-256 {found} for kernel {kernel_id}: they "
@@ -156,7 +156,9 @@ def fetch(kernel_id: str) -> Call[bytes]:
             )
         return answer.content
 
-    return Call(method="GET", path=f"/blobs/{wire.part(kernel_id)}", read=read, repeatable=True)
+    return Call(
+        method="GET", path=f"/blobs/{http_wire.part(kernel_id)}", read=read, repeatable=True
+    )
 
 
 def no_such_kernel(kernel_id: str, refused: LibraryError) -> KernelNotFoundError:
@@ -171,12 +173,12 @@ def no_such_kernel(kernel_id: str, refused: LibraryError) -> KernelNotFoundError
 
 def register(registration: KernelRegistration) -> Call[KernelRecord]:
     """Make a stored blob known as a kernel."""
-    return wire.post("/kernels/", registration, KernelRecord)
+    return http_wire.post("/kernels/", registration, KernelRecord)
 
 
 def kernel(kernel_id: str) -> Call[KernelRecord]:
     """Read one kernel's record."""
-    return wire.getting(f"/kernels/{wire.part(kernel_id)}", KernelRecord)
+    return http_wire.getting(f"/kernels/{http_wire.part(kernel_id)}", KernelRecord)
 
 
 def kernels(
@@ -185,38 +187,42 @@ def kernels(
     """Read a page of the kernels that fit."""
     fields = query.model_dump(mode="json", exclude_none=True, exclude={"tags"})
     tags = tuple(("tag", f"{key}:{value}") for key, value in query.tags.items())
-    params = wire.params_of(**fields, sort=sort, cursor=cursor, limit=limit)
-    return wire.getting("/kernels/", Page[KernelRecord], params + tags)
+    params = http_wire.params_of(**fields, sort=sort, cursor=cursor, limit=limit)
+    return http_wire.getting("/kernels/", Page[KernelRecord], params + tags)
 
 
 def move_kernel(
     kernel_id: str, event: KernelEvent, *, revision: int, reason: str
 ) -> Call[KernelRecord]:
     """Move a kernel along its table."""
-    path = f"/kernels/{wire.part(kernel_id)}/transitions"
+    path = f"/kernels/{http_wire.part(kernel_id)}/transitions"
     body = {"event": event, "reason": reason}
-    return wire.post(path, body, KernelRecord, headers=wire.if_match(revision))
+    return http_wire.post(path, body, KernelRecord, headers=http_wire.if_match(revision))
 
 
 def sign_kernel(kernel_id: str, signature: Signature) -> Call[KernelRecord]:
     """Add a signature to a kernel's record."""
-    return wire.post(f"/kernels/{wire.part(kernel_id)}/signatures", signature, KernelRecord)
+    return http_wire.post(
+        f"/kernels/{http_wire.part(kernel_id)}/signatures", signature, KernelRecord
+    )
 
 
 def lineage(kernel_id: str) -> Call[Lineage]:
     """Read where a kernel comes from and what became of it."""
-    return wire.getting(f"/kernels/{wire.part(kernel_id)}/lineage", Lineage)
+    return http_wire.getting(f"/kernels/{http_wire.part(kernel_id)}/lineage", Lineage)
 
 
 def outcomes(kernel_id: str, *, cursor: str | None, limit: int) -> Call[Page[KernelOutcome]]:
     """Read a page of a kernel's field reports."""
-    path = f"/kernels/{wire.part(kernel_id)}/field-reports"
-    return wire.getting(path, Page[KernelOutcome], wire.params_of(cursor=cursor, limit=limit))
+    path = f"/kernels/{http_wire.part(kernel_id)}/field-reports"
+    return http_wire.getting(
+        path, Page[KernelOutcome], http_wire.params_of(cursor=cursor, limit=limit)
+    )
 
 
 def report(outcome: KernelOutcome) -> Call[None]:
     """Say what a kernel did in a run."""
-    return wire.posting("/field-reports/", outcome, wire.nothing)
+    return http_wire.posting("/field-reports/", outcome, http_wire.nothing)
 
 
 # Aliases ------------------------------------------------------------------------------------------
@@ -224,31 +230,33 @@ def report(outcome: KernelOutcome) -> Call[None]:
 
 def alias(name: str) -> Call[Alias]:
     """Read one alias."""
-    return wire.getting(_alias(name), Alias)
+    return http_wire.getting(_alias(name), Alias)
 
 
 def aliases(*, cursor: str | None, limit: int) -> Call[Page[Alias]]:
     """Read a page of aliases."""
-    return wire.getting("/aliases/", Page[Alias], wire.params_of(cursor=cursor, limit=limit))
+    return http_wire.getting(
+        "/aliases/", Page[Alias], http_wire.params_of(cursor=cursor, limit=limit)
+    )
 
 
 def set_alias(name: str, kernel_id: str, *, revision: int | None) -> Call[Alias]:
     """Point an alias at a kernel; without a revision only if there is no such alias yet."""
-    condition = {"if-none-match": "*"} if revision is None else wire.if_match(revision)
+    condition = {"if-none-match": "*"} if revision is None else http_wire.if_match(revision)
     # Not repeatable: where the answer to a success was lost, a second try would report a conflict.
     return Call(
         method="PUT",
         path=_alias(name),
-        read=wire.record(Alias),
+        read=http_wire.record(Alias),
         headers={"content-type": "application/json", **condition},
-        content=wire.json_bytes({"kernel_id": kernel_id}),
+        content=http_wire.json_bytes({"kernel_id": kernel_id}),
     )
 
 
 def delete_alias(name: str, *, revision: int) -> Call[None]:
     """Remove an alias."""
-    headers = wire.if_match(revision)
-    return Call(method="DELETE", path=_alias(name), read=wire.nothing, headers=headers)
+    headers = http_wire.if_match(revision)
+    return Call(method="DELETE", path=_alias(name), read=http_wire.nothing, headers=headers)
 
 
 # Keeping the library ------------------------------------------------------------------------------
@@ -256,18 +264,20 @@ def delete_alias(name: str, *, revision: int) -> Call[None]:
 
 def audit(*, cursor: str | None, limit: int) -> Call[Page[AuditEntry]]:
     """Read a page of the audit log."""
-    return wire.getting("/audit/", Page[AuditEntry], wire.params_of(cursor=cursor, limit=limit))
+    return http_wire.getting(
+        "/audit/", Page[AuditEntry], http_wire.params_of(cursor=cursor, limit=limit)
+    )
 
 
 def verify_audit() -> Call[AuditVerification]:
     """Have the whole audit log checked."""
-    return wire.getting("/audit/verification", AuditVerification)
+    return http_wire.getting("/audit/verification", AuditVerification)
 
 
 def collect_garbage(*, grace_seconds: float | None, dry_run: bool) -> Call[GarbageReport]:
     """Remove blobs that no kernel needs."""
     body = {"grace_seconds": grace_seconds, "dry_run": dry_run}
-    return wire.post("/garbage-collections/", body, GarbageReport)
+    return http_wire.post("/garbage-collections/", body, GarbageReport)
 
 
 def issue_token(wanted: TokenRequest) -> Call[IssuedToken]:
@@ -277,26 +287,28 @@ def issue_token(wanted: TokenRequest) -> Call[IssuedToken]:
     return Call(
         method="POST",
         path="/tokens/",
-        read=wire.record(IssuedToken),
+        read=http_wire.record(IssuedToken),
         headers={"content-type": "application/json"},
-        content=wire.json_bytes(wanted.model_dump(mode="json")),
+        content=http_wire.json_bytes(wanted.model_dump(mode="json")),
     )
 
 
 def tokens(*, cursor: str | None, limit: int) -> Call[Page[TokenRecord]]:
     """Read a page of the tokens."""
-    return wire.getting("/tokens/", Page[TokenRecord], wire.params_of(cursor=cursor, limit=limit))
+    return http_wire.getting(
+        "/tokens/", Page[TokenRecord], http_wire.params_of(cursor=cursor, limit=limit)
+    )
 
 
 def revoke_token(token_id: str) -> Call[None]:
     """Take a token back."""
-    path = f"/tokens/{wire.part(token_id)}"
-    return Call(method="DELETE", path=path, read=wire.nothing, repeatable=True)
+    path = f"/tokens/{http_wire.part(token_id)}"
+    return Call(method="DELETE", path=path, read=http_wire.nothing, repeatable=True)
 
 
 def _alias(name: str) -> str:
-    return f"/aliases/{wire.part(name)}"
+    return f"/aliases/{http_wire.part(name)}"
 
 
 def _lease(held: Lease, action: str) -> str:
-    return f"/internal/leases/{wire.part(held.blueprint.blueprint_id)}/{action}"
+    return f"/internal/leases/{http_wire.part(held.blueprint.blueprint_id)}/{action}"

@@ -25,7 +25,7 @@ from esper.contracts.errors import (
     SubmissionError,
 )
 from esper.contracts.version import VERSION
-from esper.services.urza.client.config import ClientConfig
+from esper.services.urza.client.client_config import ClientConfig
 from esper.utils.spans import current_traceparent
 
 Result = TypeVar("Result")

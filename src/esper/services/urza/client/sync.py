@@ -34,8 +34,8 @@ from esper.contracts.library import (
     TokenRequest,
     ValidationReport,
 )
-from esper.services.urza.client import calls, core, wire
-from esper.services.urza.client.config import ClientConfig
+from esper.services.urza.client import calls, core, http_wire
+from esper.services.urza.client.client_config import ClientConfig
 
 Result = TypeVar("Result")
 
@@ -115,7 +115,7 @@ class UrzaClient:
         self, lease: Lease, data: bytes, registration: KernelRegistration, report: ValidationReport
     ) -> KernelRecord:
         """Store a proven kernel and its report, and end the lease: all of it or nothing."""
-        wire.check_digest(data, registration)
+        http_wire.check_digest(data, registration)
         # A blob that no kernel refers to is nothing: what is left if we end here is collected.
         self._send(calls.put_blob(data))
         return self._send(calls.complete(lease, registration, report))
@@ -158,7 +158,7 @@ class UrzaClient:
 
     def deposit(self, data: bytes, registration: KernelRegistration) -> KernelRecord:
         """Store a kernel file; storing the same again changes nothing."""
-        wire.check_digest(data, registration)
+        http_wire.check_digest(data, registration)
         self._send(calls.put_blob(data))
         return self._send(calls.register(registration))
 

@@ -1,4 +1,4 @@
 """Routes, the library over HTTP: one file for each kind of thing.
 
-Start reading at `kernels.py`.
+Start reading at `kernel_routes.py`.
 """

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from esper.services.urza.answers import answer, router
 from esper.services.urza.bodies import Condition
-from esper.services.urza.state import LibraryDep, state_of
+from esper.services.urza.urza_state import LibraryDep, state_of
 from esper.web.http_metrics import MEDIA_TYPE
 from esper.web.problems import documented, problem_response
 

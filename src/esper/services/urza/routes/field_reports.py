@@ -10,7 +10,7 @@ from starlette.responses import Response
 from esper.contracts.library import KernelOutcome
 from esper.services.urza.answers import PREFIX, also, answer, router
 from esper.services.urza.parameters import IdempotencyKey
-from esper.services.urza.state import ActorDep, LibraryDep
+from esper.services.urza.urza_state import ActorDep, LibraryDep
 from esper.web.problems import documented
 
 FIELD_REPORTS: Final[APIRouter] = router(f"{PREFIX}/field-reports", "field reports")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.cache_miss_storm import CacheMissStorm
-from esper.services.nissa.alerts.config import AlertConfig
 from support.alert_lines import component, moment
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from esper.contracts.enums import Severity
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.not_finite import NotFinite
 from support.alert_lines import Parsed, evaluation, findings, health, step
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.plateau import Plateau
 from support.alert_lines import (
     evaluation,

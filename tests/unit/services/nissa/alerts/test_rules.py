@@ -6,7 +6,7 @@ import pytest
 
 from docs import pages
 from esper.contracts.enums import AlertRule
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.rules import platform_rules, run_rules
 
 RUNBOOK = (pages.ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")

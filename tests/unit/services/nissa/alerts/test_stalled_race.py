@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.stalled_race import StalledRace
 from support.alert_lines import event, findings, race_decided, race_started, step
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from esper.contracts.enums import AlertRule
 from esper.contracts.records import parse_record
 from esper.contracts.runs import StoredLine
-from esper.services.nissa.alerts.config import AlertConfig
+from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.watch import PlatformWatch, RunWatch
 from support.alert_lines import Parsed, component, moment, step
 

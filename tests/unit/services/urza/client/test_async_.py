@@ -9,8 +9,8 @@ import pytest
 from esper.contracts import errors
 from esper.contracts.library import GarbageReport
 from esper.services.urza.client.async_ import AsyncUrzaClient
+from esper.services.urza.client.http_wire import digest_of
 from esper.services.urza.client.sync import UrzaClient
-from esper.services.urza.client.wire import digest_of
 from support.scripted_http import Reply, scripted_server
 
 METHODS = [

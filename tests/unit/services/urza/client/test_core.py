@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from esper.contracts import errors
 from esper.services.urza.client import core
-from esper.services.urza.client.config import ClientConfig
+from esper.services.urza.client.client_config import ClientConfig
 from esper.services.urza.client.core import Answer, Call
 from esper.utils.spans import root_of, within
 

@@ -11,9 +11,9 @@ import pytest
 from esper.contracts import errors
 from esper.contracts.library import GarbageReport, Page
 from esper.contracts.ports import BlueprintQueue, KernelLibrary, SignedSource
-from esper.services.urza.client.config import ClientConfig
+from esper.services.urza.client.client_config import ClientConfig
+from esper.services.urza.client.http_wire import digest_of
 from esper.services.urza.client.sync import UrzaClient
-from esper.services.urza.client.wire import digest_of
 from support.scripted_http import Reply, ScriptedServer, scripted_server
 
 BUSY = Reply(503, headers={"retry-after": "1"})

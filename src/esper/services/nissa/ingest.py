@@ -1,0 +1,273 @@
+"""Taking lines in: one transaction, after which the store is the same whatever came first.
+
+A line is void where a later attempt of its run began at or before it: what is stored of it goes,
+and what comes late is not stored. So the lines of a run depend on what was said, not on the order
+in which it arrived or how often.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, Text, bindparam, delete, insert, select, update
+
+from esper.contracts.records import RunLine, RunRecords
+from esper.contracts.runs import StoredLine
+from esper.services.nissa import projection
+from esper.services.nissa.run_tables import (
+    ALERTS,
+    ATTEMPTS,
+    HEAD,
+    LINES,
+    MENTIONS,
+    POINTS,
+    RUNS,
+    SERIES,
+)
+
+_AT_ONCE: Final = 500
+"""Keys in one statement; databases have limits."""
+
+# Statements are put together once: doing it each time would cost more than the database does.
+_RUN: Final = bindparam("run", type_=Text)
+_MOVE_HEAD: Final = (
+    update(HEAD).values(cursor=HEAD.c.cursor + bindparam("count")).returning(HEAD.c.cursor)
+)
+_ATTEMPTS_OF: Final = select(ATTEMPTS.c.attempt, ATTEMPTS.c.kept).where(ATTEMPTS.c.run_id == _RUN)
+_RUN_OF: Final = select(RUNS).where(RUNS.c.run_id == _RUN)
+_CHANGE_RUN: Final = update(RUNS).where(RUNS.c.run_id == _RUN)
+_STORED: Final = select(LINES.c.position).where(
+    LINES.c.run_id == _RUN, LINES.c.position.between(bindparam("first"), bindparam("last"))
+)
+_SERIES_OF: Final = select(SERIES.c.name, SERIES.c.series_id).where(
+    SERIES.c.run_id == _RUN, SERIES.c.name.in_(bindparam("names", expanding=True))
+)
+_ADD: Final = {table: insert(table) for table in (ATTEMPTS, RUNS, LINES, MENTIONS, SERIES, POINTS)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedLine:
+    """A line that the store did not have."""
+
+    run_id: str
+    """Its run."""
+    line: StoredLine
+    """The line, with its cursor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Lines as they were sent."""
+
+    records: RunRecords
+    """The lines of one attempt of a run."""
+    at: datetime
+    """When they were sent, UTC."""
+    trace_id: str
+    """Trace that they belong to."""
+
+
+Attempts = Mapping[int, int]
+"""Attempt of a run -> bytes of the earlier attempts' log that it kept."""
+
+
+def take_in(connection: Connection, batches: Sequence[Batch]) -> list[AddedLine]:
+    """Store what is new; return it in the order of its cursors."""
+    cursor = _next_cursor(connection, sum(len(batch.records.lines) for batch in batches))
+    by_run: defaultdict[str, list[Batch]] = defaultdict(list)
+    for batch in batches:
+        by_run[batch.records.run_id].append(batch)
+    new: list[AddedLine] = []
+    for run_id, group in by_run.items():
+        attempts = _note_attempts(connection, run_id, group)
+        _note_run(connection, run_id, group)
+        fresh = _fresh(connection, run_id, group, attempts)
+        new += _store(connection, run_id, fresh, cursor + len(new))
+    return new
+
+
+def remove_run(connection: Connection, run_id: str) -> bool:
+    """Remove a run, its alerts included; return whether there was one."""
+    _next_cursor(connection, 0)
+    series = select(SERIES.c.series_id).where(SERIES.c.run_id == run_id)
+    connection.execute(delete(POINTS).where(POINTS.c.series_id.in_(series)))
+    for table in (SERIES, MENTIONS, LINES, ATTEMPTS, ALERTS):
+        connection.execute(delete(table).where(table.c.run_id == run_id))
+    return connection.execute(delete(RUNS).where(RUNS.c.run_id == run_id)).rowcount > 0
+
+
+def is_void(attempt: int, position: int, attempts: Attempts) -> bool:
+    """Return whether a later attempt began at or before the line."""
+    return any(later > attempt and kept <= position for later, kept in attempts.items())
+
+
+def _next_cursor(connection: Connection, count: int) -> int:
+    # Also holds the row until the end: nobody else takes lines in meanwhile.
+    return int(connection.execute(_MOVE_HEAD, {"count": count}).scalar_one()) - count + 1
+
+
+def _note_attempts(connection: Connection, run_id: str, batches: Iterable[Batch]) -> Attempts:
+    found = connection.execute(_ATTEMPTS_OF, {"run": run_id})
+    known: dict[int, int] = {row.attempt: row.kept for row in found}
+    heard = {batch.records.attempt: batch.records.kept for batch in batches}
+    news = {attempt: kept for attempt, kept in heard.items() if attempt not in known}
+    if news:
+        rows = [{"run_id": run_id, "attempt": a, "kept": kept} for a, kept in news.items()]
+        connection.execute(_ADD[ATTEMPTS], rows)
+        for attempt, kept in news.items() if known else ():
+            _drop_void(connection, run_id, attempt, kept)
+    return {**known, **news}
+
+
+def _drop_void(connection: Connection, run_id: str, attempt: int, kept: int) -> None:
+    """Remove what earlier attempts wrote at or behind the byte at which this one began."""
+    void = (LINES.c.run_id == run_id) & (LINES.c.position >= kept) & (LINES.c.attempt < attempt)
+    positions = select(LINES.c.position).where(void)
+    series = select(SERIES.c.series_id).where(SERIES.c.run_id == run_id)
+    connection.execute(
+        delete(POINTS).where(POINTS.c.series_id.in_(series), POINTS.c.position.in_(positions))
+    )
+    connection.execute(
+        delete(MENTIONS).where(MENTIONS.c.run_id == run_id, MENTIONS.c.position.in_(positions))
+    )
+    if connection.execute(delete(LINES).where(void)).rowcount:
+        connection.execute(
+            update(RUNS).where(RUNS.c.run_id == run_id).values(voids=RUNS.c.voids + 1)
+        )
+
+
+def _note_run(connection: Connection, run_id: str, batches: Sequence[Batch]) -> None:
+    times = [batch.at.timestamp() for batch in batches]
+    newest = max(batches, key=lambda batch: (batch.records.attempt, bool(batch.records.folder)))
+    name = next((n for n in map(projection.name_of, _bodies(batches)) if n is not None), "")
+    row: dict[str, Any] = {
+        "name": name,
+        "folder": newest.records.folder,
+        "attempt": newest.records.attempt,
+        "started_at": min(times),
+        "updated_at": max(times),
+    }
+    known = connection.execute(_RUN_OF, {"run": run_id}).first()
+    if known is None:
+        connection.execute(_ADD[RUNS], {"run_id": run_id, "voids": 0, **row})
+        return
+    if (known.attempt, bool(known.folder)) > (row["attempt"], bool(row["folder"])):
+        row.update(folder=known.folder, attempt=known.attempt)
+    row["name"] = row["name"] or known.name
+    row["started_at"] = min(row["started_at"], known.started_at)
+    row["updated_at"] = max(row["updated_at"], known.updated_at)
+    connection.execute(_CHANGE_RUN, {"run": run_id, **row})
+
+
+def _bodies(batches: Iterable[Batch]) -> Iterable[projection.Body]:
+    return (line.body for batch in batches for line in batch.records.lines)
+
+
+def _fresh(
+    connection: Connection, run_id: str, batches: Iterable[Batch], attempts: Attempts
+) -> list[tuple[Batch, RunLine]]:
+    """Return the lines that are neither void nor stored already, in the order of the run's log.
+
+    They came topic by topic: whoever follows them must not see a step before what happened earlier.
+    """
+    fresh: dict[int, tuple[Batch, RunLine]] = {}
+    for batch in batches:
+        for line in batch.records.lines:
+            if not is_void(batch.records.attempt, line.position, attempts):
+                fresh.setdefault(line.position, (batch, line))
+    if fresh:
+        within = {"run": run_id, "first": min(fresh), "last": max(fresh)}
+        for position in connection.execute(_STORED, within).scalars():
+            fresh.pop(position, None)
+    return [fresh[position] for position in sorted(fresh)]
+
+
+def _store(
+    connection: Connection, run_id: str, fresh: Sequence[tuple[Batch, RunLine]], cursor: int
+) -> list[AddedLine]:
+    if not fresh:
+        return []
+    new, rows, points, mentions = [], [], [], []
+    for number, (batch, line) in enumerate(fresh, start=cursor):
+        stored = StoredLine.model_construct(
+            cursor=number,
+            position=line.position,
+            attempt=batch.records.attempt,
+            at=batch.at,
+            trace_id=batch.trace_id,
+            body=line.body,
+        )
+        row = _row(run_id, stored)
+        new.append(AddedLine(run_id=run_id, line=stored))
+        rows.append(row)
+        points += [(name, row, value) for name, value in projection.figures_of(line.body)]
+        mentions += [
+            {"kernel_id": kernel_id, "run_id": run_id, "position": line.position}
+            for kernel_id in projection.kernels_of(line.body, row["body"])
+        ]
+    connection.execute(_ADD[LINES], rows)
+    if mentions:
+        connection.execute(_ADD[MENTIONS], mentions)
+    if points:
+        _store_points(connection, run_id, points)
+    return new
+
+
+def _row(run_id: str, line: StoredLine) -> dict[str, Any]:
+    return {
+        "cursor": line.cursor,
+        "run_id": run_id,
+        "position": line.position,
+        "attempt": line.attempt,
+        "at": line.at.timestamp(),
+        "trace_id": line.trace_id,
+        "type": str(line.body.get("type", "")),
+        "kind": str(line.body.get("kind", "")),
+        "step": projection.step_of(line.body),
+        "state": projection.state_of(line.body),
+        "body": orjson.dumps(line.body).decode(),
+    }
+
+
+def _store_points(
+    connection: Connection,
+    run_id: str,
+    points: Sequence[tuple[str, Mapping[str, Any], float | None]],
+) -> None:
+    """Store figures: the name of each, the row of its line, its value."""
+    ids = _series_ids(connection, run_id, sorted({point[0] for point in points}))
+    connection.execute(
+        _ADD[POINTS],
+        [
+            {
+                "series_id": ids[name],
+                "cursor": row["cursor"],
+                "step": row["step"],
+                "position": row["position"],
+                "value": value,
+            }
+            for name, row, value in points
+        ],
+    )
+
+
+def _series_ids(connection: Connection, run_id: str, names: Sequence[str]) -> dict[str, int]:
+    known = _known_series(connection, run_id, names)
+    missing = [{"run_id": run_id, "name": name} for name in names if name not in known]
+    if missing:
+        connection.execute(_ADD[SERIES], missing)
+        known = _known_series(connection, run_id, names)
+    return known
+
+
+def _known_series(connection: Connection, run_id: str, names: Sequence[str]) -> dict[str, int]:
+    known: dict[str, int] = {}
+    for begin in range(0, len(names), _AT_ONCE):
+        wanted = {"run": run_id, "names": names[begin : begin + _AT_ONCE]}
+        known.update((name, number) for name, number in connection.execute(_SERIES_OF, wanted))
+    return known

@@ -1,0 +1,180 @@
+"""Build: one proof in a child process, which can crash, hang or eat memory at nobody's cost.
+
+The child is forked from a server process that has imported torch: it starts in milliseconds,
+and no thread of the worker is copied into it. The worker itself never imports torch. It leaves its result in a folder and exits; the
+worker reads the folder only after that, so that nothing the child does can block it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from esper.contracts.assets import Blueprint
+from esper.contracts.library import ValidationReport
+from esper.contracts.ports import Clock
+from esper.execution.kernel_compile import share_compile_cache
+from esper.services.tezzeret.build_limits import kill_family, memory_of
+from esper.services.tezzeret.forge_config import TezzeretConfig
+from esper.services.tezzeret.proof import Proof
+
+WATCH_SECONDS: Final = 0.2
+"""Time between two looks at a build's memory."""
+
+REPORT: Final = "report.json"
+"""The file in the result's folder that says that there is a result."""
+KERNEL: Final = "kernel.safetensors"
+OUTPUT: Final = "output.txt"
+"""What the child printed."""
+
+_CHILD: Final = "esper.services.tezzeret.child"
+_COMPILER: Final = ("torch._dynamo", "torch._inductor.compile_fx")
+_LONGEST_TAIL: Final = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """A build that gave no proof."""
+
+    reason: str
+    """What happened, in words."""
+    final: bool
+    """Whether trying again is pointless: a limit was exceeded. A crash may be the machine's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abandoned:
+    """A build that was killed because nobody wants its result any more."""
+
+
+Outcome = Proof | Broken | Abandoned
+
+
+def prepare(config: TezzeretConfig) -> ForkServerContext:
+    """Set the environment that builds inherit, and start the server that they are forked from.
+
+    What the environment says about threads stays. Call it once in a process, before `build_apart`.
+    """
+    # Both are read when torch is first imported; idle threads must not spin beside a training run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
+    # The compiler's own pool of processes would outlive the build that it was started for.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    share_compile_cache(config.compile_cache)
+    context = multiprocessing.get_context("forkserver")
+    compiles = any(target.compiled for target in config.targets)
+    context.set_forkserver_preload([_CHILD, *(_COMPILER if compiles else ())])
+    forkserver.ensure_running()  # it imports while the first blueprint is still awaited
+    return context
+
+
+def build_apart(
+    blueprint: Blueprint,
+    config: TezzeretConfig,
+    *,
+    context: ForkServerContext,
+    clock: Clock,
+    unwanted: Callable[[], bool] = lambda: False,
+    child: Callable[[str, str, TezzeretConfig], None] | None = None,
+) -> Outcome:
+    """Prove a blueprint in a child process, within the limits of time and memory.
+
+    Args:
+        blueprint: What to build.
+        config: Limits, targets, seed.
+        context: From `prepare`.
+        clock: Measures the time limit.
+        unwanted: Asked several times a second; True kills the build.
+        child: What runs in the child; None is the proof itself.
+
+    Returns:
+        The proof, or why there is none.
+    """
+    with tempfile.TemporaryDirectory(prefix="esper-forge-") as folder:
+        process = context.Process(
+            target=child or _enter, args=(folder, blueprint.model_dump_json(), config)
+        )
+        process.start()
+        try:
+            stopped = _watch(process, config, clock, unwanted)
+        finally:
+            if process.is_alive():
+                kill_family(_pid(process))
+            process.join()
+        if stopped is not None:
+            return stopped
+        return _read(Path(folder), process)
+
+
+def _enter(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    """Find the child's work by name: a worker that imported it would hold all of torch itself."""
+    importlib.import_module(_CHILD).prove_into(folder, blueprint, config)
+
+
+def _watch(
+    process: BaseProcess, config: TezzeretConfig, clock: Clock, unwanted: Callable[[], bool]
+) -> Broken | Abandoned | None:
+    """Wait for the child's end; why it must be killed before that, or None."""
+    deadline = clock.monotonic() + config.build_seconds
+    while not wait([process.sentinel], timeout=WATCH_SECONDS):
+        if unwanted():
+            return Abandoned()
+        if clock.monotonic() > deadline:
+            return Broken(
+                reason=f"the build took longer than its limit of {config.build_seconds:g} s",
+                final=True,
+            )
+        taken = memory_of(_pid(process))
+        if taken > config.memory_bytes:
+            return Broken(
+                reason=(
+                    f"the build took {taken} bytes of memory, more than its limit of "
+                    f"{config.memory_bytes}"
+                ),
+                final=True,
+            )
+    return None
+
+
+def _read(folder: Path, process: BaseProcess) -> Outcome:
+    """Read what an ended child left behind."""
+    status = process.exitcode
+    if status == 0 and (folder / REPORT).exists():
+        try:
+            text = (folder / REPORT).read_text(encoding="utf-8")
+            report = ValidationReport.model_validate_json(text)
+        except (ValidationError, UnicodeDecodeError) as fault:
+            return Broken(
+                reason=f"the build left a report that cannot be read: {fault}", final=False
+            )
+        kernel = folder / KERNEL
+        return Proof(report=report, data=kernel.read_bytes() if report.passed else None)
+    how = f"with exit status {status}"
+    if status is not None and status < 0:
+        how = f"by {signal.Signals(-status).name}"
+    return Broken(reason=f"the build crashed, ended {how}{_tail(folder)}", final=False)
+
+
+def _tail(folder: Path) -> str:
+    """The last of what the child printed, which usually says why it crashed."""
+    path = folder / OUTPUT
+    text = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+    return f": {text[-_LONGEST_TAIL:]}" if text else ""
+
+
+def _pid(process: BaseProcess) -> int:
+    assert process.pid is not None  # it was started
+    return process.pid

@@ -1,0 +1,185 @@
+"""What a user may say about a training run; unset values come from the data set's recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from esper.contracts.errors import ConfigError
+from esper.orchestration.growth_config import GrowthConfig
+
+
+def _require(name: str, value: object, ok: bool, expected: str) -> None:
+    if not ok:
+        raise ConfigError(f"{name} is {value!r}; expected {expected}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """The optimizer of the model's parameters."""
+
+    name: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
+    """Which one."""
+    lr: float | None = None
+    """Peak learning rate; ``None`` takes the recipe's."""
+    weight_decay: float | None = None
+    """Weight decay; ``None`` takes the recipe's."""
+    momentum: float = 0.9
+    """Momentum of ``sgd`` and ``rmsprop``, in [0, 1)."""
+    nesterov: bool = False
+    """Nesterov momentum, for ``sgd``."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the moments of ``adam`` and ``adamw``, each in [0, 1)."""
+    eps: float = 1e-8
+    """Added to the denominator by all but ``sgd``."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("lr", self.lr), ("weight_decay", self.weight_decay)):
+            _require(f"optimizer.{name}", value, value is None or value >= 0, "a number >= 0")
+        _require("optimizer.momentum", self.momentum, 0 <= self.momentum < 1, "a number in [0, 1)")
+        _require(
+            "optimizer.betas", self.betas, all(0 <= b < 1 for b in self.betas), "two in [0, 1)"
+        )
+        _require("optimizer.eps", self.eps, self.eps > 0, "a number > 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """The course of the learning rate, as a factor of its peak."""
+
+    name: Literal["none", "cosine", "linear", "onecycle", "step"] = "cosine"
+    """Shape after the warm-up."""
+    warmup: int = 0
+    """Steps of linear warm-up before it (``onecycle`` has its own and takes none)."""
+    final: float = 0.0
+    """Factor at the end of ``cosine`` and ``linear``, in [0, 1]."""
+    every: float = 0.3
+    """Share of the run between two drops of ``step``, in (0, 1]."""
+    drop: float = 0.1
+    """Factor of each drop of ``step``, in (0, 1]."""
+
+    def __post_init__(self) -> None:
+        _require("schedule.warmup", self.warmup, self.warmup >= 0, "0 or more steps")
+        _require("schedule.final", self.final, 0 <= self.final <= 1, "a factor in [0, 1]")
+        _require("schedule.every", self.every, 0 < self.every <= 1, "a share in (0, 1]")
+        _require("schedule.drop", self.drop, 0 < self.drop <= 1, "a factor in (0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopConfig:
+    """Ending a run whose growth loss no longer falls."""
+
+    patience: int = 0
+    """Evaluations without improvement after which the run ends; 0 never ends it early."""
+    min_delta: float = 0.0
+    """A fall of the growth loss smaller than this is no improvement."""
+
+    def __post_init__(self) -> None:
+        _require("early_stop.patience", self.patience, self.patience >= 0, "0 or more evaluations")
+        _require("early_stop.min_delta", self.min_delta, self.min_delta >= 0, "a number >= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryConfig:
+    """Kernels of other runs, and what this run passes on."""
+
+    url: str | None = None
+    """Address of the library (Urza); ``None`` asks none. Tokens come from the environment."""
+    enter: int = 3
+    """Kernels of the library that may enter races with their weights, at most; those with the
+    largest proven gain first."""
+    deposit: bool = False
+    """Whether kernels that the run keeps go to the library at its end."""
+    trusted_keys: tuple[Path, ...] = ()
+    """Files of public keys: only kernels that one of them signed may enter. Empty: any may."""
+
+    def __post_init__(self) -> None:
+        _require("library.enter", self.enter, self.enter >= 0, "0 or more kernels")
+        _require(
+            "library.deposit",
+            self.deposit,
+            self.url is not None or not self.deposit,
+            "false where library.url is null",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TolariaConfig:
+    """One training run."""
+
+    data: str
+    """A quick-start's name, or ``package.module:factory`` of a function that returns a
+    :class:`~esper.data.bundle.DataBundle`."""
+    output: Path
+    """Folder of the run; it must not hold another run."""
+    data_args: dict[str, Any] = field(default_factory=dict)
+    """Options of the data set, for example ``path`` of ``text``."""
+    data_dir: Path | None = None
+    """Folder to look for data in first, and to download into."""
+    model: str | None = None
+    """A quick-start model's name, or ``package.module:factory``; ``None`` takes the data set's
+    default host. A factory that has a parameter ``bundle`` is given the data."""
+    model_args: dict[str, Any] = field(default_factory=dict)
+    """Options of the model, for example ``hidden``."""
+    target_layers: tuple[str, ...] | None = None
+    """Qualified names of the layers that may grow; ``None`` takes all that can."""
+
+    seed: int = 0
+    """Of everything random: initial weights, batches, the growth split, the races."""
+    steps: int | None = None
+    """Optimizer steps; ``None`` takes ``epochs``, or the recipe's."""
+    epochs: int | None = None
+    """Passes over the training split, where ``steps`` is ``None``."""
+    batch_size: int | None = None
+    """Samples of one optimizer step; ``None`` takes the recipe's."""
+    accumulation: int = 1
+    """Equal pieces that a batch is computed in, to save memory."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """The optimizer."""
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """The course of the learning rate."""
+    clip_norm: float | None = None
+    """Largest norm of all gradients together; ``None`` does not clip."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """``bfloat16`` runs forward passes under autocast; weights stay float32."""
+    compile: bool = False
+    """Train through ``torch.compile``."""
+    device: str = "auto"
+    """``cpu``, ``cuda``, ``cuda:1``, …; ``auto`` takes CUDA where there is some."""
+
+    growth_fraction: float = 0.1
+    """Share of the training data held out as growth split, in (0, 0.5]."""
+    grow: bool = True
+    """Whether the model may grow; off, the same run trains the static host."""
+    growth: GrowthConfig = field(default_factory=GrowthConfig)
+    """The growth cycle."""
+    nursery: Literal["inline", "process"] = "inline"
+    """Where races are held: ``inline`` in the training loop, ``process`` in a worker process
+    beside it. With a worker the step at which a kernel comes in depends on the machine's speed."""
+    library: LibraryConfig = field(default_factory=LibraryConfig)
+    """Kernels of other runs, and what this run passes on."""
+    early_stop: EarlyStopConfig = field(default_factory=EarlyStopConfig)
+    """Ending early."""
+
+    log_every: int = 50
+    """Steps between ``step`` records of the log."""
+    eval_every: int | None = None
+    """Steps between evaluations on the growth split; ``None``: 20 in the whole run."""
+    eval_samples: int = 1000
+    """Growth-split samples of such an evaluation, at most."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        whole = ("accumulation", "log_every", "eval_samples", "checkpoint_every")
+        optional = ("steps", "epochs", "batch_size", "eval_every", "clip_norm")
+        for name in whole:
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        for name in optional:
+            value = getattr(self, name)
+            _require(name, value, value is None or value > 0, "more than 0, or null")
+        _require(
+            "growth_fraction", self.growth_fraction, 0 < self.growth_fraction <= 0.5, "in (0, 0.5]"
+        )
+        _require("seed", self.seed, 0 <= self.seed < 2**63, "a whole number in [0, 2^63)")

@@ -1,0 +1,134 @@
+"""GuardedRoute: before a route's handler runs, who is asking is known, allowed, and not too much.
+
+Every route of the server is one. The order is: authenticate, allow, count against the rate,
+limit the body; nothing of a body is read before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from esper.contracts.enums import Role
+from esper.contracts.errors import AccessDeniedError
+from esper.services.urza.access import ACCESS, ANONYMOUS, READ, Principal, allows
+from esper.services.urza.repeats import KEY_HEADER, once
+from esper.services.urza.request_limits import check_announced, limited, too_many
+from esper.services.urza.urza_state import PRINCIPAL, ServerState, state_of
+from esper.web.http_metrics import ROUTE
+from esper.web.loopback import is_loopback
+from esper.web.problems import problem_response
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+BODY_PATIENCE_SECONDS: Final = 30.0
+"""How long a sender may be silent in the middle of a body."""
+MOST_RECORD_BYTES: Final = 4 << 20
+"""Largest body that is not a blob."""
+_BLOB_ROUTES: Final = frozenset({"put_blob"})
+_BODILESS: Final = frozenset({"GET", "HEAD"})
+
+
+class GuardedRoute(APIRoute):
+    """A route that the access table rules."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the handler with the guard before it."""
+        handler = super().get_route_handler()
+        field = self.body_field
+        annotation = None if field is None else field.field_info.annotation
+        body = None if annotation is None else TypeAdapter[Any](annotation)
+
+        async def guarded(request: Request) -> Response:
+            state, name = state_of(request), self.name
+            request.scope[ROUTE] = name
+            principal = await _admitted(request, state, name)
+            if isinstance(principal, Response):
+                return principal
+            request.scope[PRINCIPAL] = principal
+            if request.method in _BODILESS:
+                return await handler(request)
+            most = state.config.max_body_bytes
+            limit = most if name in _BLOB_ROUTES else min(most, MOST_RECORD_BYTES)
+            check_announced(request.headers.get("content-length"), limit)
+            receive = limited(request.receive, limit=limit, patience=BODY_PATIENCE_SECONDS)
+            request = Request(request.scope, receive)
+            if body is not None:
+                await _check_body(request, body)
+            if request.method == "POST" and KEY_HEADER in request.headers:
+                return await once(request, handler, state, name, principal.actor)
+            return await handler(request)
+
+        return guarded
+
+
+async def _check_body(request: Request, model: TypeAdapter[Any]) -> None:
+    """Check a JSON body against its model to the letter: `"1"` is no number, 0 is not false.
+
+    FastAPI's own check, which follows, would convert such values.
+
+    Raises:
+        RequestValidationError: It is not what was declared.
+    """
+    try:
+        model.validate_json(await request.body(), strict=True)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        where = [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
+        raise RequestValidationError(where) from None
+
+
+async def _admitted(request: Request, state: ServerState, name: str) -> Principal | Response:
+    """Return who may pass, or the refusal.
+
+    Raises:
+        HTTPException: 429.
+        LibraryUnavailableError: The token could not be checked.
+    """
+    access = ACCESS[name]
+    if access is None:
+        return ANONYMOUS
+    address = request.client.host if request.client else "unknown"
+    try:
+        principal = await _identified(request, state, access)
+    except AccessDeniedError as error:
+        _count(state, f"address {address}")
+        state.metrics.refused("unauthenticated")
+        return problem_response(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+    _count(state, f"address {address}" if principal is ANONYMOUS else principal.actor)
+    if allows(access, principal):
+        return principal
+    state.metrics.refused("forbidden")
+    has = ", ".join(sorted(principal.roles)) or "none"
+    needed = ", ".join(sorted(access))
+    return problem_response(
+        403, f"{name} needs one of the roles {needed}; this token has: {has}. Use another token."
+    )
+
+
+async def _identified(request: Request, state: ServerState, access: frozenset[Role]) -> Principal:
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        return await state.authenticator.principal(authorization)
+    # The name must be this machine's too: else a page in somebody's browser could read along
+    # under a name of its own that it has pointed here.
+    local = is_loopback(request.url.hostname or "")
+    if state.config.auth == "none" and access is READ and local:
+        return ANONYMOUS
+    raise AccessDeniedError(
+        "this needs a token; send 'Authorization: Bearer <token>' "
+        "(`esper urza token issue` makes one)"
+    )
+
+
+def _count(state: ServerState, caller: str) -> None:
+    wait = state.limiter.take(caller)
+    if wait > 0:
+        state.metrics.refused("rate")
+        raise too_many(wait)

@@ -1,0 +1,100 @@
+"""Blueprints over HTTP: submit, look up, search, move."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from esper.contracts.assets import Blueprint
+from esper.contracts.enums import BlueprintState
+from esper.contracts.errors import LibraryNotFoundError
+from esper.contracts.library import BlueprintRecord, Page
+from esper.services.urza.answers import NOT_MODIFIED, PREFIX, also, answer, read_answer, router
+from esper.services.urza.bodies import BlueprintMove
+from esper.services.urza.etags import required_revision
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.parameters import BlueprintIdPath, Cursor, IdempotencyKey, IfMatch, Limit
+from esper.services.urza.urza_state import ActorDep, LibraryDep
+from esper.web.problems import documented
+
+BLUEPRINTS: Final[APIRouter] = router(f"{PREFIX}/blueprints", "blueprints")
+
+Filter = Annotated[str | None, Query(max_length=200)]
+
+
+@BLUEPRINTS.post(
+    "/",
+    status_code=201,
+    response_model=BlueprintRecord,
+    responses=documented(409, 422) | also(200, "It was there already.", BlueprintRecord),
+)
+async def submit_blueprint(
+    library: LibraryDep,
+    actor: ActorDep,
+    blueprint: Blueprint,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Store a blueprint; it waits for the forge unless it is only proposed."""
+    # Looked up before, not within the change: two who submit the same at once may both read "new".
+    known = await _is_known(library, blueprint.blueprint_id)
+    record = await library.blueprints.submit(actor, blueprint)
+    return answer(record, 200 if known else 201, revision=record.revision)
+
+
+@BLUEPRINTS.get("/", response_model=Page[BlueprintRecord], responses=documented(422))
+async def search_blueprints(
+    library: LibraryDep,
+    host: Filter = None,
+    state: BlueprintState | None = None,
+    family: Filter = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """List blueprints, those that came last first."""
+    page = await library.blueprints.search(
+        host=host, state=state, family=family, cursor=cursor, limit=limit
+    )
+    return answer(page)
+
+
+@BLUEPRINTS.get(
+    "/{blueprint_id}",
+    response_model=BlueprintRecord,
+    responses=documented(404, 422) | NOT_MODIFIED,
+)
+async def get_blueprint(
+    request: Request, library: LibraryDep, blueprint_id: BlueprintIdPath
+) -> Response:
+    """Return one blueprint."""
+    record = await library.blueprints.get(blueprint_id)
+    return read_answer(request, record, record.revision)
+
+
+@BLUEPRINTS.post(
+    "/{blueprint_id}/transitions",
+    response_model=BlueprintRecord,
+    responses=documented(404, 409, 412, 422, 428),
+)
+async def move_blueprint(
+    library: LibraryDep,
+    actor: ActorDep,
+    blueprint_id: BlueprintIdPath,
+    move: BlueprintMove,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Move a blueprint along its table; what the forge does to it goes through leases."""
+    revision = required_revision(if_match)
+    record = await library.blueprints.move(actor, blueprint_id, move.event, revision, move.reason)
+    return answer(record, revision=record.revision)
+
+
+async def _is_known(library: Library, blueprint_id: str) -> bool:
+    try:
+        await library.blueprints.get(blueprint_id)
+    except LibraryNotFoundError:
+        return False
+    return True

@@ -1,0 +1,135 @@
+"""create_app: the library as an ASGI application."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from esper.contracts.errors import ConfigError, EsperError
+from esper.contracts.ports import Clock
+from esper.contracts.version import VERSION
+from esper.services.urza.access import ACCESS, check_exposure, check_listed
+from esper.services.urza.authentication import Authenticator
+from esper.services.urza.guarded_route import GuardedRoute
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.links import add_links
+from esper.services.urza.oidc import OidcCheck
+from esper.services.urza.request_limits import RateLimiter
+from esper.services.urza.routes.alias_routes import ALIASES
+from esper.services.urza.routes.audit_routes import AUDIT
+from esper.services.urza.routes.blob_routes import BLOBS
+from esper.services.urza.routes.blueprint_routes import BLUEPRINTS
+from esper.services.urza.routes.condition import CONDITION
+from esper.services.urza.routes.field_reports import FIELD_REPORTS
+from esper.services.urza.routes.garbage_routes import GARBAGE
+from esper.services.urza.routes.kernel_routes import KERNELS
+from esper.services.urza.routes.token_routes import TOKENS
+from esper.services.urza.routes.work_routes import WORK
+from esper.services.urza.turns import Turns
+from esper.services.urza.urza_config import UrzaConfig
+from esper.services.urza.urza_state import ServerState
+from esper.utils.clock import SystemClock
+from esper.utils.spans import Spans
+from esper.web.description import describe, install
+from esper.web.http_metrics import HttpMetrics, MeasuredApp
+from esper.web.problems import (
+    on_esper_error,
+    on_gone,
+    on_http_exception,
+    on_invalid_request,
+    on_unexpected,
+)
+from esper.web.traced import TracedApp
+
+# The most frequent ones first: routes are tried in order.
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    KERNELS,
+    BLOBS,
+    WORK,
+    BLUEPRINTS,
+    FIELD_REPORTS,
+    ALIASES,
+    AUDIT,
+    GARBAGE,
+    TOKENS,
+    CONDITION,
+)
+
+
+def create_app(
+    library: Library,
+    config: UrzaConfig,
+    *,
+    clock: Clock | None = None,
+    routers: tuple[APIRouter, ...] = ROUTERS,
+    spans: Spans | None = None,
+) -> FastAPI:
+    """Return the application that serves `library`.
+
+    Args:
+        library: The store, open; whoever opened it closes it.
+        config: The settings.
+        clock: Tells the time; None means the machine's.
+        routers: Where the routes come from.
+        spans: Where the spans of traced requests go; None traces nothing.
+
+    Raises:
+        ConfigError: A route is not in the access table, or an address that others can reach is to
+            be served without authentication.
+    """
+    check_exposure(config.host, config.auth)
+    # No documentation pages: they would load their scripts from a server that is not ours.
+    app = FastAPI(title="Urza", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    for router in routers:
+        # Not `include_router`: the routes have their whole path, and stay one flat list.
+        app.router.routes.extend(router.routes)
+    _check_guarded(app)
+    app.state.urza = _state(library, config, clock or SystemClock())
+    if spans is not None:
+        app.add_middleware(TracedApp, spans=spans)
+    app.add_middleware(MeasuredApp, metrics=app.state.urza.metrics)
+    app.add_exception_handler(EsperError, on_esper_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(ClientDisconnect, on_gone)
+    app.add_exception_handler(Exception, on_unexpected)
+    install(app, _description(app))
+    return app
+
+
+def _state(library: Library, config: UrzaConfig, clock: Clock) -> ServerState:
+    oidc = None if config.oidc is None else OidcCheck(config.oidc, clock)
+    return ServerState(
+        library=library,
+        config=config,
+        authenticator=Authenticator(library.tokens, clock, oidc),
+        limiter=RateLimiter(config.rate_per_second, config.rate_burst, clock),
+        metrics=HttpMetrics("esper_urza"),
+        turns=Turns(),
+    )
+
+
+def _check_guarded(app: FastAPI) -> None:
+    for route in app.routes:
+        if not isinstance(route, GuardedRoute):
+            raise ConfigError(
+                f"the route {getattr(route, 'path', route)!r} is no GuardedRoute: nothing would "
+                "check who calls it. Make its router with `answers.router`."
+            )
+    check_listed(route.name for route in app.routes if isinstance(route, GuardedRoute))
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description: problems and the bearer token said once, answers linked."""
+    text = describe(app)
+    text["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path in text["paths"].values():
+        for operation in path.values():
+            if ACCESS[operation["operationId"]] is not None:
+                operation["security"] = [{"token": []}]
+    add_links(text)
+    return text

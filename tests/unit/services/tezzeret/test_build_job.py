@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.context import ForkServerContext
+from typing import Any
+
+import psutil
+import pytest
+
+from esper.blueprints.builder import GraphBuilder
+from esper.contracts.library import Target
+from esper.services.tezzeret.build_job import Abandoned, Broken, Outcome, build_apart
+from esper.services.tezzeret.forge_config import TezzeretConfig
+from esper.services.tezzeret.proof import Proof
+from esper.services.tezzeret.prove import prove
+from esper.utils.clock import SystemClock
+from support import forge_children
+from support.forge import blueprint_of, perceptron
+
+CONFIG = TezzeretConfig(targets=(Target(batch_size=4),), build_seconds=100.0, niceness=0)
+GOOD = blueprint_of(perceptron())
+Child = Callable[[str, str, TezzeretConfig], None]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def build(context: ForkServerContext, child: Child | None = None, **changes: Any) -> Outcome:
+    config = replace(CONFIG, **changes)
+    return build_apart(GOOD, config, context=context, clock=SystemClock(), child=child)
+
+
+def offspring() -> set[int]:
+    """Processes of the forge that are still there; the server they are forked from aside."""
+    return {
+        child.pid
+        for server in psutil.Process().children()
+        for child in server.children(recursive=True)
+    }
+
+
+def test_a_build_apart_gives_the_same_kernel_as_one_in_this_process(
+    context: ForkServerContext,
+) -> None:
+    apart = build(context)
+    assert isinstance(apart, Proof)
+    assert apart.data == prove(GOOD, CONFIG.targets).data
+    assert apart.report.passed
+
+
+def test_a_failed_check_comes_back_as_a_report_without_a_kernel(context: ForkServerContext) -> None:
+    g = GraphBuilder((8,))
+    blueprint = blueprint_of(g.finish(g.add("linear", "x", out_features=4, init="zero")))
+    outcome = build_apart(blueprint, CONFIG, context=context, clock=SystemClock())
+    assert isinstance(outcome, Proof)
+    assert outcome.data is None
+    assert outcome.report.reason.startswith("birth")
+
+
+@pytest.mark.parametrize(
+    ("child", "part"),
+    [
+        (forge_children.crash, "SIGSEGV: the heap is on fire"),
+        (forge_children.fail, "exit status 1"),
+        (forge_children.leave_rubbish, "cannot be read"),
+        (forge_children.leave_nothing, "exit status 0"),
+    ],
+)
+def test_a_crash_is_told_and_may_be_tried_again(
+    context: ForkServerContext, child: Child, part: str
+) -> None:
+    outcome = build(context, child)
+    assert isinstance(outcome, Broken)
+    assert part in outcome.reason
+    assert not outcome.final
+
+
+def test_a_build_that_hangs_is_killed_with_everything_it_started(
+    context: ForkServerContext,
+) -> None:
+    before = offspring()
+    outcome = build(context, forge_children.hang, build_seconds=1.0)
+    assert isinstance(outcome, Broken)
+    assert "longer than its limit of 1 s" in outcome.reason
+    assert outcome.final
+    deadline = time.monotonic() + 30.0
+    while offspring() - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not offspring() - before
+
+
+def test_a_build_that_devours_memory_is_killed(context: ForkServerContext) -> None:
+    outcome = build(context, forge_children.devour, memory_bytes=700 * 2**20)
+    assert isinstance(outcome, Broken)
+    assert "memory" in outcome.reason
+    assert outcome.final
+
+
+def test_a_blueprint_that_asks_for_too_much_at_once_fails_its_proof(
+    context: ForkServerContext,
+) -> None:
+    g = GraphBuilder((64,))
+    steps = [("linear", {"out_features": 2**22}), ("linear", {"out_features": 4})]
+    greedy = blueprint_of(g.finish(g.chain("x", *steps)))
+    config = replace(CONFIG, memory_bytes=800 * 2**20)
+    outcome = build_apart(greedy, config, context=context, clock=SystemClock())
+    refused = isinstance(outcome, Proof) and "memory" in outcome.report.reason
+    killed = isinstance(outcome, Broken) and "memory" in outcome.reason
+    assert refused or killed, outcome
+
+
+def test_a_build_that_nobody_wants_any_more_is_killed(context: ForkServerContext) -> None:
+    outcome = build_apart(
+        GOOD,
+        CONFIG,
+        context=context,
+        clock=SystemClock(),
+        unwanted=lambda: True,
+        child=forge_children.hang,
+    )
+    assert outcome == Abandoned()
