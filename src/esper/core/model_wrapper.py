@@ -13,6 +13,7 @@ from esper.contracts.errors import ConfigError, UnsupportedLayerError
 from esper.contracts.ports import KernelSource
 from esper.core.kernel_supply import KernelSupply
 from esper.core.morphable_model import MorphableModel
+from esper.core.single_process import check_single_process
 from esper.core.targets import find_targets
 from esper.execution.conversion import convert, restore
 from esper.execution.kasmina_layer import KasminaLayer
@@ -66,8 +67,10 @@ def wrap(
             lists what can. It is a NotImplementedError.
         LayerNotFoundError: A layer that was named does not exist, or there is nothing to wrap.
             It is a ValueError.
-        ConfigError: `seeds_per_layer` or `cache_size_mb` is out of range, or the model is wrapped.
+        ConfigError: `seeds_per_layer` or `cache_size_mb` is out of range, the model is wrapped, or
+            `torch.distributed` runs with more than one process.
     """
+    check_single_process("esper.wrap")
     if isinstance(model, MorphableModel):
         raise ConfigError("the model is a MorphableModel already; unwrap it before wrapping again.")
     if cache_size_mb < 1:

@@ -30,6 +30,7 @@ from esper.core.kernel_supply import KernelSupply
 from esper.core.model_comparison import compare
 from esper.core.optimizer import isolate_scheduler
 from esper.core.plain_names import PREFIX, WRAPPED, add_prefix, strip_prefix
+from esper.core.single_process import check_single_process
 from esper.core.transaction import transaction
 from esper.execution.artifact import KernelArtifact
 from esper.execution.kasmina_layer import KasminaLayer
@@ -221,9 +222,11 @@ class MorphableModel(nn.Module):
     ) -> None:
         """Put a kernel module into a slot, and its parameters into the attached optimizer.
 
-        Arguments and errors: `KasminaLayer.install`, and OptimizerError. Without `ir` the kernel
+        Arguments and errors: `KasminaLayer.install`, OptimizerError, and ConfigError where
+        `torch.distributed` runs with more than one process. Without `ir` the kernel
         works, but the model cannot be checkpointed.
         """
+        check_single_process("A model that grows")
         self._change(
             layer_name,
             lambda layer: layer.install(

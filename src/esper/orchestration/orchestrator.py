@@ -20,6 +20,7 @@ from esper.contracts.messages import KasminaControlCommand
 from esper.contracts.operational import GrowthObservation, HealthSignal
 from esper.contracts.ports import Controller, TelemetrySink
 from esper.core.morphable_model import MorphableModel
+from esper.core.single_process import check_single_process
 from esper.execution.artifact import KernelArtifact
 from esper.execution.health import HealthProbe
 from esper.orchestration.blueprint_registry import BlueprintRegistry
@@ -78,7 +79,8 @@ class SeedOrchestrator:
         seed: of everything random here. Same seed, same decisions.
 
     Raises:
-        ConfigError: ``growth_data`` or ``total_steps`` cannot work.
+        ConfigError: ``growth_data`` or ``total_steps`` cannot work, or ``torch.distributed`` runs
+            with more than one process.
         OptimizerError: the optimizer does not hold the model's parameters.
     """
 
@@ -331,6 +333,7 @@ class SeedOrchestrator:
 
 
 def _check(model: object, optimizer: torch.optim.Optimizer, total_steps: int) -> None:
+    check_single_process("esper.SeedOrchestrator")
     if not isinstance(model, MorphableModel):
         message = f"model is a {type(model).__name__}; wrap it first: model = esper.wrap(net, …)"
         raise ConfigError(message)
