@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from esper.contracts.errors import DivergenceError
+from esper.contracts.growth import CurvePoint
 from esper.core.morphable_model import MorphableModel
 from esper.services.tolaria.evaluation import evaluate
 from esper.services.tolaria.orders import Orders
@@ -145,19 +146,22 @@ class TrainingLoop:
         limit = session.config.eval_samples
         growth = (session.growth[0][:limit], session.growth[1][:limit])
         figures = evaluate(session.model, growth, session.bundle.loss_fn, session.bundle.measure)
-        progress.growth_metric = figures.metric
         progress.early_stop = progress.early_stop.after(figures.loss, session.config.early_stop)
         progress.stopped_early = progress.early_stop.is_due(session.config.early_stop)
-        self._write(
-            {
-                "type": "eval",
-                "step": progress.step,
-                "train_loss": progress.evaluated.read(),
-                "growth_loss": figures.loss,
-                "growth_metric": figures.metric,
-                "cost": _cost(session),
-            }
+        measured = {
+            "step": progress.step,
+            "train_loss": progress.evaluated.read(),
+            "growth_loss": figures.loss,
+            "growth_metric": figures.metric,
+        }
+        progress.curve.append(
+            CurvePoint.model_validate({n: _finite(value) for n, value in measured.items()})
         )
+        self._write({"type": "eval", **measured, "cost": _cost(session)})
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _cost(session: Session) -> dict[str, float] | None:

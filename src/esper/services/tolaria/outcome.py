@@ -30,8 +30,12 @@ _STATIC = "Growth was off: the host was trained as it is."
 _INTERRUPTED = "The run was interrupted and can be resumed."
 
 
-def close_growth(session: Session, folder: RunFolder, run_id: str) -> GrowthClosed | None:
+def close_growth(
+    session: Session, progress: Progress, folder: RunFolder, run_id: str
+) -> GrowthClosed | None:
     """Let growth come to its end, and write its report and the finished model.
+
+    The report's curve is that of the log: each of its evaluations, wherever a race was on.
 
     Returns:
         The record of it; None where growth was off.
@@ -42,6 +46,8 @@ def close_growth(session: Session, folder: RunFolder, run_id: str) -> GrowthClos
     closed = None
     if session.orchestrator is not None and isinstance(session.model, MorphableModel):
         report = session.orchestrator.finish()
+        if progress.curve:
+            report = report.model_copy(update={"curve": tuple(progress.curve)})
         write_durably(folder / REPORT, report.model_dump_json(indent=1).encode())
         kernels = fill(
             folder.path,
@@ -109,7 +115,7 @@ def _result(
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
         percent=metric.percent,
-        growth_metric=progress.growth_metric,
+        growth_metric=progress.curve[-1].growth_metric if progress.curve else None,
         parameters_before=session.parameters_before,
         parameters_after=sum(p.numel() for p in session.model.parameters()),
         grown=report is not None and any(layer.grown for layer in report.after),

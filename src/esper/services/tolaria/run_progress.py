@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from esper.contracts.growth import CurvePoint
 from esper.services.tolaria.early_stop import EarlyStop
 
 
@@ -50,8 +51,8 @@ class Progress:
     evaluated: LossMean = field(default_factory=LossMean)
     """Of the steps since the last evaluation."""
     early_stop: EarlyStop = field(default_factory=EarlyStop)
-    growth_metric: float | None = None
-    """At the last evaluation."""
+    curve: list[CurvePoint] = field(default_factory=list)
+    """Every evaluation so far, those made during a race included."""
     bad_since: int | None = None
     """Step since which the loss has not been finite, or ``None``."""
     seconds: float = 0.0
@@ -71,7 +72,7 @@ class Progress:
             "logged": self.logged.state_dict(),
             "evaluated": self.evaluated.state_dict(),
             "early_stop": [self.early_stop.best, self.early_stop.since],
-            "growth_metric": self.growth_metric,
+            "curve": [point.model_dump(mode="json") for point in self.curve],
             "bad_since": self.bad_since,
             "seconds": self.seconds,
             "stopped_early": self.stopped_early,
@@ -84,12 +85,13 @@ class Progress:
     def from_state(cls, state: dict[str, Any]) -> Progress:
         """The progress that :meth:`state_dict` described."""
         best, since = state["early_stop"]
-        plain = ("step", "growth_metric", "bad_since", "seconds", "stopped_early", "is_closed")
+        plain = ("step", "bad_since", "seconds", "stopped_early", "is_closed")
         return cls(
             logged=LossMean.from_state(state["logged"]),
             evaluated=LossMean.from_state(state["evaluated"]),
             early_stop=EarlyStop(best=best, since=since),
-            # Checkpoints of earlier versions do not have these two.
+            # Checkpoints of earlier versions do not have these three.
+            curve=[CurvePoint.model_validate(point) for point in state.get("curve", ())],
             adaptations=state.get("adaptations", 0),
             commands=list(state.get("commands", ())),
             **{name: state[name] for name in plain},

@@ -239,7 +239,7 @@ class TolariaTrainer:
         write = attempt.telemetry.write
         attempt.orders.end()
         if not progress.is_closed:
-            closed = close_growth(session, folder, attempt.telemetry.run_id)
+            closed = close_growth(session, progress, folder, attempt.telemetry.run_id)
             if closed is not None:
                 write(closed.model_dump(mode="json"))
             progress.is_closed = True

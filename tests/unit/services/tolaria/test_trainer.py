@@ -295,3 +295,8 @@ def test_interrupted_growing_run_goes_on_as_if_nothing_had_happened(
     assert log(tmp_path / "whole", *kinds) == log(folder, *kinds)
     reports = [(f / "report.json").read_text() for f in (tmp_path / "whole", folder)]
     assert reports[0] == reports[1]
+    curve = GrowthReport.model_validate_json(reports[1]).curve
+    evaluations = log(folder, "eval")
+    assert [(p.step, p.growth_metric) for p in curve] == [
+        (line["step"], line["growth_metric"]) for line in evaluations
+    ]
