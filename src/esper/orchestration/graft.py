@@ -64,8 +64,8 @@ class Graft:
 
 def verdict(evidence: Evidence) -> tuple[bool, str]:
     """Whether the kernel stays: not if the held-out loss is above the mark beyond the interval."""
-    interval = f"(between {evidence.ci_low:+.1%} and {evidence.ci_high:+.1%})"
-    against = "against the model before the graft"
-    if evidence.ci_high < 0:
-        return False, f"the held-out loss rose by {-evidence.gain:.1%} {against} {interval}"
-    return True, f"the held-out loss changed by {-evidence.gain:+.1%} {against} {interval}"
+    reason = (
+        f"the held-out gain is {evidence.gain:+.1%} against the model before the graft "
+        f"(between {evidence.ci_low:+.1%} and {evidence.ci_high:+.1%})"
+    )
+    return evidence.ci_high >= 0, reason

@@ -92,13 +92,12 @@ def _kept(run: Run, decision: GrowthDecision) -> str:
         if d.verdict == "graft" and d.step <= decision.step
     )
     evidence = decision.evidence
-    change = f"the held-out loss fell from {evidence.loss_without:.3g} to {evidence.loss_with:.3g}"
-    if evidence.metric_without is not None and evidence.metric_with is not None:
-        change += f" (metric {evidence.metric_without:.3f} to {evidence.metric_with:.3f})"
     verb = "took over" if decision.candidate.mode.value == "replacing" else "joined"
     return (
         f"A {decision.candidate.title} kernel {verb} layer {decision.candidate.layer_name} "
-        f"at step {graft.step:,}, because {graft.reason}; by step {decision.step:,} {change}."
+        f"at step {graft.step:,}, because {graft.reason}; "
+        f"at step {decision.step:,} the held-out gain is {evidence.gain:+.1%} "
+        f"(between {evidence.ci_low:+.1%} and {evidence.ci_high:+.1%})."
     )
 
 
