@@ -29,7 +29,8 @@ from esper.blueprints.build import build
 from esper.blueprints.ir import GraphIR, Node
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.enums import KernelMode
-from esper.execution.artifact import kernel_id_of, pack, unpack
+from esper.execution.artifact import pack, unpack
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_executor import KernelExecutor
 from esper.execution.kernel_store import LocalKernelStore

@@ -13,7 +13,8 @@ from esper.blueprints.build import build
 from esper.blueprints.ir import GraphIR, Node
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.enums import KernelMode
-from esper.execution.artifact import ENTRY, pack
+from esper.execution.artifact import pack
+from esper.execution.artifact_check import ENTRY
 
 
 def mlp_graph(width: int = 3) -> GraphIR:

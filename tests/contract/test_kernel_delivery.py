@@ -23,7 +23,7 @@ from esper.contracts.errors import (
 from esper.contracts.library import KernelRegistration
 from esper.contracts.ports import KernelLibrary, SignedSource
 from esper.core.model_wrapper import wrap
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.cache_config import KernelCacheConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_tiers import TierStatistics

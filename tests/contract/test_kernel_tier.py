@@ -14,7 +14,7 @@ import pytest
 
 from esper.contracts.errors import ArtifactError, KernelNotFoundError
 from esper.contracts.ports import KernelTier
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.cache_config import RedisTierConfig
 from esper.execution.circuit_breaker import BreakerConfig
 from esper.execution.kernel_cache import KernelCache

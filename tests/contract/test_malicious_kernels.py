@@ -25,7 +25,8 @@ from esper.contracts.errors import (
 from esper.contracts.library import KernelQuery, KernelRegistration, Signature
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.execution.artifact import kernel_id_of, read_kernel_file, unpack
+from esper.execution.artifact import read_kernel_file, unpack
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.execution.signature_file import add_signature, signature_path

@@ -13,7 +13,7 @@ import pytest
 from esper.contracts import errors
 from esper.contracts.enums import Role
 from esper.contracts.library import KernelRegistration
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.services.urza.client.sync import UrzaClient
 from kernels import kernel_file
 from support.servers.s3 import S3Place

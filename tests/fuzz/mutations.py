@@ -11,7 +11,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from esper.execution.artifact import ENTRY
+from esper.execution.artifact_check import ENTRY
 from kernels import join, split
 
 Mutation = Callable[[bytes, Random, list[bytes]], bytes]

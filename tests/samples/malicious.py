@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from esper.execution.artifact import ENTRY
+from esper.execution.artifact_check import ENTRY
 from kernels import conv_graph, join, kernel_file, split, with_document
 
 GOOD = kernel_file()

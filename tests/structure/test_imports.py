@@ -102,6 +102,11 @@ def test_the_import_contracts_hold(copied_project: Path) -> None:
         ("utils/planted.py", "import esper.core.model_wrapper", "Imports point down BROKEN"),
         ("blueprints/planted.py", "import esper.execution.seed", "Imports point down BROKEN"),
         (
+            "services/urza/planted.py",
+            "import esper.blueprints.build",
+            "No torch where kernels are only kept, priced, carried or watched BROKEN",
+        ),
+        (
             "services/second/planted.py",
             "import esper.services.tolaria.trainer",
             "Services never import each other BROKEN",
@@ -121,9 +126,19 @@ def test_a_planted_violation_is_found(
 
 
 @pytest.mark.parametrize(
-    "module", ["esper", "esper.configs", "esper.contracts.ports", "esper.contracts.events"]
+    "module",
+    [
+        "esper",
+        "esper.configs",
+        "esper.contracts.ports",
+        "esper.contracts.events",
+        "esper.services.urza.urza_serve",
+        "esper.services.nissa.nissa_serve",
+        "esper.dashboard.mount",
+        "esper.hosting.platform",
+    ],
 )
-def test_the_ground_is_imported_without_torch(module: str) -> None:
+def test_the_ground_and_what_only_keeps_or_watches_come_without_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], check=False)
     assert result.returncode == 0

@@ -23,7 +23,8 @@ from esper.contracts.library import (
     ValidationReport,
 )
 from esper.contracts.ports import Clock
-from esper.execution.artifact import kernel_id_of, reference_cost, unpack
+from esper.execution.artifact import unpack
+from esper.execution.artifact_check import kernel_id_of, reference_cost
 from esper.utils.clock import SystemClock
 
 

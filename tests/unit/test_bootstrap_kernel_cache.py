@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from esper.bootstrap import kernel_cache
 from esper.configs import RedisConfig
 from esper.contracts.errors import ConfigError, KernelNotFoundError, UntrustedKernelError
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.cache_config import KernelCacheConfig
 from esper.execution.kernel_store import LocalKernelStore
 from esper.execution.signatures import sign, write_public_key

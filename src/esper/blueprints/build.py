@@ -6,21 +6,20 @@ not installed.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from types import MappingProxyType
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
 from torch import fx, nn
 
-from esper.blueprints.ir import DEFAULT_LIMITS, GraphIR, Limits, Node
-from esper.blueprints.ops.op import Op, Specs
-from esper.contracts.errors import BlueprintError
+from esper.blueprints.graph_weights import check_parameters
+from esper.blueprints.initial import initialise
+from esper.blueprints.ir import DEFAULT_LIMITS, GraphIR
+from esper.blueprints.ops.stock import LearnedValue, Stock, StockModule
 
-_DESCRIBED: Final[dict[tuple[Op, Specs, str], Mapping[str, torch.Tensor]]] = {}
-_MOST_DESCRIBED: Final = 4096
+_MODULES: Final = {"torch": torch, "functional": nn.functional, "operator": operator}
+"""Where the functions are that the vocabulary names."""
 
 
 def build(ir: GraphIR, *, seed: int | None = None) -> fx.GraphModule:
@@ -53,12 +52,40 @@ def _build(ir: GraphIR) -> fx.GraphModule:
     with torch.device("cpu"):
         for node in ir.nodes:
             sources = [values[source] for source in node.inputs]
-            specs = ir.input_specs(node)
-            values[node.name] = ir.op(node).emit(graph, root, node.name, sources, specs, node.attrs)
+            stock = ir.op(node).stock(ir.input_specs(node), node.attrs)
+            values[node.name] = _write(graph, root, node.name, sources, stock)
     shown = {name: values[source] for name, source in ir.outputs.items()}
     graph.output(next(iter(shown.values())) if len(shown) == 1 else shown)
     graph.lint()
     return fx.GraphModule(_module_tree(root), graph, class_name="Kernel")
+
+
+def _write(
+    graph: fx.Graph, root: dict[str, Any], name: str, sources: Sequence[fx.Node], stock: Stock
+) -> fx.Node:
+    """Write one node into `graph`, and what it owns into `root`."""
+    if isinstance(stock, StockModule):
+        module: nn.Module = getattr(nn, stock.kind)(**stock.arguments)
+        root[name] = initialise(module, stock.initial)
+        result = graph.call_module(name, tuple(sources))
+        part = stock.part
+        return result if part is None else graph.call_function(operator.getitem, (result, part))
+    if isinstance(stock, LearnedValue):
+        value = torch.full(stock.shape, stock.mean)
+        if stock.deviation is not None:
+            value.normal_(stock.mean, stock.deviation)
+        root[f"{name}.weight"] = nn.Parameter(value)
+        learned = graph.get_attr(f"{name}.weight")
+        return graph.call_function(_function(stock.join), (sources[0], learned))
+    inputs = (list(sources),) if stock.as_list else tuple(sources)
+    function = _function(stock.function)
+    return graph.call_function(function, (*inputs, *stock.rest), dict(stock.keywords))
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, word = name.partition(".")
+    found: Callable[..., Any] = getattr(_MODULES[module], word)
+    return found
 
 
 def _module_tree(root: dict[str, Any]) -> nn.Module:
@@ -73,84 +100,3 @@ def _module_tree(root: dict[str, Any]) -> nn.Module:
         else:
             tree.get_submodule(owner).add_module(last, value)
     return tree
-
-
-def _node_tensors(ir: GraphIR, node: Node) -> Mapping[str, torch.Tensor]:
-    op, inputs = ir.op(node), tuple(ir.input_specs(node))
-    # Kernels come in series of one shape, and describing a module is a tenth of checking a kernel.
-    key = (op, inputs, json.dumps(dict(node.attrs), sort_keys=True))
-    found = _DESCRIBED.get(key)
-    if found is None:
-        if len(_DESCRIBED) >= _MOST_DESCRIBED:
-            _DESCRIBED.clear()
-        found = _DESCRIBED[key] = _describe_node(op, inputs, node)
-    return found
-
-
-def _describe_node(op: Op, inputs: Specs, node: Node) -> Mapping[str, torch.Tensor]:
-    try:
-        return MappingProxyType(op.tensors(inputs, node.attrs))
-    except (RuntimeError, OverflowError) as problem:
-        raise BlueprintError(
-            f"Node {node.name!r} ({node.op}) has weights that are too large to describe: {problem}"
-        ) from None
-
-
-def state_tensors(ir: GraphIR) -> dict[str, torch.Tensor]:
-    """Return the built module's `state_dict` as tensors on the meta device: shapes and dtypes only.
-
-    Parameters are `nn.Parameter`s, buffers plain tensors. Nothing is allocated or drawn.
-    """
-    return {
-        f"{node.name}.{name}": tensor
-        for node in ir.nodes
-        for name, tensor in _node_tensors(ir, node).items()
-    }
-
-
-def parameter_shapes(ir: GraphIR) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each parameter by its name in the built module, without building it."""
-    return {
-        name: tuple(tensor.shape)
-        for name, tensor in state_tensors(ir).items()
-        if isinstance(tensor, nn.Parameter)
-    }
-
-
-def count_parameters(ir: GraphIR) -> int:
-    """Return the number of parameters, without building."""
-    return sum(math.prod(shape) for shape in parameter_shapes(ir).values())
-
-
-def check_parameters(ir: GraphIR, limits: Limits) -> None:
-    """Hold a graph to its limit on parameters.
-
-    Raises:
-        BlueprintError: It has more.
-    """
-    count = count_parameters(ir)
-    if count > limits.parameters:
-        raise BlueprintError(
-            f"The graph has {count} parameters, more than the limit of {limits.parameters}; "
-            "make it narrower."
-        )
-
-
-def describe(ir: GraphIR) -> str:
-    """Return the graph as a text of one line per node: name, op, inputs, shape and parameters."""
-    lines = [f"input  {name}: {spec}" for name, spec in ir.inputs.items()]
-    for node in ir.nodes:
-        defaults = ir.op(node).attributes
-        attrs = ", ".join(
-            f"{key}={value}" for key, value in node.attrs.items() if value != defaults[key].default
-        )
-        weights = sum(
-            tensor.numel()
-            for tensor in _node_tensors(ir, node).values()
-            if isinstance(tensor, nn.Parameter)
-        )
-        call = f"{node.op}({', '.join(node.inputs)}{'; ' if attrs else ''}{attrs})"
-        suffix = f"  [{weights:,} parameters]" if weights else ""
-        lines.append(f"{node.name} = {call} -> {ir.specs[node.name]}{suffix}")
-    lines += [f"output {name}: {source} {ir.specs[source]}" for name, source in ir.outputs.items()]
-    return "\n".join(lines)

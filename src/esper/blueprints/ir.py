@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import fx
-
 from esper.blueprints.ops.attribute import accept_all
 from esper.blueprints.ops.op import Op, ShapeError
+from esper.blueprints.ops.stock import TAKEN
 from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.errors import BlueprintError
@@ -129,7 +128,7 @@ class GraphIR:
     def check(self, limits: Limits) -> None:
         """Hold the graph to limits on nodes, depth and intermediate sizes.
 
-        `build.check_parameters` does the same for parameters.
+        `graph_weights.check_parameters` does the same for parameters.
 
         Raises:
             BlueprintError: A limit is exceeded.
@@ -284,7 +283,7 @@ def _check_name(name: Any, what: str) -> None:
             f"The {what} name {name!r} is not allowed: use a lower-case letter, then up to 63 "
             "lower-case letters, digits and underscores."
         )
-    if keyword.iskeyword(name) or hasattr(fx.GraphModule, name) or name in ("training", "graph"):
+    if keyword.iskeyword(name) or name in TAKEN:
         raise BlueprintError(
             f"The {what} name {name!r} is taken by Python or by torch modules; add a suffix."
         )

@@ -12,17 +12,15 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-import torch
-
 from esper.utils import strict_json
 
 DTYPES: Final = {
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
+    "F32": ("float32", 4),
+    "F16": ("float16", 2),
+    "BF16": ("bfloat16", 2),
+    "I64": ("int64", 8),
 }
-"""What a kernel may hold, by its name in the header."""
+"""What a kernel may hold, by its name in the header: torch's name, and bytes for each value."""
 
 METADATA: Final = "__metadata__"
 PREFIX: Final = 8
@@ -40,7 +38,8 @@ class HeaderError(ValueError):
 class TensorEntry:
     """What the header says of one tensor."""
 
-    dtype: torch.dtype
+    dtype: str
+    """As torch calls it: "float32"."""
     shape: tuple[int, ...]
     begin: int
     """First byte, counted from the end of the header."""
@@ -110,8 +109,8 @@ def _read_entry(name: str, entry: Any) -> TensorEntry:
         raise HeaderError(
             f"tensor {name!r:.80} must have exactly the fields dtype, shape and data_offsets"
         )
-    dtype = DTYPES.get(entry["dtype"]) if type(entry["dtype"]) is str else None
-    if dtype is None:
+    known = DTYPES.get(entry["dtype"]) if type(entry["dtype"]) is str else None
+    if known is None:
         raise HeaderError(
             f"tensor {name!r:.80} has dtype {entry['dtype']!r:.40}; allowed: {', '.join(DTYPES)}"
         )
@@ -119,13 +118,13 @@ def _read_entry(name: str, entry: Any) -> TensorEntry:
     offsets = _integers(name, "data_offsets", entry["data_offsets"], least=0)
     if len(shape) > MOST_AXES or len(offsets) != 2:
         raise HeaderError(f"tensor {name!r:.80} has too many axes or not two data_offsets")
-    begin, end = offsets
-    size = math.prod(shape) * dtype.itemsize
+    (dtype, width), (begin, end) = known, offsets
+    size = math.prod(shape) * width
     if end - begin != size:
         raise HeaderError(
             f"tensor {name!r:.80} of shape {shape} needs {size} bytes, its offsets give {end - begin}"
         )
-    if begin % dtype.itemsize:
+    if begin % width:
         raise HeaderError(f"tensor {name!r:.80} starts at {begin}, which is not aligned")
     return TensorEntry(dtype=dtype, shape=shape, begin=begin, end=end)
 

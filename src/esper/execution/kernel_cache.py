@@ -19,7 +19,8 @@ from esper.contracts.errors import ConfigError, KernelError, KernelNotFoundError
 from esper.contracts.library import Signature
 from esper.contracts.ports import Clock, KernelSource, KernelTier
 from esper.execution.absences import Absences
-from esper.execution.artifact import ArtifactLimits, KernelArtifact, is_kernel_id, unpack
+from esper.execution.artifact import KernelArtifact, unpack
+from esper.execution.artifact_check import ArtifactLimits, is_kernel_id
 from esper.execution.kernel_tiers import KernelTiers, TierStatistics
 from esper.utils.clock import SystemClock
 

@@ -9,7 +9,8 @@ from typing import Final
 
 from esper.contracts.errors import ArtifactError, KernelNotFoundError
 from esper.contracts.library import Signature
-from esper.execution.artifact import is_kernel_id, kernel_id_of, read_kernel_file
+from esper.execution.artifact import read_kernel_file
+from esper.execution.artifact_check import is_kernel_id, kernel_id_of
 from esper.execution.signature_file import add_signature, read_signatures
 from esper.utils.home import cache_home
 from esper.utils.object_store import ObjectStore

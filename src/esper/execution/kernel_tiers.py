@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 from esper.contracts.errors import ArtifactError, ConfigError, EsperError, KernelNotFoundError
 from esper.contracts.library import Signature
 from esper.contracts.ports import Clock, KernelSource, KernelTier, SignedSource
-from esper.execution.artifact import ArtifactLimits, KernelArtifact, unpack
+from esper.execution.artifact import KernelArtifact, unpack
+from esper.execution.artifact_check import ArtifactLimits
 
 if TYPE_CHECKING:
     # At run time only who has keys, and so the package for them, imports it.

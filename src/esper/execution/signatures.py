@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.library import Signature
-from esper.execution.artifact import is_kernel_id
+from esper.execution.artifact_check import is_kernel_id
 
 KEY_ID_DIGITS: Final = 16
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from esper.blueprints.build import describe
+from esper.blueprints.graph_weights import describe
 from esper.contracts.growth import GrowthDecision, GrowthReport, LayerRecord
 from esper.core.morphable_model import MorphableModel
 from esper.execution.kasmina_layer import KasminaLayer

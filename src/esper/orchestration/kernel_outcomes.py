@@ -21,7 +21,8 @@ from esper.contracts.library import KernelOutcome, KernelRegistration
 from esper.contracts.lifecycle import SeedPhase
 from esper.contracts.operational import FieldReport
 from esper.core.morphable_model import MorphableModel
-from esper.execution.artifact import kernel_id_of, pack
+from esper.execution.artifact import pack
+from esper.execution.artifact_check import kernel_id_of
 
 _ENDINGS = {
     "fossilise": AdaptationOutcome.FOSSILIZED,

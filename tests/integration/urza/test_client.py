@@ -21,7 +21,8 @@ from esper.contracts.library import (
     ValidationReport,
 )
 from esper.contracts.operational import FieldReport
-from esper.execution.artifact import kernel_id_of, pack, reference_cost
+from esper.execution.artifact import pack
+from esper.execution.artifact_check import kernel_id_of, reference_cost
 from esper.execution.signatures import sign
 from esper.execution.trust import TrustPolicy
 from esper.services.urza.client.sync import UrzaClient

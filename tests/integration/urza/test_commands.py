@@ -15,7 +15,7 @@ from esper.cli.app import app
 from esper.cli.exit_codes import ExitCode
 from esper.contracts.enums import Role
 from esper.contracts.library import KernelRegistration
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_store import LocalKernelStore
 from esper.services.urza.client.sync import UrzaClient
 from kernels import kernel_file

@@ -6,7 +6,8 @@ from torch import nn
 
 from esper.blueprints.build import build
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.cost import Cost, cost, measured_flops
+from esper.blueprints.cost import Cost, cost
+from esper.blueprints.flops import measured_flops
 from esper.contracts.errors import BlueprintError
 
 

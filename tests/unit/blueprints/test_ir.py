@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from esper.blueprints.build import build
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.cost import cost, measured_flops
+from esper.blueprints.cost import cost
+from esper.blueprints.flops import measured_flops
 from esper.blueprints.ir import GraphIR, Limits, Node
 from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.blueprints.tensor_spec import TensorSpec

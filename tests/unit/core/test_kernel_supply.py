@@ -14,7 +14,7 @@ from esper.contracts.errors import KernelMismatchError, UntrustedKernelError
 from esper.core.kernel_supply import KernelSupply
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.execution.signature_file import add_signature

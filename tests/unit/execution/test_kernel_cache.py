@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from esper.contracts.errors import ArtifactError, ConfigError, KernelError, KernelNotFoundError
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_cache import ENTRY_BYTES, KernelCache
 from kernels import kernel_file, mlp_graph
 from support.shelves import Shelf

@@ -8,7 +8,7 @@ import pytest
 from esper.contracts.errors import ArtifactError, KernelNotFoundError
 from esper.contracts.library import Signature
 from esper.contracts.ports import ArtifactStore, SignedSource
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_store import LocalKernelStore, default_root
 from esper.execution.signature_file import add_signature
 from kernels import kernel_file

@@ -17,7 +17,7 @@ from esper.contracts.errors import (
     UntrustedKernelError,
 )
 from esper.contracts.ports import KernelSource, KernelTier, SignedSource
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_tiers import SOURCE, TierStatistics
 from esper.execution.signatures import sign

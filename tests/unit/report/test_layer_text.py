@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from esper.blueprints.build import describe
 from esper.blueprints.geometry import Geometry
+from esper.blueprints.graph_weights import describe
 from esper.blueprints.library.blueprint_catalog import candidate
 from esper.contracts.enums import KernelMode, Layout
 from esper.contracts.growth import LayerRecord

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import torch
-from torch import fx
-from torch.nn import functional
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute, schema
 from esper.blueprints.ops.op import Attrs, Op, ShapeError, Specs, float_axes, known, register
+from esper.blueprints.ops.stock import StockCall
 from esper.blueprints.tensor_spec import TensorSpec
 
 
@@ -44,18 +39,6 @@ class Attention(Op):
         return 2 * scores * (known(query, 2) + known(value, 2))
 
     @override
-    def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
-        return {}
-
-    @override
-    def emit(
-        self,
-        graph: fx.Graph,
-        root: dict[str, Any],
-        name: str,
-        sources: Sequence[fx.Node],
-        inputs: Specs,
-        attrs: Attrs,
-    ) -> fx.Node:
-        function = functional.scaled_dot_product_attention
-        return graph.call_function(function, tuple(sources), {"is_causal": attrs["causal"]})
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
+        name = "functional.scaled_dot_product_attention"
+        return StockCall(name, keywords={"is_causal": attrs["causal"]})

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-from torch import nn
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute
-from esper.blueprints.ops.initial import CHOICES, initialise
-from esper.blueprints.ops.op import Attrs, ModuleOp, ShapeError, Specs, float_axes, known, register
+from esper.blueprints.ops.op import Attrs, Op, ShapeError, Specs, float_axes, known, register
+from esper.blueprints.ops.stock import INITIAL, StockModule, Weight
 from esper.blueprints.tensor_spec import TensorSpec
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -49,15 +48,15 @@ def _attributes(kind: type, axes: int) -> dict[str, Attribute]:
         "groups": Attribute(kind=int, default=1),
         "bias": Attribute(kind=bool, default=True),
         "padding_mode": Attribute(kind=str, default="zeros", choices=PADDING_MODES),
-        "init": Attribute(kind=str, default="default", choices=CHOICES),
+        "init": Attribute(kind=str, default="default", choices=INITIAL),
     }
 
 
-class _Convolution(ModuleOp):
+class _Convolution(Op):
     """What the convolutions share; `axes` is the number of axes that the window slides along."""
 
     axes: int
-    layer: type[nn.Conv1d | nn.Conv2d]
+    layer: str
 
     @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
@@ -93,10 +92,17 @@ class _Convolution(ModuleOp):
                 raise ShapeError(f"pads {padding} by {mode!r}, too much for an axis of {size}")
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        out = attrs["out_channels"]
+        taps = (known(inputs[0], 0) // attrs["groups"], *self._each(attrs, "kernel_size"))
+        bias = {"bias": Weight((out,))} if attrs["bias"] else {}
+        return {"weight": Weight((out, *taps)), **bias}
+
+    @override
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
         words = {word: value for word, value in attrs.items() if word != "init"}
-        layer: nn.Module = self.layer(known(inputs[0], 0), **words)
-        return initialise(layer, attrs["init"])
+        words["in_channels"] = known(inputs[0], 0)
+        return StockModule(self.layer, words, attrs["init"])
 
     @override
     def flops(self, inputs: Specs, output: TensorSpec, attrs: Attrs) -> int:
@@ -113,7 +119,7 @@ class Conv1d(_Convolution):
     summary = "Convolution over (C, L) (nn.Conv1d)"
     attributes = _attributes(int, 1)
     axes = 1
-    layer = nn.Conv1d
+    layer = "Conv1d"
 
 
 @register
@@ -124,4 +130,4 @@ class Conv2d(_Convolution):
     summary = "Convolution over (C, H, W) (nn.Conv2d)"
     attributes = _attributes(tuple, 2)
     axes = 2
-    layer = nn.Conv2d
+    layer = "Conv2d"

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
-from typing import Any
-
-import torch
-from torch import fx, nn
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute, schema
-from esper.blueprints.ops.initial import CHOICES, initialise
-from esper.blueprints.ops.op import (
-    Attrs,
-    ModuleOp,
-    Op,
-    ShapeError,
-    Specs,
-    float_axes,
-    known,
-    register,
-)
+from esper.blueprints.ops.op import Attrs, Op, ShapeError, Specs, float_axes, known, register
+from esper.blueprints.ops.stock import INITIAL, LearnedValue, StockModule, Weight
 from esper.blueprints.tensor_spec import TensorSpec
 
 
 @register
-class Linear(ModuleOp):
+class Linear(Op):
     """`nn.Linear` over the last axis."""
 
     name = "linear"
@@ -34,7 +19,7 @@ class Linear(ModuleOp):
     attributes = schema(
         out_features=Attribute(kind=int),
         bias=Attribute(kind=bool, default=True),
-        init=Attribute(kind=str, default="default", choices=CHOICES),
+        init=Attribute(kind=str, default="default", choices=INITIAL),
     )
 
     @override
@@ -46,9 +31,15 @@ class Linear(ModuleOp):
         return spec.with_shape((*spec.shape[:-1], attrs["out_features"]))
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        layer = nn.Linear(known(inputs[0], -1), attrs["out_features"], bias=attrs["bias"])
-        return initialise(layer, attrs["init"])
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        out = attrs["out_features"]
+        bias = {"bias": Weight((out,))} if attrs["bias"] else {}
+        return {"weight": Weight((out, known(inputs[0], -1))), **bias}
+
+    @override
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        words = {"out_features": attrs["out_features"], "bias": attrs["bias"]}
+        return StockModule("Linear", {"in_features": known(inputs[0], -1), **words}, attrs["init"])
 
     @override
     def flops(self, inputs: Specs, output: TensorSpec, attrs: Attrs) -> int:
@@ -56,7 +47,7 @@ class Linear(ModuleOp):
 
 
 @register
-class Embedding(ModuleOp):
+class Embedding(Op):
     """`nn.Embedding` of integer ids."""
 
     name = "embedding"
@@ -79,14 +70,13 @@ class Embedding(ModuleOp):
         return TensorSpec((*inputs[0].shape, attrs["embedding_dim"]))
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        table = nn.Embedding(
-            attrs["num_embeddings"],
-            attrs["embedding_dim"],
-            padding_idx=attrs["padding_idx"],
-            max_norm=attrs["max_norm"],
-        )
-        return initialise(table, attrs["init"])
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        return {"weight": Weight((attrs["num_embeddings"], attrs["embedding_dim"]))}
+
+    @override
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        words = {word: value for word, value in attrs.items() if word != "init"}
+        return StockModule("Embedding", words, attrs["init"])
 
 
 class _Learned(Op):
@@ -98,13 +88,6 @@ class _Learned(Op):
         """Return the parameter's shape."""
         raise NotImplementedError
 
-    def initial(self, shape: tuple[int, ...], attrs: Attrs) -> torch.Tensor:
-        """Return the parameter's first value."""
-        raise NotImplementedError
-
-    join: Any
-    """The elementwise function."""
-
     @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         spec = float_axes(inputs[0], 1)
@@ -112,23 +95,8 @@ class _Learned(Op):
         return spec
 
     @override
-    def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
-        shape = self.shape(inputs, attrs)
-        return {"weight": nn.Parameter(torch.empty(shape, device="meta"))}
-
-    @override
-    def emit(
-        self,
-        graph: fx.Graph,
-        root: dict[str, Any],
-        name: str,
-        sources: Sequence[fx.Node],
-        inputs: Specs,
-        attrs: Attrs,
-    ) -> fx.Node:
-        target = f"{name}.weight"
-        root[target] = nn.Parameter(self.initial(self.shape(inputs, attrs), attrs))
-        return graph.call_function(type(self).join, (sources[0], graph.get_attr(target)))
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        return {"weight": Weight(self.shape(inputs, attrs))}
 
 
 @register
@@ -141,7 +109,6 @@ class Scale(_Learned):
         axis=Attribute(kind=int, default=-1, low=-8, high=8),
         value=Attribute(kind=float, default=1.0, low=-1e6, high=1e6),
     )
-    join = staticmethod(operator.mul)
 
     @override
     def shape(self, inputs: Specs, attrs: Attrs) -> tuple[int, ...]:
@@ -152,8 +119,8 @@ class Scale(_Learned):
         return (known(inputs[0], axis), *(1,) * (rank - axis - 1))
 
     @override
-    def initial(self, shape: tuple[int, ...], attrs: Attrs) -> torch.Tensor:
-        return torch.full(shape, attrs["value"])
+    def stock(self, inputs: Specs, attrs: Attrs) -> LearnedValue:
+        return LearnedValue("operator.mul", self.shape(inputs, attrs), mean=attrs["value"])
 
 
 @register
@@ -163,12 +130,12 @@ class Offset(_Learned):
     name = "offset"
     summary = "Learned value added at each place of the sample, such as a position embedding"
     attributes = schema(deviation=Attribute(kind=float, default=0.02, low=0, high=1e3))
-    join = staticmethod(operator.add)
 
     @override
     def shape(self, inputs: Specs, attrs: Attrs) -> tuple[int, ...]:
         return tuple(known(inputs[0], axis) for axis in range(inputs[0].rank))
 
     @override
-    def initial(self, shape: tuple[int, ...], attrs: Attrs) -> torch.Tensor:
-        return torch.empty(shape).normal_(0.0, attrs["deviation"])
+    def stock(self, inputs: Specs, attrs: Attrs) -> LearnedValue:
+        shape = self.shape(inputs, attrs)
+        return LearnedValue("operator.add", shape, deviation=attrs["deviation"])

@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
-from typing import Any
-
-import torch
-from torch import nn
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute, schema
-from esper.blueprints.ops.op import (
-    Attrs,
-    FunctionOp,
-    ModuleOp,
-    ShapeError,
-    Specs,
-    float_axes,
-    register,
-)
+from esper.blueprints.ops.op import Attrs, Op, ShapeError, Specs, float_axes, register
+from esper.blueprints.ops.stock import StockCall, StockModule
 from esper.blueprints.tensor_spec import Shape, TensorSpec
 
 
-class _Module(ModuleOp):
+class _Module(Op):
     """A module that keeps the shape."""
 
-    layer: Callable[..., nn.Module]
+    layer: str
 
     @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         return float_axes(inputs[0], 0)
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        return type(self).layer(**attrs)
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        return StockModule(self.layer, attrs)
 
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "softplus": nn.Softplus,
-    "elu": nn.ELU,
-    "mish": nn.Mish,
-    "hardswish": nn.Hardswish,
+ACTIVATIONS = {
+    "relu": "ReLU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "softplus": "Softplus",
+    "elu": "ELU",
+    "mish": "Mish",
+    "hardswish": "Hardswish",
 }
 """Activations without attributes."""
 
 for _name, _layer in ACTIVATIONS.items():
-    _summary = f"{_layer.__name__} activation (nn.{_layer.__name__})"
-    register(
-        type(_layer.__name__, (_Module,), {"name": _name, "summary": _summary, "layer": _layer})
-    )
+    _summary = f"{_layer} activation (nn.{_layer})"
+    register(type(_layer, (_Module,), {"name": _name, "summary": _summary, "layer": _layer}))
 
 
 @register
@@ -64,7 +49,7 @@ class LeakyReLU(_Module):
     name = "leaky_relu"
     summary = "ReLU with a slope for negative values (nn.LeakyReLU)"
     attributes = schema(negative_slope=Attribute(kind=float, default=0.01, low=0, high=1))
-    layer = nn.LeakyReLU
+    layer = "LeakyReLU"
 
 
 @register
@@ -78,9 +63,11 @@ class Softmax(_Module):
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         return float_axes(inputs[0], 1)
 
+    layer = "Softmax"
+
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        return nn.Softmax(dim=-1)
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        return StockModule(self.layer, {"dim": -1})
 
 
 @register
@@ -90,7 +77,7 @@ class Dropout(_Module):
     name = "dropout"
     summary = "Dropout of single values (nn.Dropout)"
     attributes = schema(p=Attribute(kind=float, default=0.5, low=0, high=1))
-    layer = nn.Dropout
+    layer = "Dropout"
 
 
 class _ChannelDropout(_Module):
@@ -112,7 +99,7 @@ class Dropout1d(_ChannelDropout):
 
     name = "dropout1d"
     summary = "Dropout of whole channels of (C, L) (nn.Dropout1d)"
-    layer = nn.Dropout1d
+    layer = "Dropout1d"
     rank = 2
 
 
@@ -122,22 +109,22 @@ class Dropout2d(_ChannelDropout):
 
     name = "dropout2d"
     summary = "Dropout of whole channels of (C, H, W) (nn.Dropout2d)"
-    layer = nn.Dropout2d
+    layer = "Dropout2d"
     rank = 3
 
 
-class _Function(FunctionOp):
+class _Function(Op):
     """A function of one input that keeps the shape."""
 
-    function: Callable[..., torch.Tensor]
+    function: str
 
     @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
         return float_axes(inputs[0], 0)
 
     @override
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return type(self).function, ()
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
+        return StockCall(self.function)
 
 
 @register
@@ -146,7 +133,7 @@ class Square(_Function):
 
     name = "square"
     summary = "Square of each value"
-    function = staticmethod(torch.square)
+    function = "torch.square"
 
 
 @register
@@ -155,7 +142,7 @@ class Log1p(_Function):
 
     name = "log1p"
     summary = "log(1 + x) of each value; its inputs must be above -1, such as a power spectrum"
-    function = staticmethod(torch.log1p)
+    function = "torch.log1p"
 
 
 @register
@@ -164,7 +151,7 @@ class Absolute(_Function):
 
     name = "abs"
     summary = "Absolute value of each value"
-    function = staticmethod(torch.abs)
+    function = "torch.abs"
 
 
 def broadcast(left: TensorSpec, right: TensorSpec) -> Shape:
@@ -179,11 +166,11 @@ def broadcast(left: TensorSpec, right: TensorSpec) -> Shape:
     return tuple(b if a == 1 else a for a, b in pairs)
 
 
-class _Binary(FunctionOp):
+class _Binary(Op):
     """A function of two inputs with broadcasting."""
 
     arity = (2, 2)
-    function: Callable[..., Any]
+    function: str
 
     @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
@@ -191,8 +178,8 @@ class _Binary(FunctionOp):
         return left.with_shape(broadcast(left, right))
 
     @override
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return type(self).function, ()
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
+        return StockCall(self.function)
 
 
 @register
@@ -201,7 +188,7 @@ class Add(_Binary):
 
     name = "add"
     summary = "Sum of two values, with broadcasting over axes of size 1"
-    function = staticmethod(operator.add)
+    function = "operator.add"
 
 
 @register
@@ -210,4 +197,4 @@ class Multiply(_Binary):
 
     name = "mul"
     summary = "Product of two values, with broadcasting over axes of size 1"
-    function = staticmethod(operator.mul)
+    function = "operator.mul"

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from torch import nn
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute, schema
-from esper.blueprints.ops.op import Attrs, ModuleOp, ShapeError, Specs, float_axes, known, register
+from esper.blueprints.ops.op import Attrs, Op, ShapeError, Specs, float_axes, known, register
+from esper.blueprints.ops.stock import StockModule, Weight
 from esper.blueprints.tensor_spec import TensorSpec
 
 EPS = Attribute(kind=float, default=1e-5, low=0, high=1)
 AFFINE = Attribute(kind=bool, default=True)
 
 
-def _last(spec: TensorSpec, count: int) -> list[int]:
+def _last(spec: TensorSpec, count: int) -> tuple[int, ...]:
     float_axes(spec, count)
-    return [known(spec, axis) for axis in range(spec.rank - count, spec.rank)]
+    return tuple(known(spec, axis) for axis in range(spec.rank - count, spec.rank))
+
+
+def _each_channel(spec: TensorSpec) -> dict[str, Weight]:
+    return dict.fromkeys(("weight", "bias"), Weight((known(spec, 0),)))
 
 
 @register
-class LayerNorm(ModuleOp):
+class LayerNorm(Op):
     """`nn.LayerNorm` over the last axes."""
 
     name = "layer_norm"
@@ -37,17 +41,21 @@ class LayerNorm(ModuleOp):
         return inputs[0]
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        return nn.LayerNorm(
-            _last(inputs[0], attrs["axes"]),
-            eps=attrs["eps"],
-            elementwise_affine=attrs["affine"],
-            bias=attrs["bias"],
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        names = ["weight", "bias"] if attrs["bias"] else ["weight"]
+        shape = _last(inputs[0], attrs["axes"])
+        return {name: Weight(shape) for name in names if attrs["affine"]}
+
+    @override
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        words = {"normalized_shape": _last(inputs[0], attrs["axes"]), "bias": attrs["bias"]}
+        return StockModule(
+            "LayerNorm", {**words, "eps": attrs["eps"], "elementwise_affine": attrs["affine"]}
         )
 
 
 @register
-class RMSNorm(ModuleOp):
+class RMSNorm(Op):
     """`nn.RMSNorm` over the last axes."""
 
     name = "rms_norm"
@@ -64,14 +72,18 @@ class RMSNorm(ModuleOp):
         return inputs[0]
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        return nn.RMSNorm(
-            _last(inputs[0], attrs["axes"]), eps=attrs["eps"], elementwise_affine=attrs["affine"]
-        )
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        return {"weight": Weight(_last(inputs[0], attrs["axes"]))} if attrs["affine"] else {}
+
+    @override
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        shape = _last(inputs[0], attrs["axes"])
+        words = {"eps": attrs["eps"], "elementwise_affine": attrs["affine"]}
+        return StockModule("RMSNorm", {"normalized_shape": shape, **words})
 
 
 @register
-class GroupNorm(ModuleOp):
+class GroupNorm(Op):
     """`nn.GroupNorm`: the first axis holds the channels."""
 
     name = "group_norm"
@@ -86,12 +98,16 @@ class GroupNorm(ModuleOp):
         return inputs[0]
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        channels = known(inputs[0], 0)
-        return nn.GroupNorm(attrs["groups"], channels, eps=attrs["eps"], affine=attrs["affine"])
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        return _each_channel(inputs[0]) if attrs["affine"] else {}
+
+    @override
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        words = {"num_groups": attrs["groups"], "num_channels": known(inputs[0], 0)}
+        return StockModule("GroupNorm", {**words, "eps": attrs["eps"], "affine": attrs["affine"]})
 
 
-class _BatchNorm(ModuleOp):
+class _BatchNorm(Op):
     """What the batch norms share: the first axis holds the channels."""
 
     attributes = schema(
@@ -101,7 +117,7 @@ class _BatchNorm(ModuleOp):
         track_running_stats=Attribute(kind=bool, default=True),
     )
     ranks: tuple[int, ...]
-    layer: type[nn.BatchNorm1d | nn.BatchNorm2d]
+    layer: str
 
     @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
@@ -113,8 +129,17 @@ class _BatchNorm(ModuleOp):
         return spec
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        return self.layer(known(inputs[0], 0), **attrs)
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        found = _each_channel(inputs[0]) if attrs["affine"] else {}
+        if attrs["track_running_stats"]:
+            measured = Weight((known(inputs[0], 0),), is_parameter=False)
+            found |= {"running_mean": measured, "running_var": measured}
+            found["num_batches_tracked"] = Weight((), "int64", is_parameter=False)
+        return found
+
+    @override
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        return StockModule(self.layer, {"num_features": known(inputs[0], 0), **attrs})
 
 
 @register
@@ -124,7 +149,7 @@ class BatchNorm1d(_BatchNorm):
     name = "batch_norm1d"
     summary = "Normalisation of each channel over the batch, for (C,) or (C, L) (nn.BatchNorm1d)"
     ranks = (1, 2)
-    layer = nn.BatchNorm1d
+    layer = "BatchNorm1d"
 
 
 @register
@@ -134,4 +159,4 @@ class BatchNorm2d(_BatchNorm):
     name = "batch_norm2d"
     summary = "Normalisation of each channel over the batch, for (C, H, W) (nn.BatchNorm2d)"
     ranks = (3,)
-    layer = nn.BatchNorm2d
+    layer = "BatchNorm2d"

@@ -1,22 +1,18 @@
 """Op: one word of the vocabulary, and the registry that holds them all.
 
 An op knows, from the shapes of its inputs and its attributes alone: the shape of its output, the
-names and shapes of its weights, its floating-point operations, and how to write itself into an
-fx graph with stock torch modules and functions. Every shape is per sample.
+names and shapes of its weights, its floating-point operations, and what it is in torch
+(`stock.py`). Every shape is per sample. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch
-from torch import fx, nn
-from typing_extensions import override
-
 from esper.blueprints.ops.attribute import Attribute
-from esper.blueprints.ops.shapes_only import ShapesOnly
+from esper.blueprints.ops.stock import Stock, Weight
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.utils.registry import Registry
 
@@ -55,72 +51,13 @@ class Op(ABC):
         """
         return 0
 
-    @abstractmethod
-    def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
-        """Parameters and buffers on the meta device, by their name within the node."""
-
-    @abstractmethod
-    def emit(
-        self,
-        graph: fx.Graph,
-        root: dict[str, Any],
-        name: str,
-        sources: Sequence[fx.Node],
-        inputs: Specs,
-        attrs: Attrs,
-    ) -> fx.Node:
-        """Write the node into `graph` and its modules or parameters into `root`."""
-
-
-class ModuleOp(Op):
-    """An op that is one stock module of the node's name."""
-
-    @abstractmethod
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        """Make the module, with torch's own initialisation or the one that `attrs` names."""
-
-    @override
-    def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
-        with torch.device("meta"), ShapesOnly():
-            return self.module(inputs, attrs).state_dict(keep_vars=True)
-
-    @override
-    def emit(
-        self,
-        graph: fx.Graph,
-        root: dict[str, Any],
-        name: str,
-        sources: Sequence[fx.Node],
-        inputs: Specs,
-        attrs: Attrs,
-    ) -> fx.Node:
-        root[name] = self.module(inputs, attrs)
-        return graph.call_module(name, tuple(sources))
-
-
-class FunctionOp(Op):
-    """An op that is one call of a torch function and has no weights."""
-
-    @abstractmethod
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """Return the function and the arguments that follow the inputs."""
-
-    @override
-    def tensors(self, inputs: Specs, attrs: Attrs) -> dict[str, torch.Tensor]:
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        """Parameters and buffers by their name within the node, in the order of its `state_dict`."""
         return {}
 
-    @override
-    def emit(
-        self,
-        graph: fx.Graph,
-        root: dict[str, Any],
-        name: str,
-        sources: Sequence[fx.Node],
-        inputs: Specs,
-        attrs: Attrs,
-    ) -> fx.Node:
-        function, rest = self.call(inputs, attrs)
-        return graph.call_function(function, (*sources, *rest))
+    @abstractmethod
+    def stock(self, inputs: Specs, attrs: Attrs) -> Stock:
+        """Return what the op is in torch."""
 
 
 OPS: Registry[str, Op] = Registry("op")

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import torch
-from torch import nn
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute, schema
 from esper.blueprints.ops.convolution import WIDEST, window
-from esper.blueprints.ops.op import (
-    Attrs,
-    FunctionOp,
-    ModuleOp,
-    ShapeError,
-    Specs,
-    float_axes,
-    register,
-)
+from esper.blueprints.ops.op import Attrs, Op, ShapeError, Specs, float_axes, register
+from esper.blueprints.ops.stock import StockCall, StockModule
 from esper.blueprints.tensor_spec import TensorSpec
 
 
-class _Pool(ModuleOp):
+class _Pool(Op):
     """A square sliding window with the same size, stride and padding along every axis."""
 
     attributes = schema(
@@ -32,7 +20,7 @@ class _Pool(ModuleOp):
         padding=Attribute(kind=int, default=0, low=0, high=WIDEST),
     )
     axes: int
-    layer: Callable[..., nn.Module]
+    layer: str
 
     @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
@@ -46,8 +34,8 @@ class _Pool(ModuleOp):
         return spec.with_shape((spec.shape[0], *places))
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        return type(self).layer(**attrs)
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        return StockModule(self.layer, attrs)
 
 
 @register
@@ -57,7 +45,7 @@ class MaxPool1d(_Pool):
     name = "max_pool1d"
     summary = "Greatest value of a sliding window over (C, L) (nn.MaxPool1d)"
     axes = 1
-    layer = nn.MaxPool1d
+    layer = "MaxPool1d"
 
 
 @register
@@ -67,7 +55,7 @@ class MaxPool2d(_Pool):
     name = "max_pool2d"
     summary = "Greatest value of a sliding window over (C, H, W) (nn.MaxPool2d)"
     axes = 2
-    layer = nn.MaxPool2d
+    layer = "MaxPool2d"
 
 
 @register
@@ -77,7 +65,7 @@ class AvgPool1d(_Pool):
     name = "avg_pool1d"
     summary = "Mean of a sliding window over (C, L) (nn.AvgPool1d)"
     axes = 1
-    layer = nn.AvgPool1d
+    layer = "AvgPool1d"
 
 
 @register
@@ -87,17 +75,17 @@ class AvgPool2d(_Pool):
     name = "avg_pool2d"
     summary = "Mean of a sliding window over (C, H, W) (nn.AvgPool2d)"
     axes = 2
-    layer = nn.AvgPool2d
+    layer = "AvgPool2d"
 
 
-class _Reduction(FunctionOp):
+class _Reduction(Op):
     """One value in place of whole axes, counted from the end."""
 
     attributes = schema(
         axes=Attribute(kind=int, default=1, high=8),
         keep=Attribute(kind=bool, default=False),
     )
-    function: Callable[..., torch.Tensor]
+    function: str
 
     @override
     def infer(self, inputs: Specs, attrs: Attrs) -> TensorSpec:
@@ -107,8 +95,8 @@ class _Reduction(FunctionOp):
         return spec.with_shape((*spec.shape[: spec.rank - count], *ones))
 
     @override
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return type(self).function, (tuple(range(-attrs["axes"], 0)), attrs["keep"])
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
+        return StockCall(self.function, (tuple(range(-attrs["axes"], 0)), attrs["keep"]))
 
 
 @register
@@ -117,7 +105,7 @@ class Mean(_Reduction):
 
     name = "mean"
     summary = "Mean over the last `axes` axes (global average pooling)"
-    function = staticmethod(torch.mean)
+    function = "torch.mean"
 
 
 @register
@@ -126,4 +114,4 @@ class Maximum(_Reduction):
 
     name = "amax"
     summary = "Greatest value over the last `axes` axes (global max pooling)"
-    function = staticmethod(torch.amax)
+    function = "torch.amax"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
-from typing import Any
-
-from torch import fx, nn
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute, schema
-from esper.blueprints.ops.op import Attrs, ModuleOp, ShapeError, Specs, float_axes, known, register
+from esper.blueprints.ops.op import Attrs, Op, ShapeError, Specs, float_axes, known, register
+from esper.blueprints.ops.stock import StockModule, Weight
 from esper.blueprints.tensor_spec import TensorSpec
 
 SHARED = {
@@ -22,11 +18,11 @@ SHARED = {
 }
 
 
-class _Recurrent(ModuleOp):
+class _Recurrent(Op):
     """What the recurrent nets share; `gates` is the number of maps of a cell."""
 
     gates: int
-    layer: type[nn.GRU | nn.LSTM]
+    layer: str
 
     def _width(self, attrs: Attrs) -> int:
         """Features that a cell hands on."""
@@ -46,21 +42,25 @@ class _Recurrent(ModuleOp):
         return spec.with_shape((spec.shape[0], self._width(attrs) * (1 + attrs["bidirectional"])))
 
     @override
-    def module(self, inputs: Specs, attrs: Attrs) -> nn.Module:
-        return self.layer(known(inputs[0], 1), batch_first=True, **attrs)
+    def weights(self, inputs: Specs, attrs: Attrs) -> dict[str, Weight]:
+        rows, width = self.gates * attrs["hidden_size"], self._width(attrs)
+        directions = ("", "_reverse") if attrs["bidirectional"] else ("",)
+        features, found = known(inputs[0], 1), dict[str, Weight]()
+        for layer in range(attrs["num_layers"]):
+            for end in (f"_l{layer}{direction}" for direction in directions):
+                found[f"weight_ih{end}"] = Weight((rows, features))
+                found[f"weight_hh{end}"] = Weight((rows, width))
+                if attrs["bias"]:
+                    found[f"bias_ih{end}"] = found[f"bias_hh{end}"] = Weight((rows,))
+                if attrs.get("proj_size"):
+                    found[f"weight_hr{end}"] = Weight((width, attrs["hidden_size"]))
+            features = width * len(directions)
+        return found
 
     @override
-    def emit(
-        self,
-        graph: fx.Graph,
-        root: dict[str, Any],
-        name: str,
-        sources: Sequence[fx.Node],
-        inputs: Specs,
-        attrs: Attrs,
-    ) -> fx.Node:
-        pair = super().emit(graph, root, name, sources, inputs, attrs)
-        return graph.call_function(operator.getitem, (pair, 0))
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockModule:
+        words = {"input_size": known(inputs[0], 1), "batch_first": True}
+        return StockModule(self.layer, {**words, **attrs}, part=0)
 
     @override
     def flops(self, inputs: Specs, output: TensorSpec, attrs: Attrs) -> int:
@@ -87,7 +87,7 @@ class GRU(_Recurrent):
     summary = "Gated recurrent units over (S, F) (nn.GRU)"
     attributes = SHARED
     gates = 3
-    layer = nn.GRU
+    layer = "GRU"
 
 
 @register
@@ -98,4 +98,4 @@ class LSTM(_Recurrent):
     summary = "Long short-term memory over (S, F) (nn.LSTM)"
     attributes = schema(**SHARED, proj_size=Attribute(kind=int, default=0, low=0))
     gates = 4
-    layer = nn.LSTM
+    layer = "LSTM"

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
 
-import torch
-from torch import fx
-from torch.nn import functional
 from typing_extensions import override
 
 from esper.blueprints.ops.attribute import Attribute, schema
-from esper.blueprints.ops.op import (
-    Attrs,
-    FunctionOp,
-    ShapeError,
-    Specs,
-    float_axes,
-    known,
-    register,
-)
+from esper.blueprints.ops.op import Attrs, Op, ShapeError, Specs, float_axes, known, register
+from esper.blueprints.ops.stock import StockCall
 from esper.blueprints.tensor_spec import TensorSpec
 
 AXIS = Attribute(kind=int, default=-1, low=-8, high=7)
@@ -38,7 +26,7 @@ def place(spec: TensorSpec, axis: int) -> int:
 
 
 @register
-class Flatten(FunctionOp):
+class Flatten(Op):
     """`torch.flatten` of some or all axes."""
 
     name = "flatten"
@@ -60,13 +48,13 @@ class Flatten(FunctionOp):
         return spec.with_shape((*spec.shape[:first], math.prod(inner), *spec.shape[last + 1 :]))
 
     @override
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
         first, last = place(inputs[0], attrs["first"]), place(inputs[0], attrs["last"])
-        return torch.flatten, (first + 1, last + 1)
+        return StockCall("torch.flatten", (first + 1, last + 1))
 
 
 @register
-class Unflatten(FunctionOp):
+class Unflatten(Op):
     """`torch.unflatten` of one axis."""
 
     name = "unflatten"
@@ -82,12 +70,12 @@ class Unflatten(FunctionOp):
         return spec.with_shape((*spec.shape[:axis], *sizes, *spec.shape[axis + 1 :]))
 
     @override
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return torch.unflatten, (place(inputs[0], attrs["axis"]) + 1, attrs["sizes"])
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
+        return StockCall("torch.unflatten", (place(inputs[0], attrs["axis"]) + 1, attrs["sizes"]))
 
 
 @register
-class Permute(FunctionOp):
+class Permute(Op):
     """`torch.permute` of all axes."""
 
     name = "permute"
@@ -102,12 +90,12 @@ class Permute(FunctionOp):
         return spec.with_shape(tuple(spec.shape[axis] for axis in order))
 
     @override
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return torch.permute, ((0, *(axis + 1 for axis in attrs["order"])),)
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
+        return StockCall("torch.permute", ((0, *(axis + 1 for axis in attrs["order"])),))
 
 
 @register
-class Slice(FunctionOp):
+class Slice(Op):
     """`torch.narrow`: a stretch of one axis."""
 
     name = "slice"
@@ -129,13 +117,13 @@ class Slice(FunctionOp):
         return spec.with_shape((*spec.shape[:axis], attrs["length"], *spec.shape[axis + 1 :]))
 
     @override
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
         axis = place(inputs[0], attrs["axis"])
-        return torch.narrow, (axis + 1, attrs["start"], attrs["length"])
+        return StockCall("torch.narrow", (axis + 1, attrs["start"], attrs["length"]))
 
 
 @register
-class Concatenate(FunctionOp):
+class Concatenate(Op):
     """`torch.cat` along one axis."""
 
     name = "concat"
@@ -154,25 +142,12 @@ class Concatenate(FunctionOp):
         return spec.with_shape((*spec.shape[:axis], size, *spec.shape[axis + 1 :]))
 
     @override
-    def emit(
-        self,
-        graph: fx.Graph,
-        root: dict[str, Any],
-        name: str,
-        sources: Sequence[fx.Node],
-        inputs: Specs,
-        attrs: Attrs,
-    ) -> fx.Node:
-        function, rest = self.call(inputs, attrs)
-        return graph.call_function(function, (list(sources), *rest))
-
-    @override
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return torch.cat, (place(inputs[0], attrs["axis"]) + 1,)
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
+        return StockCall("torch.cat", (place(inputs[0], attrs["axis"]) + 1,), as_list=True)
 
 
 @register
-class Pad(FunctionOp):
+class Pad(Op):
     """`F.pad` with zeros."""
 
     name = "pad"
@@ -192,5 +167,5 @@ class Pad(FunctionOp):
         return spec.with_shape(tuple(shape))
 
     @override
-    def call(self, inputs: Specs, attrs: Attrs) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return functional.pad, (attrs["widths"],)
+    def stock(self, inputs: Specs, attrs: Attrs) -> StockCall:
+        return StockCall("functional.pad", (attrs["widths"],))

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from esper.blueprints.build import describe
 from esper.blueprints.geometry import Geometry
+from esper.blueprints.graph_weights import describe
 from esper.blueprints.library.blueprint_catalog import Candidate, candidate, candidates, families
 from esper.blueprints.library.family import FAMILIES
 from esper.cli.console import output

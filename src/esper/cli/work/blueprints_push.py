@@ -21,7 +21,7 @@ from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState, KernelMode
 from esper.contracts.errors import ConfigError
 from esper.contracts.library import BlueprintRecord
-from esper.execution.artifact import reference_cost
+from esper.execution.artifact_check import reference_cost
 
 OWN = "custom"
 """Family and size of a graph that comes from a file."""

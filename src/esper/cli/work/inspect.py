@@ -13,7 +13,7 @@ from rich.text import Text
 from torch import nn
 
 from esper import bootstrap
-from esper.blueprints.cost import measured_flops
+from esper.blueprints.flops import measured_flops
 from esper.cli.console import output
 from esper.cli.exit_codes import ExitCode
 from esper.cli.layers import describe_layers, layer_table

@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.text import Text
 
 from esper import bootstrap
-from esper.blueprints.build import describe
+from esper.blueprints.graph_weights import describe
 from esper.cli.console import diagnostics, output, print_error
 from esper.cli.exit_codes import ExitCode
 from esper.cli.requests import KernelFileRequest
 from esper.contracts.errors import ArtifactError, KernelError
 from esper.contracts.library import Signature
-from esper.execution.artifact import ArtifactLimits, KernelArtifact, unpack
+from esper.execution.artifact import KernelArtifact, unpack
+from esper.execution.artifact_check import ArtifactLimits
 from esper.execution.signature_file import read_signatures
 from esper.report import wording
 from esper.utils import extras

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from esper.contracts.errors import ConfigError
-from esper.execution.artifact import KernelArtifact, is_kernel_id, unpack
+from esper.execution.artifact import KernelArtifact, unpack
+from esper.execution.artifact_check import is_kernel_id
 from esper.services.urza.client.sync import UrzaClient
 
 

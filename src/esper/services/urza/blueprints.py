@@ -20,7 +20,7 @@ from esper.contracts.errors import (
     SubmissionError,
 )
 from esper.contracts.library import BlueprintRecord, Identifier, Page
-from esper.execution.artifact import reference_cost
+from esper.execution.artifact_check import reference_cost
 from esper.services.urza.blueprint_rows import find_row, insert_row, read_row, stored, update_row
 from esper.services.urza.change import Changes, digest_of
 from esper.services.urza.cursor import decode, page

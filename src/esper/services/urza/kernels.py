@@ -19,7 +19,7 @@ from esper.contracts.library import (
     Signature,
     ValidationReport,
 )
-from esper.execution.artifact import KernelArtifact, unpack
+from esper.execution.artifact_check import CheckedKernel, check_file
 from esper.execution.trust import TrustPolicy
 from esper.services.urza import blueprint_rows
 from esper.services.urza.blobs import Blobs, place_of
@@ -65,7 +65,7 @@ class Kernels:
 
         Raises:
             SubmissionError: The file is not stored, or the blueprint is not.
-            ArtifactError: The file fails a check of `unpack`, or lacks a trusted signature.
+            ArtifactError: The file fails a check of `check_file`, or lacks a trusted signature.
         """
         async with self._database.reading() as connection:
             known = await find_row(connection, registration.kernel_id)
@@ -78,19 +78,19 @@ class Kernels:
                 return known
             return await add_kernel(change, registration, artifact, size, report=None)
 
-    async def check(self, registration: KernelRegistration) -> tuple[KernelArtifact, int]:
+    async def check(self, registration: KernelRegistration) -> tuple[CheckedKernel, int]:
         """Return the kernel in a stored file after all checks, and the file's size in bytes.
 
         Raises:
             SubmissionError: The file is not stored.
-            ArtifactError: It fails a check of `unpack`, or lacks a trusted signature.
+            ArtifactError: It fails a check of `check_file`, or lacks a trusted signature.
         """
         if await self._blobs.size(registration.kernel_id) is None:
             raise _not_stored(registration.kernel_id)
         if self._trust is not None:
             self._trust.check(registration.kernel_id, registration.signatures)
         data = await self._blobs.whole(registration.kernel_id)
-        artifact = await asyncio.to_thread(unpack, data, expected_id=registration.kernel_id)
+        artifact = await asyncio.to_thread(check_file, data, expected_id=registration.kernel_id)
         return artifact, len(data)
 
     async def get(self, kernel_id: str) -> KernelRecord:
@@ -192,7 +192,7 @@ class Kernels:
 async def add_kernel(
     change: Change,
     registration: KernelRegistration,
-    artifact: KernelArtifact,
+    artifact: CheckedKernel,
     size: int,
     report: ValidationReport | None,
 ) -> KernelRecord:

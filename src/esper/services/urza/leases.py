@@ -23,7 +23,7 @@ from esper.contracts.library import (
     Page,
     ValidationReport,
 )
-from esper.execution.artifact import KernelArtifact
+from esper.execution.artifact_check import CheckedKernel
 from esper.services.urza.blueprint_rows import Stored, read_row, stored, update_row
 from esper.services.urza.blueprints import graph_of
 from esper.services.urza.change import Change, Changes, moment
@@ -125,7 +125,7 @@ class Leases:
         Raises:
             LeaseLostError: It is not the newest lease, or it has ended.
             SubmissionError: The file is not stored, is another blueprint's, or its proof failed.
-            ArtifactError: The file fails a check of `unpack`, or lacks a trusted signature.
+            ArtifactError: The file fails a check of `check_file`, or lacks a trusted signature.
             LibraryNotFoundError: There is no such blueprint.
         """
         if not report.passed:
@@ -307,7 +307,7 @@ def _is_done(found: Stored, token: int, kernel_id: str) -> bool:
     return (found.row.completed_token, found.row.completed_kernel) == (token, kernel_id)
 
 
-def _check_graph(artifact: KernelArtifact, found: Stored) -> None:
+def _check_graph(artifact: CheckedKernel, found: Stored) -> None:
     """Refuse a kernel that computes something else than its blueprint says.
 
     Raises:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import fx
 
-from esper.blueprints.build import build, state_tensors
-from esper.blueprints.cost import measured_flops
+from esper.blueprints.build import build
+from esper.blueprints.flops import measured_flops
 from esper.blueprints.geometry import Geometry
+from esper.blueprints.graph_weights import state_weights
 from esper.blueprints.library.blueprint_catalog import (
     Candidate,
     candidates,
@@ -98,11 +99,11 @@ def test_predicted_cost_equals_measured_cost(description: str) -> None:
 def test_names_and_shapes_of_weights_are_known_without_building(description: str) -> None:
     for entry, kernel in built(description):
         state = kernel.state_dict()
-        described = state_tensors(entry.ir)
+        described = state_weights(entry.ir)
         assert list(described) == list(state), label(entry)
         for name, tensor in state.items():
-            assert described[name].shape == tensor.shape
-            assert described[name].dtype == tensor.dtype
+            assert described[name].shape == tuple(tensor.shape)
+            assert f"torch.{described[name].dtype}" == str(tensor.dtype)
 
 
 @pytest.mark.parametrize("description", PLACES)

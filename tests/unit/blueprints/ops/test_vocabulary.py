@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from esper.blueprints.build import build
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.cost import cost, measured_flops
+from esper.blueprints.cost import cost
+from esper.blueprints.flops import measured_flops
+from esper.blueprints.graph_weights import state_weights
+from esper.blueprints.ops.stock import Weight
 from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.contracts.errors import BlueprintError
 
@@ -25,8 +29,8 @@ USES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
     "linear": [(VECTOR, {"out_features": 3}), (IMAGE, {"out_features": 3, "bias": False})],
     "scale": [(IMAGE, {"axis": 0, "value": 0.5}), (VECTOR, {})],
     "offset": [(TOKENS, {})],
-    "layer_norm": [(IMAGE, {"axes": 2}), (VECTOR, {"affine": False})],
-    "rms_norm": [(TOKENS, {})],
+    "layer_norm": [(IMAGE, {"axes": 2}), (VECTOR, {"affine": False}), (VECTOR, {"bias": False})],
+    "rms_norm": [(TOKENS, {}), (TOKENS, {"affine": False})],
     "group_norm": [(IMAGE, {"groups": 2})],
     "batch_norm1d": [(VECTOR, {}), (TOKENS, {"momentum": None})],
     "batch_norm2d": [(IMAGE, {"track_running_stats": False})],
@@ -36,8 +40,14 @@ USES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
     "avg_pool2d": [(IMAGE, {"kernel_size": 3, "stride": 1, "padding": 1})],
     "mean": [(IMAGE, {"axes": 2}), (IMAGE, {"axes": 2, "keep": True})],
     "amax": [(IMAGE, {"axes": 1})],
-    "gru": [(TOKENS, {"hidden_size": 3})],
-    "lstm": [(TOKENS, {"hidden_size": 3})],
+    "gru": [
+        (TOKENS, {"hidden_size": 3}),
+        (TOKENS, {"hidden_size": 3, "num_layers": 2, "bidirectional": True, "bias": False}),
+    ],
+    "lstm": [
+        (TOKENS, {"hidden_size": 3}),
+        (TOKENS, {"hidden_size": 3, "num_layers": 2, "bidirectional": True, "proj_size": 2}),
+    ],
     "dropout1d": [(TOKENS, {})],
     "dropout2d": [(IMAGE, {})],
     "log1p": [(VECTOR, {})],
@@ -57,6 +67,7 @@ CASES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize(("name", "shape", "attrs"), CASES)
 def test_an_op_computes_what_it_predicts(
     name: str, shape: tuple[int, ...], attrs: dict[str, Any]
@@ -69,12 +80,22 @@ def test_an_op_computes_what_it_predicts(
     assert kernel(x).shape == (3, *ir.output_spec.shape)
     assert measured_flops(kernel, x) == 3 * cost(ir).flops
     assert sum(p.numel() for p in kernel.parameters()) == cost(ir).parameters
+    assert state_weights(ir) == described(kernel)
+
+
+def described(kernel: nn.Module) -> dict[str, Weight]:
+    return {
+        name: Weight(tuple(t.shape), str(t.dtype)[len("torch.") :], isinstance(t, nn.Parameter))
+        for name, t in kernel.state_dict(keep_vars=True).items()
+    }
 
 
 def test_an_embedding_reads_ids_and_no_other_op_does() -> None:
     g = GraphBuilder((5,), "int64")
     ir = g.finish(g.add("embedding", "x", num_embeddings=9, embedding_dim=3, padding_idx=0))
-    assert build(ir)(torch.zeros(2, 5, dtype=torch.int64)).shape == (2, 5, 3)
+    kernel = build(ir)
+    assert kernel(torch.zeros(2, 5, dtype=torch.int64)).shape == (2, 5, 3)
+    assert state_weights(ir) == described(kernel)
     with pytest.raises(BlueprintError, match="embed the integers first"):
         GraphBuilder((5,), "int64").add("linear", "x", out_features=2)
     with pytest.raises(BlueprintError, match="takes int64 ids"):

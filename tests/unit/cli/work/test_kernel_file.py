@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from esper.cli.app import app
-from esper.execution.artifact import kernel_id_of
+from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_store import LocalKernelStore
 from esper.execution.signature_file import add_signature
 from esper.execution.signatures import sign, write_public_key

@@ -8,9 +8,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from esper.blueprints.cost import cost, measured_flops
+from esper.blueprints.cost import cost
+from esper.blueprints.flops import measured_flops
 from esper.blueprints.ir import GraphIR, Node
-from esper.execution.artifact import reference_cost
+from esper.execution.artifact_check import reference_cost
 from esper.services.tezzeret.checks.memory import peak_bytes
 from esper.services.tezzeret.checks.subject import BATCH, CheckFailedError, Size, Subject
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from esper.blueprints.build import describe
 from esper.blueprints.cost import cost
+from esper.blueprints.graph_weights import describe
 from esper.blueprints.ir import GraphIR
 from esper.contracts.assets import Blueprint
-from esper.execution.artifact import reference_cost
+from esper.execution.artifact_check import reference_cost
 from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
 
 

@@ -20,7 +20,7 @@ from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import BlueprintError
-from esper.execution.artifact import REFERENCE_LENGTH
+from esper.execution.artifact_check import REFERENCE_LENGTH
 
 Size = tuple[int, ...]
 

@@ -69,16 +69,15 @@ def _haar(weight: torch.Tensor) -> None:
     weight.copy_(filters.unsqueeze(1).expand_as(weight))
 
 
-CHOICES = ("default", *FILLS)
-
-
 def initialise(module: nn.Module, name: str) -> nn.Module:
     """Fill a module's `weight` by the named rule and its `bias` with zeros; return the module.
 
     "default" leaves what torch drew. On the meta device nothing is filled.
     """
+    if name == "default":
+        return module
     weight = module.get_parameter("weight")
-    if name == "default" or weight.is_meta:
+    if weight.is_meta:
         return module
     with torch.no_grad():
         FILLS.lookup(name)(weight)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from esper.blueprints.ops.initial import initialise
+from esper.blueprints.initial import initialise
 
 
 def weight(layer: nn.Module, rule: str) -> torch.Tensor:
