@@ -28,6 +28,7 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.hosting.discovery import find
 from esper.hosting.following import followed
+from esper.hosting.library_access import library as library  # noqa: PLC0414 users call it here
 from esper.hosting.presence import presence
 from esper.integrations.loggers.choose import choose_logger
 from esper.integrations.loggers.feed import LoggerFeed
@@ -46,16 +47,13 @@ from esper.services.tolaria.run_folder import RunFolder, saved_config
 from esper.services.tolaria.session import Session, begin
 from esper.services.tolaria.trainer import TolariaTrainer
 from esper.services.tolaria.training_config import TolariaConfig
-from esper.services.urza.client.client_config import TOKEN, TOKEN_FILE, URL, ClientConfig
+from esper.services.urza.client.client_config import ClientConfig
 from esper.utils import extras
 from esper.utils.bus_address import bus_url
 
 if TYPE_CHECKING:
     # At run time it needs psutil, which an installation without a forge does not have.
     from esper.services.tezzeret.supervisor import Supervisor
-
-    # At run time it needs httpx, which an installation without a library does not have.
-    from esper.services.urza.client.sync import UrzaClient
 
 OnRecord = Callable[[Mapping[str, Any]], None]
 """Takes each record of a run's log as it is written."""
@@ -243,29 +241,6 @@ def kernel_cache(
         # The store of this machine answers at once, and a kernel may be put there any moment.
         negative_seconds=0.0 if source is None else config.negative_seconds,
     )
-
-
-def library(url: str | None = None, token: str | None = None) -> UrzaClient:
-    """A library that is reached over HTTP: the ports `BlueprintQueue` and `KernelLibrary`.
-
-    Args:
-        url: Where it is; default `ESPER_URZA_URL`, or the library of a platform that runs on this
-            machine.
-        token: What it issued; default `ESPER_URZA_TOKEN`, or what the file holds that
-            `ESPER_URZA_TOKEN_FILE` names, or for that platform's library, what it issued itself.
-
-    Raises:
-        ConfigError: No address is given, or the client's packages are not installed.
-    """
-    environ, url = dict(os.environ), url or os.environ.get(URL)
-    platform = find()
-    if platform is not None and url in {None, platform.urza_url}:
-        url = platform.urza_url
-        if not (environ.get(TOKEN) or environ.get(TOKEN_FILE)):
-            environ[TOKEN_FILE] = platform.token_file  # nobody else is shown this token
-    config = ClientConfig.from_environment(environ, url=url, token=token)
-    client: UrzaClient = extras.load("esper.services.urza.client.sync").UrzaClient(config=config)
-    return client
 
 
 @contextmanager

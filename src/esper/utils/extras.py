@@ -51,10 +51,25 @@ def load(module: str, *, extra: str | None = None) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in EXTRA_OF:
+        told = lack(error, extra=extra)
+        if told is None:
             raise
-        raise ConfigError(
-            f"this needs the package {missing!r}, which is not installed; install it with "
-            f"pip install 'esper-morphogenetic[{extra or EXTRA_OF[missing]}]'"
-        ) from error
+        raise told from error
+
+
+def lack(error: Exception, *, extra: str | None = None) -> ConfigError | None:
+    """Return what to tell of an import that failed, where an extra brings the package.
+
+    Args:
+        error: What the import raised.
+        extra: The extra to name; None names the one that brings what is missing.
+    """
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    missing = (error.name or "").partition(".")[0]
+    if missing not in EXTRA_OF:
+        return None
+    return ConfigError(
+        f"this needs the package {missing!r}, which is not installed; install it with "
+        f"pip install 'esper-morphogenetic[{extra or EXTRA_OF[missing]}]'"
+    )

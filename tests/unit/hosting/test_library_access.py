@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from esper import bootstrap
 from esper.contracts.base import utc_now
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import BlueprintQueue, KernelLibrary
 from esper.hosting.discovery import Platform, claimed, write
+from esper.hosting.library_access import library
 
 HERE = "http://127.0.0.1:8420"
 
@@ -21,9 +21,9 @@ def _no_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_library_is_handed_out_as_the_ports_of_forge_and_trainer() -> None:
-    with bootstrap.library(HERE) as library:
-        assert isinstance(library, BlueprintQueue)
-        assert isinstance(library, KernelLibrary)
+    with library(HERE) as client:
+        assert isinstance(client, BlueprintQueue)
+        assert isinstance(client, KernelLibrary)
 
 
 def test_address_and_token_come_from_the_environment_unless_they_are_given(
@@ -31,15 +31,15 @@ def test_address_and_token_come_from_the_environment_unless_they_are_given(
 ) -> None:
     monkeypatch.setenv("ESPER_URZA_URL", HERE)
     monkeypatch.setenv("ESPER_URZA_TOKEN", "from-environment")
-    with bootstrap.library() as library:
-        assert (library.config.url, library.config.token) == (HERE, "from-environment")
-    with bootstrap.library("http://localhost:1", "given") as library:
-        assert (library.config.url, library.config.token) == ("http://localhost:1", "given")
+    with library() as client:
+        assert (client.config.url, client.config.token) == (HERE, "from-environment")
+    with library("http://localhost:1", "given") as client:
+        assert (client.config.url, client.config.token) == ("http://localhost:1", "given")
 
 
 def test_a_library_that_nobody_names_is_asked_for() -> None:
     with pytest.raises(ConfigError, match="--urza URL"):
-        bootstrap.library()
+        library()
 
 
 def test_the_library_of_a_platform_that_runs_is_used_and_nobody_else_is_shown_its_token(
@@ -62,10 +62,10 @@ def test_the_library_of_a_platform_that_runs_is_used_and_nobody_else_is_shown_it
     with claimed(tmp_path):
         write(tmp_path, platform)
         for url in (None, HERE):
-            with bootstrap.library(url) as library:
-                assert (library.config.url, library.config.token) == (HERE, "of-the-platform")
-        with bootstrap.library("http://localhost:1") as library:
-            assert library.config.token is None
+            with library(url) as client:
+                assert (client.config.url, client.config.token) == (HERE, "of-the-platform")
+        with library("http://localhost:1") as client:
+            assert client.config.token is None
         monkeypatch.setenv("ESPER_URZA_TOKEN", "mine")
-        with bootstrap.library() as library:
-            assert library.config.token == "mine"
+        with library() as client:
+            assert client.config.token == "mine"
