@@ -26,14 +26,12 @@ from benchmarks.interleaved import Comparison
 from benchmarks.results import Result
 from benchmarks.servers import valkey
 from benchmarks.workloads import WORKLOADS, Workload
-from esper.contracts.ports import Publisher, TelemetrySink
+from esper.contracts.ports import Publisher
 from esper.data.bundle import DataBundle, Recipe
 from esper.data.task import Task
 from esper.hosting.following import followed
 from esper.orchestration.growth_config import GrowthConfig
-from esper.services.tolaria.log_sink import LogSink
-from esper.services.tolaria.loop import TrainingLoop
-from esper.services.tolaria.orders import Orders
+from esper.services.tolaria.run import Run as TrainerRun
 from esper.services.tolaria.run_log import RunLog
 from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import begin
@@ -67,10 +65,11 @@ COLUMNS = (
 )
 
 
-class Run:
+class Run(StopRequest):
     """One training run, stopped and continued at will."""
 
     def __init__(self, workload: Workload, folder: Path, publisher: Publisher | None) -> None:
+        super().__init__()
         x, y = workload.batch(SAMPLES)
         period = PERIODS[workload]
         data = TensorDataset(x, y)
@@ -90,23 +89,21 @@ class Run:
             growth=GrowthConfig(max_grafts=0, check_every=period / STEPS, observe_every=period),
             log_every=period // LINES,
             eval_every=period,
+            checkpoint_every=STEPS,
         )
-        bridge, self.progress, self._until = LogSink(), Progress(), 0
-        sinks: tuple[TelemetrySink, ...] = (bridge,)
-        session = begin(config, bundle=bundle, sinks=sinks)
+        telemetry, self.progress, self._until = Telemetry(publisher=publisher), Progress(), 0
+        session = begin(config, bundle=bundle, sinks=(telemetry,))
+        telemetry.early.clear()
         folder.mkdir()
-        identity = RunIdentity(run_id=folder.name, attempt=0)
         self.log = RunLog(folder / "run.jsonl")
-        telemetry = Telemetry(self.log, identity, folder, self.progress, publisher=publisher)
-        bridge.open(telemetry.write)
-        self._loop = TrainingLoop(
-            session,
-            self.progress,
-            write=telemetry.write,
-            save=lambda: None,
-            orders=Orders(session, self.progress, None, telemetry, StopRequest()),
-            is_stopped=lambda: self.progress.step >= self._until,
-        )
+        identity = RunIdentity(run_id=folder.name, attempt=0)
+        telemetry.open(self.log, identity, self.progress, ())
+        self._run = TrainerRun(session, self.progress, self.log, telemetry, stop=self)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the block is over: what the loop asks at each boundary of steps."""
+        return self.progress.step >= self._until
 
     def block(self, steps: int) -> tuple[float, float]:
         """Train so many steps; returns wall and processor seconds of one.
@@ -115,7 +112,7 @@ class Run:
         """
         self._until = self.progress.step + steps
         wall, processor = time.perf_counter(), time.process_time()
-        self._loop.run()
+        self._run.train()
         wall = time.perf_counter() - wall
         time.sleep(QUIET_SECONDS)
         return wall / steps, (time.process_time() - processor) / steps

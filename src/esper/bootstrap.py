@@ -12,10 +12,9 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -23,6 +22,7 @@ from esper.configs import RedisConfig
 from esper.contracts.enums import ComponentName, TopicNames
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.ports import Bus, KernelSource, KernelTier, Publisher, TelemetrySink
+from esper.contracts.records import KernelsDelivered, LogEntry
 from esper.execution.cache_config import KernelCacheConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
@@ -39,9 +39,9 @@ from esper.services.oona.link import Companion
 from esper.services.tezzeret.blueprint_requests import submitting
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.nursery_server import ProcessNursery
-from esper.services.tolaria.keeper import restore, saved_state
-from esper.services.tolaria.outbox import Delivery, deliver
+from esper.services.tolaria.outbox import deliver
 from esper.services.tolaria.result import RunResult, RunStatus
+from esper.services.tolaria.run import restore
 from esper.services.tolaria.run_control import Control
 from esper.services.tolaria.run_folder import RunFolder, saved_config
 from esper.services.tolaria.session import Session, begin
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     # At run time it needs psutil, which an installation without a forge does not have.
     from esper.services.tezzeret.supervisor import Supervisor
 
-OnRecord = Callable[[Mapping[str, Any]], None]
-"""Takes each record of a run's log as it is written."""
+OnRecord = Callable[[LogEntry], None]
+"""Takes each record and event of a run's log as it is written."""
 
 
 def train(
@@ -74,7 +74,7 @@ def train(
     Args:
         config: of the run.
         resume: go on with the run in `config.output`.
-        on_record: shown every record of the run log.
+        on_record: shown every record and event of the run log, then a `KernelsDelivered`, if any.
         sinks: receive growth events.
         bus: URL of a Redis or Valkey server that carries the run's lines and commands for it, and
             keeps kernels near; default `ESPER_REDIS_URL`, or the file of `ESPER_REDIS_URL_FILE`, or
@@ -125,11 +125,11 @@ def train(
         if source is not None:
             delivery = deliver(config.output, source)
             if on_record is not None:
-                on_record({"type": "delivery", "step": result.steps, **asdict(delivery)})
+                on_record(delivery.model_copy(update={"step": result.steps}))
     return result, write_report(config.output)
 
 
-def send(folder: Path, url: str | None = None) -> Delivery:
+def send(folder: Path, url: str | None = None) -> KernelsDelivered:
     """Send what the run in a folder still has for a library.
 
     Args:
@@ -169,7 +169,7 @@ def _each(receivers: Sequence[OnRecord]) -> OnRecord | None:
     if not receivers:
         return None
 
-    def hand_out(record: Mapping[str, Any]) -> None:
+    def hand_out(record: LogEntry) -> None:
         for receiver in receivers:
             receiver(record)
 
@@ -198,7 +198,7 @@ def reopen(folder: Path) -> Session:
         CheckpointError: the checkpoint is damaged or of another model.
     """
     session = begin(saved_config(folder))
-    restore(session, saved_state(RunFolder(folder, resume=True)))
+    restore(session, RunFolder(folder, resume=True).saved_state())
     return session
 
 

@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from esper import bootstrap
 from esper.contracts.errors import RegistryError
+from esper.contracts.records import LogEntry, StepLogged
 from esper.integrations.loggers.logger import Logger
 from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.run_folder import LOG
@@ -56,12 +57,12 @@ def train(folder: Path, loggers: Sequence[Logger | str] = (), **settings: Any) -
 
 
 def test_a_run_is_logged_with_its_settings_from_start_to_end(tmp_path: Path) -> None:
-    logger, seen = Recorder(), []
+    logger, seen = Recorder(), list[LogEntry]()
     config = config_from_mapping(
         {"data": "digits", "steps": 60, "log_every": 10, "output": str(tmp_path / "run")}
     )
     result, _ = bootstrap.train(config, loggers=[logger], on_record=seen.append)
-    steps = [(line["step"], line["train_loss"]) for line in seen if line["type"] == "step"]
+    steps = [(line.step, line.train_loss) for line in seen if isinstance(line, StepLogged)]
     assert logger.curves["train_loss"] == steps
     assert logger.curves["test_metric"] == [(60, result.test_metric)]
     assert logger.params["config"]["data"] == "digits"

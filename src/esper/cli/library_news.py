@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from esper.contracts.records import KernelsDelivered, KernelsEntered
 from esper.report import wording
 
 
-def entered(record: Mapping[str, Any]) -> str:
-    """What a record of type `library` says."""
-    kernels = record["entered"]
-    text = f"{_counted(len(kernels), 'kernel')} of the library may enter races"
-    if record.get("trouble"):
-        text += f"; the library failed ({record['trouble']}), the run goes on without it"
+def entered(record: KernelsEntered) -> str:
+    """What the library had for a run."""
+    text = f"{_counted(len(record.entered), 'kernel')} of the library may enter races"
+    if record.trouble:
+        text += f"; the library failed ({record.trouble}), the run goes on without it"
     return text
 
 
-def delivered(record: Mapping[str, Any]) -> str:
-    """What a record of type `delivery` says."""
-    given = " and ".join(
-        _counted(record[name + "s"], name) for name in ("kernel", "report") if record[name + "s"]
-    )
+def delivered(delivery: KernelsDelivered) -> str:
+    """How a delivery to the library went."""
+    counts = {"kernel": delivery.kernels, "report": delivery.reports}
+    given = " and ".join(_counted(number, name) for name, number in counts.items() if number)
     text = f"the library took {given}" if given else "there was nothing for the library"
-    if record["refused"]:
-        text += f"; it refused {wording.count(record['refused'])}, kept as *.refused in the outbox"
-    if record["left"]:
+    if delivery.refused:
+        text += f"; it refused {wording.count(delivery.refused)}, kept as *.refused in the outbox"
+    if delivery.left:
         text = text if given else "the library took nothing"
         text += (
-            f"; {wording.count(record['left'])} left in the outbox ({record['trouble']}): "
+            f"; {wording.count(delivery.left)} left in the outbox ({delivery.trouble}): "
             "send them later with `esper report RUN --send`"
         )
     return text

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-from pydantic import ValidationError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import (
@@ -23,12 +22,27 @@ from rich.text import Text
 
 from esper.cli.library_news import delivered, entered
 from esper.contracts.events import (
+    Event,
+    GraftStarted,
     RaceDecided,
     RaceStarted,
+    RolledBack,
     RungFinished,
     SeedCulled,
     SeedFossilized,
-    parse_event,
+    SeedIsolated,
+    SeedRetreated,
+)
+from esper.contracts.records import (
+    CheckpointFailed,
+    Evaluated,
+    KernelsDelivered,
+    KernelsEntered,
+    LogEntry,
+    Record,
+    RunResumed,
+    RunStarted,
+    StepLogged,
 )
 from esper.report import wording
 from esper.report.narrate import narrate
@@ -37,8 +51,6 @@ PLAIN_LINES = 10
 """Lines about training itself, over a whole run, off a terminal."""
 ALPHA_CELLS = 8
 """Width of the bar that shows a blending coefficient."""
-
-Record = Mapping[str, Any]
 
 
 @dataclass
@@ -57,29 +69,27 @@ class Standing:
     fossils: list[str] = field(default_factory=list)
     """Layers with a kernel for good."""
 
-    def take(self, record: Record) -> str | None:
+    def take(self, record: LogEntry) -> str | None:
         """Take one record in; returns news in plain English, if it is any."""
-        kind = record.get("type")
-        self.step = max(self.step, int(record.get("step") or 0))
-        if kind == "start":
-            self.total = int(record["total_steps"])
-            self.metric = str(record["metric"])
-        elif kind == "step":
-            self.train_loss = record["train_loss"]
-            self.alpha = dict(record.get("alpha") or {})
-        elif kind == "eval":
-            self.growth_loss = record["growth_loss"]
-            self.growth_metric = record["growth_metric"]
-        elif kind == "event":
-            return self._event(record)
-        elif kind == "resume":
-            return f"going on from the checkpoint of step {wording.count(self.step)}"
-        elif kind == "checkpoint_failed":
-            return f"a checkpoint could not be written: {record['error']}"
-        elif kind == "library":
-            return entered(record)
-        elif kind == "delivery":
-            return delivered(record)
+        self.step = max(self.step, record.step)
+        match record:
+            case RunStarted():
+                self.total, self.metric = record.total_steps, record.metric
+            case StepLogged():
+                self.train_loss, self.alpha = record.train_loss, dict(record.alpha)
+            case Evaluated():
+                self.growth_loss = record.growth_loss
+                self.growth_metric = record.growth_metric
+            case RunResumed():
+                return f"going on from the checkpoint of step {wording.count(self.step)}"
+            case CheckpointFailed():
+                return f"a checkpoint could not be written: {record.error}"
+            case KernelsEntered():
+                return entered(record)
+            case KernelsDelivered():
+                return delivered(record)
+            case Event():
+                return self._event(record)
         return None
 
     def figures(self) -> list[str]:
@@ -97,12 +107,7 @@ class Standing:
         """A value of the run's metric, in its form."""
         return wording.score(value, is_percent=wording.is_percentage(self.metric))
 
-    def _event(self, record: Record) -> str | None:
-        fields = {name: value for name, value in record.items() if name != "type"}
-        try:
-            event = parse_event(fields)
-        except ValidationError:
-            return None  # the log keeps it; the display knows nothing to say about it
+    def _event(self, event: Event) -> str | None:
         if isinstance(event, RaceStarted):
             self.racing = len(event.candidates)
         elif isinstance(event, RungFinished):
@@ -128,7 +133,7 @@ class Display(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def __call__(self, record: Record) -> None:
+    def __call__(self, record: LogEntry) -> None:
         """Take a record in."""
 
 
@@ -161,13 +166,13 @@ class PlainDisplay:
     ) -> None:
         return None
 
-    def __call__(self, record: Record) -> None:
+    def __call__(self, record: LogEntry) -> None:
         """Take a record in."""
         standing = self._standing
         news = standing.take(record)
         if news is not None:
             self._print(news)
-        if record.get("type") == "eval" and standing.step >= self._next:
+        if isinstance(record, Evaluated) and standing.step >= self._next:
             self._next = standing.step + standing.total / PLAIN_LINES
             self._print(", ".join(standing.figures()))
 
@@ -211,7 +216,7 @@ class LiveDisplay:
     ) -> None:
         self._live.stop()
 
-    def __call__(self, record: Record) -> None:
+    def __call__(self, record: LogEntry) -> None:
         """Take a record in."""
         news = self._standing.take(record)
         self._progress.update(
@@ -232,15 +237,15 @@ class LiveDisplay:
         return Group(*lines)
 
 
-def news_style(record: Record) -> str:
+def news_style(record: LogEntry) -> str:
     """How a piece of news looks: what was added green, what went or failed yellow."""
-    kind = record.get("kind")
-    if kind in {"SeedFossilized", "GraftStarted"} or (
-        kind == "RaceDecided" and record.get("winner") is not None
-    ):
-        return "good"
-    if kind in {"SeedCulled", "SeedRetreated", "SeedIsolated", "RolledBack", None}:
-        return "warn"
+    match record:
+        case SeedFossilized() | GraftStarted():
+            return "good"
+        case RaceDecided() if record.winner is not None:
+            return "good"
+        case SeedCulled() | SeedRetreated() | SeedIsolated() | RolledBack() | Record():
+            return "warn"
     return ""
 
 

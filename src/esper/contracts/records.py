@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, TypeAdapter
 
 from esper.contracts.base import Contract, Count, Fraction, KernelId
-from esper.contracts.events import AnyEvent, parse_event
+from esper.contracts.events import AnyEvent, Event, parse_event
 from esper.contracts.growth import CostAccount, GrowthReport, LayerRecord
 
 
@@ -159,6 +159,25 @@ class RunEnded(Record):
     """The closing figures, as in the run's `result.json`."""
 
 
+class KernelsDelivered(Record):
+    """How a delivery to the library went. The log has no line for it: the run is over by then."""
+
+    type: Literal["delivery"] = "delivery"
+    """Kind of line."""
+    step: Count = 0
+    """Steps that the run had."""
+    kernels: Count = 0
+    """Kernels that the library took."""
+    reports: Count = 0
+    """Reports that it took."""
+    refused: Count = 0
+    """What it will never take."""
+    left: Count = 0
+    """What is still in the outbox."""
+    trouble: str | None = None
+    """Why something is left."""
+
+
 class RunFailed(Record):
     """The run ended with an error. Sent over the bus only: the log ends where the error struck."""
 
@@ -182,6 +201,9 @@ AnyRecord = Annotated[
     Field(discriminator="type"),
 ]
 """Any line but a growth event's, told apart by `type`."""
+
+LogEntry = Record | Event
+"""What a line of a run's log says."""
 
 _ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 

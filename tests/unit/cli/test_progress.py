@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 from rich.console import Console
 
@@ -15,21 +14,21 @@ from esper.cli.progress import (
     news_style,
     slots_line,
 )
+from esper.contracts.events import RaceDecided, SeedCulled, SeedFossilized
+from esper.contracts.records import Evaluated, LogEntry, RunResumed, RunStarted, StepLogged
 from samples.run_folders import events
 
-START = {"type": "start", "step": 0, "total_steps": 4_000, "metric": "accuracy"}
+START = RunStarted.model_construct(step=0, total_steps=4_000, metric="accuracy")
 
 
-def records() -> list[dict[str, Any]]:
-    log: list[dict[str, Any]] = [START]
+def records() -> list[LogEntry]:
+    log: list[LogEntry] = [START]
     for step in range(50, 4_001, 50):
         alpha = {"0#0": min(1.0, (step - 1_600) / 400)} if step > 1_600 else {}
-        log.append({"type": "step", "step": step, "train_loss": 1.5, "lr": 1e-3, "alpha": alpha})
+        log.append(StepLogged(step=step, train_loss=1.5, lr=1e-3, alpha=alpha))
         if step % 200 == 0:
-            figures = {"train_loss": 1.5, "growth_loss": 1.25, "growth_metric": 0.641}
-            log.append({"type": "eval", "step": step, **figures})
-    log += [{"type": "event", **event.model_dump(mode="json")} for event in events()]
-    return sorted(log, key=lambda record: record["step"])
+            log.append(Evaluated(step=step, train_loss=1.5, growth_loss=1.25, growth_metric=0.641))
+    return sorted([*log, *events()], key=lambda record: record.step)
 
 
 def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
@@ -95,21 +94,20 @@ def test_a_race_counts_down_its_candidates_and_ends() -> None:
 def test_a_resumed_run_says_where_it_goes_on() -> None:
     standing = Standing()
     standing.take(START)
-    assert standing.take({"type": "resume", "step": 500}) is not None
+    assert standing.take(RunResumed(step=500, environment={})) is not None
     assert (standing.step, standing.total) == (500, 4_000)
 
 
 def test_a_loss_that_is_not_finite_is_shown_as_nothing() -> None:
     standing = Standing()
-    standing.take({"type": "step", "step": 1, "train_loss": None, "alpha": {}})
+    standing.take(StepLogged(step=1, train_loss=None, lr=0.1))
     assert standing.figures() == []
 
 
-def test_an_event_of_another_version_does_not_stop_the_display() -> None:
-    assert Standing().take({"type": "event", "kind": "SeedSang", "step": 3}) is None
-
-
 def test_good_and_bad_news_look_different() -> None:
-    assert news_style({"kind": "SeedFossilized"}) == "good"
-    assert news_style({"kind": "SeedCulled"}) == "warn"
-    assert news_style({"kind": "RaceDecided", "winner": None}) == ""
+    assert (
+        news_style(SeedFossilized(step=1, layer_name="0", host_dropped=True, parameters=1))
+        == "good"
+    )
+    assert news_style(SeedCulled(step=1, layer_name="0", reason="no gain")) == "warn"
+    assert news_style(RaceDecided(step=1, race=0, reason="no gain")) == ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from rich.text import Text
 
 from esper import bootstrap
@@ -31,5 +29,5 @@ def run(request: ReportRequest) -> int:
 
 def _send(request: ReportRequest) -> int:
     delivery = bootstrap.send(request.folder, request.urza)
-    print_notice(diagnostics(), delivered(asdict(delivery)))
+    print_notice(diagnostics(), delivered(delivery))
     return ExitCode.OK if not delivery.left else ExitCode.FAILED

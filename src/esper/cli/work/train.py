@@ -20,6 +20,7 @@ from esper.cli.plan import print_plan
 from esper.cli.progress import display
 from esper.cli.requests import TrainRequest
 from esper.contracts.errors import ConfigError, RunFolderError
+from esper.contracts.records import parse_record
 from esper.hosting.discovery import find
 from esper.report.run_folder import log_records
 from esper.services.tolaria.config_file import config_from_mapping, read_yaml, with_overrides
@@ -168,7 +169,9 @@ def _train(config: TolariaConfig, console: Console, request: TrainRequest) -> in
     with display(console) as show:
         if resume:
             for record in islice(log_records(config.output / LOG), 1):
-                show(record)  # the settings of the run, which a resumed log does not repeat
+                show(
+                    parse_record(dict(record))
+                )  # the settings of the run, which a resumed log does not repeat
         result, report = bootstrap.train(
             config, resume=resume, on_record=show, loggers=request.loggers
         )

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from esper.contracts.errors import ConfigError
-from esper.contracts.records import RunStarted, parse_record
+from esper.contracts.records import LogEntry, Record, RunFailed, RunInterrupted, RunStarted
 from esper.integrations.loggers.figures import figures, hyperparameters
 from esper.integrations.loggers.logger import Logger
 from esper.utils.logging import get_logger
@@ -27,13 +27,12 @@ CAPACITY: Final = 10_000
 """Records that may wait for a logger."""
 DRAIN_SECONDS: Final = 30.0
 """How long the end of a run waits for a logger that is behind."""
-_ENDINGS: Final = {"interrupted", "failed"}
 
-Item = BaseModel | Mapping[str, Any] | tuple[dict[str, float], int | None]
+Item = BaseModel | tuple[dict[str, float], int | None]
 
 
 class LoggerFeed:
-    """Feeds one logger. Takes lines of a run's log (`feed(record)`) and events (`feed.emit(event)`).
+    """Feeds one logger. Takes records of a run's log (`feed(record)`) and events (`feed.emit(event)`).
 
     It is what `bootstrap.train(on_record=...)` and `SeedOrchestrator(sinks=[...])` take. Use it as
     a context manager, or call `close`; an exception on the way out tells the logger that the run
@@ -84,8 +83,8 @@ class LoggerFeed:
         """Calls of the logger that raised."""
         return self._failures
 
-    def __call__(self, record: Mapping[str, Any]) -> None:
-        """Take a line of a run's log."""
+    def __call__(self, record: LogEntry) -> None:
+        """Take what a line of a run's log says."""
         self._put(record)
 
     def emit(self, event: BaseModel) -> None:
@@ -127,7 +126,7 @@ class LoggerFeed:
         traceback: TracebackType | None,
     ) -> None:
         if kind is not None:
-            self._put({"type": "failed"})
+            self._put(RunFailed(step=0, error=str(error)))
         self.close()
 
     def _put(self, item: Item) -> None:
@@ -148,14 +147,12 @@ class LoggerFeed:
         if isinstance(item, tuple):
             self._hand_over(*item)
             return
-        if isinstance(item, Mapping):
-            self._status = "failed" if item.get("type") in _ENDINGS else "success"
-        record = item if isinstance(item, BaseModel) else _parsed(item)
-        if record is None:
-            return
-        if isinstance(record, RunStarted):
-            self._describe(record)
-        self._hand_over(figures(record), getattr(record, "step", None))
+        if isinstance(item, Record):
+            broken_off = isinstance(item, RunInterrupted | RunFailed)
+            self._status = "failed" if broken_off else "success"
+        if isinstance(item, RunStarted):
+            self._describe(item)
+        self._hand_over(figures(item), getattr(item, "step", None))
 
     def _describe(self, record: RunStarted) -> None:
         self._used = True
@@ -177,13 +174,6 @@ class LoggerFeed:
             if self._failures == 1:
                 name = type(self._logger).__name__
                 _LOG.warning("logger failed, training goes on", logger=name, error=repr(error))
-
-
-def _parsed(record: Mapping[str, Any]) -> BaseModel | None:
-    try:
-        return parse_record(dict(record))
-    except ValidationError:
-        return None  # not a line with figures: `delivery`, or of a newer version
 
 
 def _nothing() -> None:

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.tensor_spec import Shape
@@ -24,6 +23,7 @@ from esper.contracts.enums import KernelStatus
 from esper.contracts.errors import KernelError, LibraryError, LibraryNotFoundError, RunFolderError
 from esper.contracts.library import KernelQuery, KernelRecord
 from esper.contracts.ports import KernelLibrary
+from esper.contracts.records import KernelsEntered
 from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
 from esper.execution.artifact import KernelArtifact, read_kernel_file
@@ -141,12 +141,12 @@ class KernelChoice:
         """Put what was found into the folder."""
         keep(self._folder, self._selection)
 
-    def announce(self, write: Callable[[Mapping[str, Any]], None]) -> None:
-        """Write into the run log what was found; nothing where nobody asked the library."""
-        if self._library is not None:
-            ids = [kernel.kernel_id for kernel in self._selection.kernels]
-            trouble = self._selection.trouble
-            write({"type": "library", "step": 0, "entered": ids, "trouble": trouble})
+    def found(self) -> list[KernelsEntered]:
+        """What to write into the run log; nothing where nobody asked the library."""
+        if self._library is None:
+            return []
+        ids = tuple(kernel.kernel_id for kernel in self._selection.kernels)
+        return [KernelsEntered(step=0, entered=ids, trouble=self._selection.trouble)]
 
 
 def _found(

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from esper.contracts.errors import KernelError, LibraryError, LibraryNotFoundError, SubmissionError
 from esper.contracts.growth import GrowthReport
 from esper.contracts.library import KernelOutcome, KernelRegistration
 from esper.contracts.ports import KernelLibrary
+from esper.contracts.records import KernelsDelivered
 from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
 from esper.orchestration.kernel_outcomes import Fossil, fossil_outcome, fossils, kernel_outcomes
@@ -34,22 +34,6 @@ OUTBOX = "outbox"
 _REFUSED = ".refused"
 _GRAFT = "graft"
 """The one verdict that does not end an adaptation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """How a delivery went."""
-
-    kernels: int = 0
-    """Kernels that the library took."""
-    reports: int = 0
-    """Reports that it took."""
-    refused: int = 0
-    """What it will never take."""
-    left: int = 0
-    """What is still in the outbox."""
-    trouble: str | None = None
-    """Why something is left."""
 
 
 def fill(
@@ -95,7 +79,7 @@ def _fossils(model: MorphableModel, run_id: str, tags: Mapping[str, str]) -> lis
         return []
 
 
-def deliver(folder: Path, library: KernelLibrary) -> Delivery:
+def deliver(folder: Path, library: KernelLibrary) -> KernelsDelivered:
     """Send what is in the outbox of the run in a folder: kernels first, reports name them.
 
     Returns:
@@ -117,7 +101,7 @@ def deliver(folder: Path, library: KernelLibrary) -> Delivery:
         trouble = str(error)
         logger.warning("the library did not take everything; it is kept in %s: %s", folder, error)
     left = [*_kernels(folder).glob("*.json"), *_reports(folder).glob("*.json")]
-    return Delivery(
+    return KernelsDelivered(
         kernels=kernels, reports=reports, refused=refused, left=len(left), trouble=trouble
     )
 

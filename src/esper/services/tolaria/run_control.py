@@ -1,7 +1,7 @@
 """Control: commands for a run, from the bus to the training loop, and back as acknowledgements.
 
 `listen` runs beside the link to the bus and puts commands into `waiting`, their kernels fetched;
-the loop takes them out at the boundary of a step (`orders.py`). A command is acknowledged when a
+the loop takes them out at the boundary of a step (`Orders`). A command is acknowledged when a
 checkpoint holds that it was carried out, so that a run which is killed before finds it again.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,11 +18,16 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from esper.contracts.enums import TopicNames
-from esper.contracts.errors import EsperError
+from esper.contracts.enums import KasminaAction, TopicNames
+from esper.contracts.errors import EsperError, TrainingError
+from esper.contracts.events import CommandCarriedOut, CommandRefused, Event
 from esper.contracts.messages import KasminaControlCommand, StopTraining, parse_command
 from esper.contracts.ports import Bus, Delivery, Publisher
 from esper.execution.artifact import KernelArtifact
+from esper.orchestration.orchestrator import SeedOrchestrator
+from esper.services.tolaria.run_progress import Progress
+from esper.services.tolaria.signals import StopRequest
+from esper.services.tolaria.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -168,3 +174,99 @@ class Control:
             logger.warning("Fetching kernel %s for a command failed", kernel_id, exc_info=True)
             return Order(command=command, trace_id=trace_id, trouble=f"{error!r}")
         return Order(command=command, trace_id=trace_id, kernel=kernel)
+
+
+class Orders:
+    """The commands of one attempt at a run, each carried out once, however often it arrives.
+
+    Args:
+        control: where commands come from; None has none.
+        orchestrator: who grows the model; None where growth is off.
+        progress: knows which commands were carried out; a checkpoint holds it.
+        telemetry: takes what became of them.
+        stop: asked where the run is to stop.
+    """
+
+    def __init__(
+        self,
+        control: Control | None,
+        orchestrator: SeedOrchestrator | None,
+        progress: Progress,
+        telemetry: Telemetry,
+        stop: StopRequest,
+    ) -> None:
+        self._control = control
+        self._orchestrator = orchestrator
+        self._progress = progress
+        self._telemetry = telemetry
+        self._stop = stop
+        self._settled = len(progress.commands)
+        self._waiting: deque[Order] = deque() if control is None else control.waiting
+
+    def carry_out(self) -> None:
+        """Carry out what can be carried out now; the rest keeps its order, and waits."""
+        blocked = False
+        for _ in range(len(self._waiting)):
+            order = self._waiting.popleft()
+            if order.command.command_id in self._progress.commands:
+                continue
+            try:
+                done = self._is_done(order, blocked=blocked)
+            except EsperError as error:
+                self._close(order, str(error))
+                continue
+            if done:
+                self._close(order, None)
+            else:
+                blocked = True
+                self._waiting.append(order)
+
+    def settle(self) -> None:
+        """A checkpoint was written: what it holds can be acknowledged."""
+        if self._control is not None:
+            self._control.settle(self._progress.commands[self._settled :])
+            self._settled = len(self._progress.commands)
+
+    def refuse_rest(self) -> None:
+        """Refuse what still waits: the run is over."""
+        while self._waiting:
+            self._close(self._waiting.popleft(), "the run is over")
+
+    def _is_done(self, order: Order, *, blocked: bool) -> bool:
+        command, orchestrator = order.command, self._orchestrator
+        if isinstance(command, StopTraining):
+            self._stop.ask(signal.SIGTERM, command.reason)
+            return True
+        if orchestrator is None:
+            raise TrainingError("growth is off in this run (grow: false): it has no seeds")
+        if order.trouble is not None:
+            raise TrainingError(order.trouble)
+        # What came first is done first: only then does the same end come of the same commands.
+        return not blocked and orchestrator.carry_out(command, order.kernel)
+
+    def _close(self, order: Order, refusal: str | None) -> None:
+        """Say what became of a command, and remember it."""
+        command_id = order.command.command_id
+        self._progress.commands.append(command_id)
+        step, said = self._progress.step, words(order)
+        event: Event
+        if refusal is None:
+            event = CommandCarriedOut(step=step, command_id=command_id, command=said)
+        else:
+            event = CommandRefused(step=step, command_id=command_id, command=said, reason=refusal)
+        self._telemetry.write(event, trace_id=order.trace_id)
+
+
+def words(order: Order) -> str:
+    """A command in a few words, for people."""
+    command = order.command
+    if isinstance(command, StopTraining):
+        return f"stop: {command.reason}"
+    place = f"seed {command.seed_idx} of layer '{command.layer_name}'"
+    match command.action:
+        case KasminaAction.LOAD_KERNEL:
+            return f"load_kernel {command.kernel_id} into {place}"
+        case KasminaAction.SET_ALPHA:
+            return f"set_alpha {command.alpha} of {place}"
+        case action:
+            return f"{action.value} {place}"

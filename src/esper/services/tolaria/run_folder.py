@@ -2,7 +2,7 @@
 
 ==================  ==================================================================
 `config.yaml`       the settings, complete
-`identity.json`     the run's id, and how often it was resumed (`identity.py`)
+`identity.json`     the run's id, and how often it was resumed
 `run.jsonl`         the log
 `checkpoint.pt`     the newest checkpoint
 `report.json`       the growth record
@@ -15,16 +15,22 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
 from esper.contracts.errors import ConfigError, RunFolderError
+from esper.core import checkpoint
+from esper.core.durable_file import write_durably
 from esper.services.tolaria.config_file import config_from_mapping, read_yaml
 from esper.services.tolaria.training_config import TolariaConfig
+from esper.utils.run_identity import IDENTITY, RunIdentity, read_identity
 
 CONFIG = "config.yaml"
 LOG = "run.jsonl"
@@ -114,6 +120,33 @@ class RunFolder:
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
+
+    def claim(self) -> RunIdentity:
+        """Begin the next attempt at the run in the folder, the first if it has none.
+
+        A run keeps one id for life. It is on the disk before anything is told of the attempt: two
+        attempts never share a number.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        known = read_identity(self.path)
+        if known is None:
+            identity = RunIdentity(run_id=uuid4().hex)
+        else:
+            identity = replace(known, attempt=known.attempt + 1)
+        content = {"run_id": identity.run_id, "attempts": identity.attempt}
+        write_durably(self / IDENTITY, json.dumps(content).encode())
+        return identity
+
+    def saved_state(self) -> checkpoint.Checkpoint | None:
+        """The checkpoint, or ``None`` where the run was broken off before the first.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        path = self / CHECKPOINT
+        return checkpoint.load(path) if path.exists() else None
 
     def _check(self) -> None:
         found = [n for n in (CONFIG, LOG, CHECKPOINT, REPORT, RESULT) if (self.path / n).exists()]

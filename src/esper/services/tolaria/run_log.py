@@ -12,10 +12,12 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from esper.contracts.errors import TrainingError
-from esper.contracts.records import RunLine
+from esper.contracts.events import Event
+from esper.contracts.records import LogEntry, RunLine
 
 
 class RunLog:
@@ -56,13 +58,17 @@ class RunLog:
         """Whether records wait in memory because the disk is full."""
         return bool(self._pending)
 
-    def write(self, record: Mapping[str, Any]) -> RunLine:
+    def write(self, record: LogEntry) -> RunLine:
         """Append one record. Numbers that are not finite become ``null``.
 
         Returns:
             The line, as it stands in the log.
         """
-        position, body = self.length, _finite(record)
+        # A log has no times of steps: they do not repeat.
+        body = _finite(record.model_dump(mode="json", exclude={"step_seconds"}))
+        if isinstance(record, Event):
+            body = {"type": "event", **body}
+        position = self.length
         line = json.dumps(body, ensure_ascii=False, separators=(",", ":")) + "\n"
         self._pending += line.encode()
         self._flush()
@@ -85,6 +91,17 @@ class RunLog:
             raise TrainingError(
                 f"{self.path} cannot be written ({problem.strerror}): make room and resume"
             ) from problem
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Write what waits, if that is possible now, and close the file."""

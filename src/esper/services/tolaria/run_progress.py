@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from esper.contracts.growth import CurvePoint
-from esper.services.tolaria.early_stop import EarlyStop
+from esper.services.tolaria.training_config import EarlyStopConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStop:
+    """The best growth loss so far, and how many evaluations have not improved on it."""
+
+    best: float = math.inf
+    since: int = 0
+
+    def after(self, loss: float, config: EarlyStopConfig) -> EarlyStop:
+        """The record after one more evaluation; a loss that is not finite is no improvement."""
+        if loss < self.best - config.min_delta:
+            return replace(self, best=loss, since=0)
+        return replace(self, since=self.since + 1)
+
+    def is_due(self, config: EarlyStopConfig) -> bool:
+        """Whether patience has run out."""
+        return 0 < config.patience <= self.since
 
 
 @dataclass
@@ -64,6 +83,12 @@ class Progress:
     """How many are over: races without a winner, grafts that were judged."""
     commands: list[str] = field(default_factory=list)
     """Ids of the commands that were carried out or refused, in order."""
+
+    def after(self, loss: Tensor) -> None:
+        """One more step is done."""
+        self.step += 1
+        self.logged.add(loss)
+        self.evaluated.add(loss)
 
     def state_dict(self) -> dict[str, Any]:
         """As plain data."""

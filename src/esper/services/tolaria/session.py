@@ -64,6 +64,11 @@ class Session:
     orchestrator: SeedOrchestrator | None
     parameters_before: int
 
+    def batch(self, step: int) -> Pair:
+        """Inputs and targets that ``step``, counted from 0, trains on."""
+        rows = self.sampler.rows(step)
+        return self.train[0][rows], self.train[1][rows]
+
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The precision of forward passes."""
         if self.config.precision == "float32":

@@ -8,38 +8,38 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from pydantic import BaseModel
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.operational import FieldReport
+from esper.contracts.events import Event, SeedCulled, SeedFossilized, VerdictReached
 from esper.contracts.platform_events import FieldReported
 from esper.contracts.ports import Publisher
-from esper.contracts.records import RunLine, RunRecords
+from esper.contracts.records import LogEntry, Record, RunFailed, RunLine, RunRecords, StepLogged
 from esper.contracts.topics import topic_of
 from esper.services.tolaria.run_log import RunLog
 from esper.services.tolaria.run_progress import Progress
-from esper.utils.logging import bind_run
+from esper.utils.logging import RunContext, bind_run
 from esper.utils.run_identity import RunIdentity
 from esper.utils.spans import belong_to, root_of
 from esper.utils.trace import trace_id_of
 
-OnEvent = Callable[[Mapping[str, Any]], None]
-"""Takes each record of the run log as it is written: ``{"type": "step", "step": 50, …}``."""
+OnEvent = Callable[[LogEntry], None]
+"""Takes each record and event of the run log as it is written."""
 
 _GRAFT = "graft"
 """The one verdict that does not end an adaptation: its kernel is still to be judged."""
 
 
 class Telemetry:
-    """Takes the records of one attempt at a run.
+    """Takes the records of one attempt at a run. Implements the port `TelemetrySink`.
+
+    The orchestrator looks at the data before the log is open: what it emits waits for `open`.
 
     Args:
-        log: the run log, at the point at which the attempt goes on.
-        identity: of the run and the attempt.
-        folder: of the run.
-        progress: counts the adaptations that are over.
         on_event: shown every record.
         publisher: sends the lines; None sends none.
         clock: seconds, never running backwards.
@@ -47,98 +47,134 @@ class Telemetry:
 
     def __init__(
         self,
-        log: RunLog,
-        identity: RunIdentity,
-        folder: Path,
-        progress: Progress,
         *,
         on_event: OnEvent | None = None,
         publisher: Publisher | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.run_id = identity.run_id
-        """Which run."""
-        self._log = log
-        self._identity = identity
-        self._kept = log.length
-        self._folder = str(folder.absolute())
-        self._progress = progress
+        self.early: list[Event] = []
+        """Events from before the log was open."""
         self._on_event = on_event
         self._publisher = publisher
         self._clock = clock
+        self._log: RunLog | None = None
+        self._identity = RunIdentity(run_id="")
+        self._progress = Progress()
+        self._kept = 0
+        self._folder = ""
         self._logged: tuple[int, float] | None = None
         """Step and time of the ``step`` record before."""
+        self._context: RunContext | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Which run; empty until its log is open."""
+        return self._identity.run_id
+
+    def open(
+        self, log: RunLog, identity: RunIdentity, progress: Progress, first: Sequence[Record]
+    ) -> None:
+        """Begin: the first lines of the attempt, what has waited, and from now on everything.
+
+        Args:
+            log: the run log, in the run's folder, at the point at which the attempt goes on.
+            identity: of the run and the attempt.
+            progress: counts the adaptations that are over.
+            first: the lines to begin with.
+        """
+        self._log, self._identity, self._progress = log, identity, progress
+        self._kept, self._folder = log.length, str(log.path.parent.absolute())
         self._context = bind_run(identity.run_id, rank=int(os.environ.get("RANK", "0")))
         self._enter()
+        entries: list[LogEntry] = [*first, *self.early]
+        for entry in entries:
+            self.write(entry)
+        self.early.clear()
 
-    def write(self, record: Mapping[str, Any], *, trace_id: str | None = None) -> None:
+    def emit(self, event: BaseModel) -> None:
+        """Write an event of the growth cycle."""
+        assert isinstance(event, Event)  # the orchestrator emits no others
+        if self._log is None:
+            self.early.append(event)
+        else:
+            self.write(event)
+
+    def write(self, record: LogEntry, *, trace_id: str | None = None) -> None:
         """Append a record to the log, show it, and send it; by default in the adaptation's trace."""
+        assert self._log is not None  # opened first
+        timed = self._timed(record)
         line = self._log.write(record)
         if self._on_event is not None:
-            self._on_event(record)
+            self._on_event(timed)
         if self._publisher is not None:
-            self._send(self._publisher, self._timed(line), trace_id)
-        if _ends_adaptation(record):
+            self._send(self._publisher, timed, line, trace_id)
+        if isinstance(record, VerdictReached) and record.decision.verdict != _GRAFT:
             self._progress.adaptations += 1
             self._enter()
 
-    def fail(self, error: BaseException) -> None:
-        """Say that the run ended with an error; the log has no line for that."""
-        if self._publisher is None:
-            return
-        words = str(error) or type(error).__name__
-        body = {"type": "failed", "step": self._progress.step, "error": words}
-        line = RunLine.model_construct(position=self._log.length, body=body)
-        self._send(self._publisher, line)
+    def __enter__(self) -> Self:
+        return self
 
-    def close(self) -> None:
-        """What the thread does from now on belongs to no adaptation of the run."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """What the thread does from now on belongs to no adaptation of the run.
+
+        Of an error only the followers hear: the log has no line for the end of an attempt.
+        """
+        if error is not None and self._publisher is not None and self._log is not None:
+            failed = RunFailed(step=self._progress.step, error=str(error) or type(error).__name__)
+            line = RunLine(position=self._log.length, body=failed.model_dump(mode="json"))
+            self._send(self._publisher, failed, line)
         belong_to(None)
-        self._context.unbind()
+        if self._context is not None:
+            self._context.unbind()
 
     def _enter(self) -> None:
         """What the thread does from now on belongs to the adaptation that is next."""
+        assert self._context is not None  # opened first
         self._context.generation = self._progress.adaptations
         belong_to(root_of(trace_id_of(self.run_id, self._progress.adaptations)))
 
-    def _send(self, publisher: Publisher, line: RunLine, trace_id: str | None = None) -> None:
-        identity, body = self._identity, line.body
-        trace_id = trace_id or trace_id_of(identity.run_id, self._progress.adaptations)
+    def _send(
+        self,
+        publisher: Publisher,
+        record: LogEntry,
+        line: RunLine,
+        trace_id: str | None = None,
+    ) -> None:
+        if isinstance(record, StepLogged):
+            body = {**line.body, "step_seconds": record.step_seconds}
+            line = RunLine.model_construct(position=line.position, body=body)
+        trace_id = trace_id or trace_id_of(self.run_id, self._progress.adaptations)
         # Not validated: the line was made here, and the sender's thread has the time, not this one.
         records = RunRecords.model_construct(
-            run_id=identity.run_id,
-            attempt=identity.attempt,
+            run_id=self.run_id,
+            attempt=self._identity.attempt,
             kept=self._kept,
             folder=self._folder,
             lines=(line,),
         )
         parent = root_of(trace_id).header
-        publisher.publish(records, topic=topic_of(body), trace_id=trace_id, traceparent=parent)
-        report = body.get("report")
-        if body.get("kind") in {"SeedFossilized", "SeedCulled"} and report is not None:
-            reported = FieldReported(
-                run_id=identity.run_id, report=FieldReport.model_validate(report)
-            )
+        publisher.publish(records, topic=topic_of(line.body), trace_id=trace_id, traceparent=parent)
+        if isinstance(record, SeedFossilized | SeedCulled) and record.report is not None:
             publisher.publish(
-                reported,
+                FieldReported(run_id=self.run_id, report=record.report),
                 topic=TopicNames.INNOVATION_FIELD_REPORTS,
                 trace_id=trace_id,
                 traceparent=parent,
             )
 
-    def _timed(self, line: RunLine) -> RunLine:
-        """The line with the time of a step, which the log does not have: it does not repeat."""
-        if line.body["type"] != "step":
-            return line
-        now, step = self._clock(), self._progress.step
+    def _timed(self, record: LogEntry) -> LogEntry:
+        """A point of the curve with the time of its steps."""
+        if not isinstance(record, StepLogged):
+            return record
+        now, step = self._clock(), record.step
         before, self._logged = self._logged, (step, now)
         if before is None or step <= before[0]:
-            return line
+            return record
         seconds = (now - before[1]) / (step - before[0])
-        return RunLine.model_construct(
-            position=line.position, body={**line.body, "step_seconds": seconds}
-        )
-
-
-def _ends_adaptation(record: Mapping[str, Any]) -> bool:
-    return record.get("kind") == "VerdictReached" and record["decision"]["verdict"] != _GRAFT
+        return record.model_copy(update={"step_seconds": seconds})

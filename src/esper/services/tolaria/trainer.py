@@ -1,20 +1,21 @@
 """The trainer: one run from its settings to its result, whatever happens to the process.
 
 `TolariaTrainer.run` is the whole story: claim the folder, put the session together, go on from
-the checkpoint if there is one, train (`loop.py`), and bring the run to its end (`outcome.py`).
+the checkpoint if there is one, train (`run.py`), and bring the run to its end (`outcome.py`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import KernelLibrary, Publisher, TelemetrySink
+from esper.contracts.records import RunEnded, RunInterrupted
 from esper.core.durable_file import write_durably
 from esper.data.bundle import DataBundle
 from esper.execution.kernel_cache import KernelCache
@@ -22,12 +23,7 @@ from esper.execution.kernel_store import LocalKernelStore
 from esper.orchestration.nursery import Nursery
 from esper.services.tolaria.config_file import write_yaml
 from esper.services.tolaria.exchange import KernelChoice
-from esper.services.tolaria.first_lines import resume_record, start_record
-from esper.services.tolaria.identity import claim
-from esper.services.tolaria.keeper import Keeper, open_log, restore, saved_state
-from esper.services.tolaria.log_sink import LogSink
-from esper.services.tolaria.loop import TrainingLoop
-from esper.services.tolaria.orders import Orders
+from esper.services.tolaria.first_lines import resumed, started
 from esper.services.tolaria.outcome import (
     close_growth,
     closing_result,
@@ -35,35 +31,19 @@ from esper.services.tolaria.outcome import (
     interrupted_result,
 )
 from esper.services.tolaria.result import RunResult
+from esper.services.tolaria.run import Run, log_length, restore
 from esper.services.tolaria.run_control import Control
-from esper.services.tolaria.run_folder import CONFIG, RunFolder, saved_config
+from esper.services.tolaria.run_folder import CONFIG, LOG, RunFolder, saved_config
 from esper.services.tolaria.run_log import RunLog
-from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import Session, begin
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.telemetry import OnEvent, Telemetry
 from esper.services.tolaria.training_config import TolariaConfig
-from esper.utils.run_identity import RunIdentity
 
 
+@dataclass(eq=False)
 class TolariaTrainer:
     """Trains one model, and grows it as it trains.
-
-    Args:
-        config: the settings.
-        resume: go on with the run that lies in ``config.output``; see also :meth:`resuming`.
-        on_event: shown every record of the run log, on the training thread.
-        sinks: receive growth events as models.
-        publisher: sends every record of the run log to whoever follows the run.
-        control: brings commands for the run, which are carried out at step boundaries.
-        bundle: the data, where the caller has it at hand; ``config.data`` is its name then.
-        library: asked for kernels before the run, as ``config.library`` says. What the run has for
-            it at the end lies in the folder's outbox (`outbox.deliver`).
-        cache: what kernels are loaded through, whose policy says which are taken; by default one
-            before the library, or where there is none, before this machine's kernel store.
-        nursery: holds the races where ``config.nursery`` is ``process``.
-        stop: asked at every step boundary; SIGINT and SIGTERM are noted in it while the run lasts.
-        clock: seconds, never running backwards.
 
     Raises:
         ConfigError: races are to be held elsewhere, and there is no nursery.
@@ -75,34 +55,43 @@ class TolariaTrainer:
         0.915
     """
 
-    def __init__(
-        self,
-        config: TolariaConfig,
-        *,
-        resume: bool = False,
-        on_event: OnEvent | None = None,
-        sinks: Sequence[TelemetrySink] = (),
-        publisher: Publisher | None = None,
-        control: Control | None = None,
-        bundle: DataBundle | None = None,
-        library: KernelLibrary | None = None,
-        cache: KernelCache | None = None,
-        nursery: Nursery | None = None,
-        stop: StopRequest | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.config = config
-        self._resume = resume
-        self._on_event = on_event
-        self._sinks = tuple(sinks)
-        self._publisher = publisher
-        self._control = control
-        self._bundle = bundle
-        self._library = library
-        self._cache = cache or KernelCache(LocalKernelStore() if library is None else library)
-        self._nursery = _wanted(nursery, config)
-        self._stop = StopRequest() if stop is None else stop
-        self._clock = clock
+    config: TolariaConfig
+    """The settings."""
+    _: KW_ONLY
+    resume: bool = False
+    """Go on with the run that lies in ``config.output``; see also :meth:`resuming`."""
+    on_event: OnEvent | None = None
+    """Shown every record of the run log, on the training thread."""
+    sinks: Sequence[TelemetrySink] = ()
+    """Receive growth events as models."""
+    publisher: Publisher | None = None
+    """Sends every record of the run log to whoever follows the run."""
+    control: Control | None = None
+    """Brings commands for the run, which are carried out at step boundaries."""
+    bundle: DataBundle | None = None
+    """The data, where the caller has it at hand; ``config.data`` is its name then."""
+    library: KernelLibrary | None = None
+    """Asked for kernels before the run, as ``config.library`` says. What the run has for it at the
+    end lies in the folder's outbox (`outbox.deliver`)."""
+    cache: KernelCache | None = None
+    """What kernels are loaded through, whose policy says which are taken; by default one before
+    the library, or where there is none, before this machine's kernel store."""
+    nursery: Nursery | None = None
+    """Holds the races where ``config.nursery`` is ``process``."""
+    stop: StopRequest = field(default_factory=StopRequest)
+    """Asked at every step boundary; signals are noted in it while the run lasts."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, never running backwards."""
+
+    def __post_init__(self) -> None:
+        if self.config.nursery == "inline" or not self.config.grow:
+            self.nursery = None
+        elif self.nursery is None:
+            raise ConfigError(
+                "nursery is 'process', but the trainer was given none: pass "
+                "nursery=ProcessNursery() (esper.services.tezzeret.nursery_server), or set "
+                "nursery to 'inline'"
+            )
 
     @classmethod
     def resuming(cls, folder: Path, **options: Any) -> Self:
@@ -133,156 +122,90 @@ class TolariaTrainer:
             CheckpointError: a file that the run cannot do without could not be written; the
                 checkpoint before it is intact.
         """
-        with RunFolder(self.config.output, resume=self._resume) as folder, self._stop:
-            ended = earlier_result(folder)
-            if ended is not None:
-                return ended
-            return self._run_in(folder)
+        with RunFolder(self.config.output, resume=self.resume) as folder, self.stop:
+            return earlier_result(folder) or self._run_in(folder)
 
     def _run_in(self, folder: RunFolder) -> RunResult:
-        # Settings and data are tried before the folder is taken: a mistake leaves no run behind.
-        bridge, source = LogSink(), self._kernels_of(folder)
-        session = begin(
-            self.config,
-            bundle=self._bundle,
-            sinks=(bridge, *self._sinks),
-            kernels=source,
-            cache=self._cache,
-            nursery=self._nursery,
+        telemetry = Telemetry(on_event=self.on_event, publisher=self.publisher, clock=self.clock)
+        kernels = KernelChoice(
+            folder.path,
+            self.config.growth,
+            None if (folder / CONFIG).exists() else self.library,
+            self.config.library.enter,
+            self._cache,
         )
-        bridge.early.clear()
-        state = saved_state(folder)
+        # Settings and data are tried before the folder is taken: a mistake leaves no run behind.
+        session = self._session(telemetry, kernels)
+        state = folder.saved_state()
         progress = restore(session, state)
         if state is None:
-            source.keep()
+            kernels.keep()
             write_durably(folder / CONFIG, write_yaml(self.config).encode())
-        identity, log = claim(folder), open_log(folder, state)
-        attempt = self._attempt(session, folder, progress, identity, log)
-        telemetry = attempt.telemetry
-        try:
+        identity = folder.claim()
+        with RunLog(folder / LOG, length=log_length(state)) as log, telemetry:
             if state is None:
-                telemetry.write(start_record(session))
+                first = [started(session), *kernels.found()]
             else:
-                telemetry.write(resume_record(session, progress.step, identity.attempt))
-            source.announce(telemetry.write)
-            bridge.open(telemetry.write)
-            if self._control is not None:
+                first = [resumed(session, progress.step, identity.attempt)]
+            telemetry.open(log, identity, progress, first)
+            if self.control is not None:
                 fetch = partial(self._cache.load_sync, device=session.device)
-                self._control.open(identity.run_id, progress.commands, fetch)
-            return self._train(attempt)
-        except BaseException as error:
-            telemetry.fail(error)
-            raise
-        finally:
-            telemetry.close()
-            log.close()
+                self.control.open(identity.run_id, progress.commands, fetch)
+            run = Run(
+                session,
+                progress,
+                log,
+                telemetry,
+                stop=self.stop,
+                control=self.control,
+                clock=self.clock,
+            )
+            run.train()
+            signum = self.stop.signum
+            if signum is None or run.is_over:
+                return self._ended(run, folder)
+            return self._interrupted(run, folder, signum)
 
-    def _attempt(
-        self,
-        session: Session,
-        folder: RunFolder,
-        progress: Progress,
-        identity: RunIdentity,
-        log: RunLog,
-    ) -> _Attempt:
-        telemetry = Telemetry(
-            log,
-            identity,
-            folder.path,
-            progress,
-            on_event=self._on_event,
-            publisher=self._publisher,
-            clock=self._clock,
+    @cached_property
+    def _cache(self) -> KernelCache:
+        source = LocalKernelStore() if self.library is None else self.library
+        return self.cache or KernelCache(source)
+
+    def _session(self, telemetry: Telemetry, kernels: KernelChoice) -> Session:
+        session = begin(
+            self.config,
+            bundle=self.bundle,
+            sinks=(telemetry, *self.sinks),
+            kernels=kernels,
+            cache=self._cache,
+            nursery=self.nursery,
         )
-        return _Attempt(
-            session=session,
-            folder=folder,
-            progress=progress,
-            keeper=Keeper(session, folder, progress, log, telemetry.write),
-            telemetry=telemetry,
-            orders=Orders(session, progress, self._control, telemetry, self._stop),
-        )
+        telemetry.early.clear()  # of step 0: a resumed run has them already
+        return session
 
-    def _kernels_of(self, folder: RunFolder) -> KernelChoice:
-        """Where the run's kernels come from: the library for a new one, else its folder."""
-        library = None if (folder / CONFIG).exists() else self._library
-        limit = self.config.library.enter
-        return KernelChoice(folder.path, self.config.growth, library, limit, self._cache)
-
-    def _train(self, attempt: _Attempt) -> RunResult:
-        session, progress, keeper = attempt.session, attempt.progress, attempt.keeper
-        begun, before = self._clock(), progress.seconds
-
-        def save() -> None:
-            progress.seconds = before + self._clock() - begun
-            keeper.save_if_possible()
-            if keeper.saved_step == progress.step:
-                attempt.orders.settle()
-
-        TrainingLoop(
-            session,
-            progress,
-            write=attempt.telemetry.write,
-            save=save,
-            orders=attempt.orders,
-            is_stopped=lambda: self._stop.is_asked,
-        ).run()
-        progress.seconds = before + self._clock() - begun
-        is_over = progress.stopped_early or progress.step >= session.plan.steps
-        signum = self._stop.signum
-        if signum is None or is_over:
-            return self._ended(attempt)
-        return self._interrupted(attempt, signum)
-
-    def _ended(self, attempt: _Attempt) -> RunResult:
-        session, folder, progress = attempt.session, attempt.folder, attempt.progress
-        write = attempt.telemetry.write
-        attempt.orders.end()
+    def _ended(self, run: Run, folder: RunFolder) -> RunResult:
+        session, progress, telemetry = run.session, run.progress, run.telemetry
+        run.orders.refuse_rest()
+        run.count_time()
         if not progress.is_closed:
-            closed = close_growth(session, progress, folder, attempt.telemetry.run_id)
+            closed = close_growth(session, progress, folder, telemetry.run_id)
             if closed is not None:
-                write(closed.model_dump(mode="json"))
+                telemetry.write(closed)
             progress.is_closed = True
-            attempt.keeper.save()
+            run.save()
         result = closing_result(session, progress, folder)
-        write({"type": "end", "step": progress.step, "result": result.model_dump(mode="json")})
-        attempt.orders.settle()
-        if self._control is not None:
-            self._control.end()
+        telemetry.write(RunEnded(step=progress.step, result=result.model_dump(mode="json")))
+        run.orders.settle()
+        if self.control is not None:
+            self.control.end()
         return result
 
-    def _interrupted(self, attempt: _Attempt, signum: int) -> RunResult:
+    def _interrupted(self, run: Run, folder: RunFolder, signum: int) -> RunResult:
         """Leave a checkpoint to go on from, if the state is fit for one."""
-        progress, keeper = attempt.progress, attempt.keeper
-        if keeper.saved_step != progress.step and progress.bad_since is None:
-            keeper.save()
-        if keeper.saved_step == progress.step:
-            attempt.orders.settle()
-        result = interrupted_result(attempt.session, progress, attempt.folder, signum)
-        reason = self._stop.reason
-        asked = {"signal": signum} if reason is None else {"reason": reason}
-        attempt.telemetry.write({"type": "interrupted", "step": progress.step, **asked})
+        run.save_if_fit()
+        run.count_time()
+        result = interrupted_result(run.session, run.progress, folder, signum)
+        reason = self.stop.reason
+        signal = signum if reason is None else None
+        run.telemetry.write(RunInterrupted(step=run.progress.step, signal=signal, reason=reason))
         return result
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Attempt:
-    """What an attempt at a run is made of, once it has begun."""
-
-    session: Session
-    folder: RunFolder
-    progress: Progress
-    keeper: Keeper
-    telemetry: Telemetry
-    orders: Orders
-
-
-def _wanted(nursery: Nursery | None, config: TolariaConfig) -> Nursery | None:
-    if config.nursery == "inline" or not config.grow:
-        return None
-    if nursery is None:
-        raise ConfigError(
-            "nursery is 'process', but the trainer was given none: pass nursery=ProcessNursery() "
-            "(esper.services.tezzeret.nursery_server), or set nursery to 'inline'"
-        )
-    return nursery

@@ -10,6 +10,7 @@ import pytest
 from esper.contracts.errors import ConfigError
 from esper.contracts.events import SeedFossilized
 from esper.contracts.ports import TelemetrySink
+from esper.contracts.records import KernelsDelivered, parse_record
 from esper.integrations.loggers.feed import LoggerFeed
 from support import logged_runs
 
@@ -87,7 +88,7 @@ class Hung(Recorder):
 def fed(logger: Any, lines: list[logged_runs.Line]) -> LoggerFeed:
     with LoggerFeed(logger) as feed:
         for line in lines:
-            feed(line)
+            feed(parse_record(line))
     return feed
 
 
@@ -110,7 +111,7 @@ def test_only_the_thread_of_the_feed_calls_the_logger() -> None:
 def test_a_run_that_raises_is_finalized_as_failed() -> None:
     logger = Recorder()
     feed = LoggerFeed(logger)
-    feed(logged_runs.step(10, 1.0))
+    feed(parse_record(logged_runs.step(10, 1.0)))
     with pytest.raises(ZeroDivisionError), feed:
         raise ZeroDivisionError
     assert logger.ended == ["failed"]
@@ -128,9 +129,11 @@ def test_a_logger_that_was_given_nothing_is_left_alone() -> None:
     assert logger.ended == []
 
 
-def test_lines_that_are_not_known_are_passed_over() -> None:
+def test_records_without_figures_are_passed_over() -> None:
     logger = Recorder()
-    feed = fed(logger, [{"type": "delivery", "step": 3, "sent": 1}, logged_runs.step(10, 1.0)])
+    with LoggerFeed(logger) as feed:
+        feed(KernelsDelivered(step=3, kernels=1))
+        feed(parse_record(logged_runs.step(10, 1.0)))
     assert len(logger.metrics) == 1
     assert feed.failures == 0
 
@@ -154,7 +157,7 @@ def test_a_logger_with_save_has_written_before_the_run_ends(tmp_path: Path) -> N
             written.set()
 
     with LoggerFeed(Watched(path)) as feed:
-        feed(logged_runs.step(10, 1.0))
+        feed(parse_record(logged_runs.step(10, 1.0)))
         assert written.wait(10)
         assert "1.0" in path.read_text()
 
@@ -169,10 +172,10 @@ def test_a_logger_that_raises_is_called_again_and_counted() -> None:
 def test_a_logger_that_hangs_holds_nothing_up_and_what_it_misses_is_counted() -> None:
     logger = Hung()
     feed = LoggerFeed(logger, capacity=5)
-    feed(logged_runs.step(0, 1.0))
+    feed(parse_record(logged_runs.step(0, 1.0)))
     assert logger.reached.wait(10)
     for number in range(1, 21):
-        feed(logged_runs.step(number, 1.0))
+        feed(parse_record(logged_runs.step(number, 1.0)))
     assert feed.dropped == 15
     feed.close(drain_seconds=0.01)
     assert logger.ended == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
+from esper.contracts.records import parse_record
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.mlflow import RUN_ID_TAG, MlflowLogger
 from support import logged_runs
@@ -33,7 +34,7 @@ def log(uri: str, run_id: str, *lines: logged_runs.Line) -> None:
     logger = MlflowLogger("growing", tracking_uri=uri, run_folder=folder)
     with LoggerFeed(logger) as feed:
         for line in lines:
-            feed(line)
+            feed(parse_record(line))
     assert (feed.failures, feed.dropped) == (0, 0)
 
 
@@ -70,7 +71,13 @@ def test_a_resumed_run_goes_on_in_the_run_that_was_begun(uri: str) -> None:
     log(uri, "resumed", logged_runs.START, logged_runs.step(10, 1.0), interrupted)
     (run,) = runs(uri, "resumed")
     assert run.info.status == "FAILED"
-    log(uri, "resumed", {"type": "resume", "step": 15}, logged_runs.step(20, 0.5), logged_runs.END)
+    log(
+        uri,
+        "resumed",
+        {"type": "resume", "step": 15, "environment": {}},
+        logged_runs.step(20, 0.5),
+        logged_runs.END,
+    )
     (run,) = runs(uri, "resumed")
     assert run.info.status == "FINISHED"
     assert history(uri, run, "train_loss") == [(10, 1.0), (20, 0.5)]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from esper.contracts.records import parse_record
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.tensorboard import TensorBoardLogger
 from support import logged_runs
@@ -12,7 +13,7 @@ from support import logged_runs
 def written(folder: Path, *lines: logged_runs.Line) -> EventAccumulator:
     with LoggerFeed(TensorBoardLogger(folder)) as feed:
         for line in lines:
-            feed(line)
+            feed(parse_record(line))
     assert feed.failures == 0
     found = EventAccumulator(str(folder))
     found.Reload()
@@ -38,5 +39,7 @@ def test_tensorboard_reads_back_the_settings(tmp_path: Path) -> None:
 
 def test_points_that_a_resumed_run_writes_again_stand_once(tmp_path: Path) -> None:
     written(tmp_path, logged_runs.START, logged_runs.step(10, 1.0), logged_runs.step(20, 9.0))
-    found = written(tmp_path, {"type": "resume", "step": 15}, logged_runs.step(20, 0.5))
+    found = written(
+        tmp_path, {"type": "resume", "step": 15, "environment": {}}, logged_runs.step(20, 0.5)
+    )
     assert curve(found, "train_loss") == [(10, 1.0), (20, 0.5)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from esper.contracts.records import parse_record
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.trackio import TrackioLogger
 from support import logged_runs
@@ -10,7 +11,7 @@ from support import logged_runs
 def log(folder: Path, *lines: logged_runs.Line) -> None:
     with LoggerFeed(TrackioLogger("growing", run_folder=folder)) as feed:
         for line in lines:
-            feed(line)
+            feed(parse_record(line))
     assert (feed.failures, feed.dropped) == (0, 0)
 
 
@@ -34,5 +35,5 @@ def test_trackio_gives_back_the_figures_and_the_settings(tmp_path: Path) -> None
 def test_a_run_that_is_resumed_is_gone_on_with(tmp_path: Path) -> None:
     folder = logged_runs.begun(tmp_path / "resumed", "0123456789")
     log(folder, logged_runs.START, logged_runs.step(10, 1.0))
-    log(folder, {"type": "resume", "step": 15}, logged_runs.step(20, 0.5))
+    log(folder, {"type": "resume", "step": 15, "environment": {}}, logged_runs.step(20, 0.5))
     assert losses("resumed-01234567") == [(10, 1.0), (20, 0.5)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from wandb.proto import wandb_internal_pb2
 
+from esper.contracts.records import parse_record
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.wandb import WandbLogger
 from support import logged_runs
@@ -57,8 +58,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     logger = WandbLogger("growing", run_folder=folder)
     with LoggerFeed(logger) as feed:
         for line in logged_runs.lines():
-            feed(line)
-        feed(logged_runs.step(5, 2.0))  # of a run that was put back
+            feed(parse_record(line))
+        feed(parse_record(logged_runs.step(5, 2.0)))  # of a run that was put back
     assert (feed.failures, feed.dropped) == (0, 0)
     (file,) = folder.glob("wandb/offline-run-*/run-abc123.wandb")
     return finished(file)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from esper.services.tolaria.optimizers import OPTIMIZERS, make_optimizer
+from esper.services.tolaria.optimizers import make_optimizer
 from esper.services.tolaria.run_plan import Plan
 from esper.services.tolaria.training_config import OptimizerConfig
 
@@ -28,7 +28,3 @@ def test_optimizer_has_the_numbers_of_the_plan(name: str, kind: type) -> None:
     assert (group["lr"], group["weight_decay"]) == (0.25, 0.5)
     assert group.get("momentum", 0.7) == 0.7
     assert group.get("eps", 1e-6) == 1e-6
-
-
-def test_every_optimizer_of_the_config_is_registered() -> None:
-    assert set(OPTIMIZERS) == {"sgd", "adam", "adamw", "rmsprop"}

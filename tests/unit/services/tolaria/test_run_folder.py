@@ -7,6 +7,7 @@ import pytest
 from esper.contracts.errors import RunFolderError
 from esper.services.tolaria.config_file import config_from_mapping, write_yaml
 from esper.services.tolaria.run_folder import RunFolder, next_free, resume_command, saved_config
+from esper.utils.run_identity import read_identity
 
 
 def test_new_folder_is_made_and_may_hold_other_things(tmp_path: Path) -> None:
@@ -75,3 +76,17 @@ def test_next_free_folder_counts_up(tmp_path: Path) -> None:
 def test_resume_command_can_be_pasted_into_a_shell() -> None:
     assert resume_command(Path("runs/a")) == "esper train --resume runs/a"
     assert resume_command(Path("my runs/a")) == "esper train --resume 'my runs/a'"
+
+
+def test_a_run_keeps_its_identity_and_counts_its_attempts(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, resume=False)
+    first = folder.claim()
+    second = folder.claim()
+    assert (first.attempt, second.attempt) == (0, 1)
+    assert first.run_id == second.run_id
+    assert read_identity(tmp_path) == second
+
+
+def test_runs_of_two_folders_have_different_identities(tmp_path: Path) -> None:
+    ids = {RunFolder(tmp_path / name, resume=False).claim().run_id for name in ("a", "b")}
+    assert len(ids) == 2

@@ -5,8 +5,7 @@ import math
 import torch
 
 from esper.contracts.growth import CurvePoint
-from esper.services.tolaria.early_stop import EarlyStop
-from esper.services.tolaria.run_progress import LossMean, Progress
+from esper.services.tolaria.run_progress import EarlyStop, LossMean, Progress
 
 
 def test_mean_is_read_once_and_begins_anew() -> None:

@@ -10,7 +10,14 @@ import pytest
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import DivergenceError
 from esper.contracts.platform_events import FieldReported
-from esper.contracts.records import RunFailed, RunLine, RunRecords, StepLogged, parse_record
+from esper.contracts.records import (
+    LogEntry,
+    RunFailed,
+    RunLine,
+    RunRecords,
+    StepLogged,
+    parse_record,
+)
 from esper.contracts.topics import topic_of
 from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.signals import StopRequest
@@ -131,8 +138,8 @@ def test_one_adaptation_is_one_trace_and_the_next_one_another(
 def test_a_resumed_run_says_what_stands_of_its_earlier_attempts(make: Make, tmp_path: Path) -> None:
     stop, first, second = StopRequest(), KeepingPublisher(), KeepingPublisher()
 
-    def on_event(record: Any) -> None:
-        if record["type"] == "step" and record["step"] == 20:
+    def on_event(record: LogEntry) -> None:
+        if isinstance(record, StepLogged) and record.step == 20:
             stop.ask()
 
     config = make()

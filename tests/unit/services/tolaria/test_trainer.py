@@ -4,7 +4,7 @@ import json
 import resource
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from esper.contracts.errors import CheckpointError, ConfigError, DivergenceError, RunFolderError
+from esper.contracts.events import Event
 from esper.contracts.growth import GrowthReport
+from esper.contracts.records import LogEntry, StepLogged
 from esper.core import checkpoint
 from esper.services.tolaria.result import RunStatus
 from esper.services.tolaria.signals import StopRequest
@@ -40,12 +42,12 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
-def stopping_at(step: int) -> tuple[StopRequest, Callable[[Mapping[str, Any]], None]]:
+def stopping_at(step: int) -> tuple[StopRequest, Callable[[LogEntry], None]]:
     """A request to stop that is made when the record of ``step`` is written."""
     stop = StopRequest()
 
-    def on_event(record: Mapping[str, Any]) -> None:
-        if record["type"] == "step" and record["step"] == step:
+    def on_event(record: LogEntry) -> None:
+        if isinstance(record, StepLogged) and record.step == step:
             stop.ask()
 
     return stop, on_event
@@ -63,7 +65,7 @@ def files_end_at(size: int) -> Iterator[None]:
 
 
 def test_run_leaves_its_files_and_figures(make: Make) -> None:
-    seen: list[Mapping[str, Any]] = []
+    seen: list[LogEntry] = []
     config = make()
     result = TolariaTrainer(config, on_event=seen.append).run()
     folder = config.output
@@ -73,7 +75,8 @@ def test_run_leaves_its_files_and_figures(make: Make) -> None:
     assert result.test_metric > 0.8
     assert json.loads((folder / "result.json").read_bytes())["test_metric"] == result.test_metric
     written = log(folder)
-    assert [r["type"] for r in written] == [r["type"] for r in seen]
+    kinds = ["event" if isinstance(entry, Event) else entry.type for entry in seen]
+    assert [r["type"] for r in written] == kinds
     assert [r["step"] for r in log(folder, "step")] == list(range(5, 41, 5))
     assert [r["step"] for r in log(folder, "eval")] == [10, 20, 30, 40]
     assert written[0]["type"] == "start"
@@ -159,10 +162,10 @@ def test_training_goes_on_while_the_disk_is_full_and_saves_when_there_is_room(
     folder = tmp_path / "full"
     limit = files_end_at(12_000)
 
-    def on_event(record: Mapping[str, Any]) -> None:
-        if record["type"] == "step" and record["step"] == 15:
+    def on_event(record: LogEntry) -> None:
+        if isinstance(record, StepLogged) and record.step == 15:
             limit.__enter__()
-        if record["type"] == "step" and record["step"] == 35:
+        if isinstance(record, StepLogged) and record.step == 35:
             limit.__exit__(None, None, None)
 
     TolariaTrainer(make(output=str(folder)), on_event=on_event).run()
@@ -180,8 +183,8 @@ def test_disk_that_stays_full_ends_the_run_with_an_error_and_loses_nothing(
     folder = tmp_path / "full"
     limit = files_end_at(12_000)
 
-    def on_event(record: Mapping[str, Any]) -> None:
-        if record["type"] == "step" and record["step"] == 15:
+    def on_event(record: LogEntry) -> None:
+        if isinstance(record, StepLogged) and record.step == 15:
             limit.__enter__()
 
     try:

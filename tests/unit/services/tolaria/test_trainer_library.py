@@ -12,6 +12,7 @@ import torch
 
 from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.growth import GrowthReport
+from esper.contracts.records import LogEntry, StepLogged
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
 from esper.data.task_catalog import load
@@ -100,8 +101,8 @@ def test_a_resumed_run_has_the_same_kernels_whatever_the_library_holds_by_then(
     TolariaTrainer(make(**settings, output=str(tmp_path / "whole")), library=library).run()
     stop, folder = StopRequest(), tmp_path / "broken"
 
-    def on_event(record: Any) -> None:
-        if record["type"] == "step" and record["step"] == step:
+    def on_event(record: LogEntry) -> None:
+        if isinstance(record, StepLogged) and record.step == step:
             stop.ask()
 
     config = make(**settings, output=str(folder))

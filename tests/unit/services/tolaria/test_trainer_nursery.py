@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from esper.contracts.errors import ConfigError
+from esper.contracts.events import RaceStarted
 from esper.contracts.growth import GrowthReport
+from esper.contracts.records import LogEntry, StepLogged
 from esper.services.tezzeret.nursery_server import ProcessNursery
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.trainer import TolariaTrainer
@@ -40,8 +42,8 @@ def test_a_worker_killed_during_a_run_is_on_record_and_the_run_comes_to_its_end(
     killed: list[int] = []
     with ProcessNursery() as nursery:
 
-        def on_event(record: Any) -> None:
-            if record.get("kind") == "RaceStarted" and not killed:
+        def on_event(record: LogEntry) -> None:
+            if isinstance(record, RaceStarted) and not killed:
                 assert nursery.pid is not None
                 os.kill(nursery.pid, signal.SIGKILL)
                 killed.append(nursery.pid)
@@ -57,9 +59,9 @@ def test_a_run_that_is_resumed_in_a_race_calls_it_off_and_logs_that(make: Make) 
     config = make(**SHORT, log_every=1)
     stop, racing = StopRequest(), []
 
-    def on_event(record: Any) -> None:
-        racing.append(record.get("kind") == "RaceStarted")
-        if any(racing) and record["type"] == "step":
+    def on_event(record: LogEntry) -> None:
+        racing.append(isinstance(record, RaceStarted))
+        if any(racing) and isinstance(record, StepLogged):
             stop.ask()
 
     trainer = TolariaTrainer(config, nursery=LateNursery(10_000), stop=stop, on_event=on_event)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from esper.services.tolaria.early_stop import EarlyStop
+from esper.services.tolaria.run_progress import EarlyStop
 from esper.services.tolaria.training_config import EarlyStopConfig
 
 

@@ -11,6 +11,7 @@ import torch
 from esper.contracts.enums import KasminaAction
 from esper.contracts.lifecycle import SeedPhase
 from esper.contracts.messages import KasminaControlCommand, StopTraining
+from esper.contracts.records import LogEntry, StepLogged
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
@@ -53,10 +54,10 @@ class Script:
         self.control = Control()
         self._commands = dict(commands)
 
-    def __call__(self, record: Mapping[str, Any]) -> None:
-        if record["type"] != "step":
+    def __call__(self, record: LogEntry) -> None:
+        if not isinstance(record, StepLogged):
             return
-        for command, kernel in self._commands.pop(record["step"], []):
+        for command, kernel in self._commands.pop(record.step, []):
             self.control.waiting.append(Order(command=command, trace_id="ab" * 16, kernel=kernel))
 
 
@@ -195,7 +196,7 @@ def test_a_command_to_stop_leaves_a_checkpoint_and_its_reason(make: Make) -> Non
     result = TolariaTrainer(config, control=script.control, on_event=script).run()
     assert (result.status, result.steps) == (RunStatus.INTERRUPTED, 16)
     last = json.loads((config.output / "run.jsonl").read_text().splitlines()[-1])
-    assert last == {"type": "interrupted", "step": 16, "reason": "the machine is needed"}
+    assert last == {"type": "interrupted", "step": 16, "signal": None, "reason": stop.reason}
     script = Script({20: [(stop, None)]})  # as the bus may bring it again
     ended = TolariaTrainer.resuming(config.output, control=script.control, on_event=script).run()
     assert ended.status is RunStatus.FINISHED
@@ -240,8 +241,8 @@ def test_commands_that_are_held_by_no_checkpoint_are_not_settled(make: Make) -> 
     watched = Watched()
     script.control = watched
 
-    def on_event(record: Mapping[str, Any]) -> None:
-        steps.append(record["step"])
+    def on_event(record: LogEntry) -> None:
+        steps.append(record.step)
         script(record)
 
     TolariaTrainer(config, control=watched, on_event=on_event).run()
