@@ -66,10 +66,6 @@ class CountingSource:
         time.sleep(0.05)
         return self.store.fetch(kernel_id)
 
-    async def afetch(self, kernel_id: str) -> bytes:
-        """Do the same without blocking the loop."""
-        return await asyncio.to_thread(self.fetch, kernel_id)
-
 
 def kernel(width: int = 256) -> bytes:
     graph = GraphIR(

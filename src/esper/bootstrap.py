@@ -24,6 +24,7 @@ from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.ports import Bus, KernelSource, KernelTier, Publisher, TelemetrySink
 from esper.contracts.records import KernelsDelivered, LogEntry
 from esper.execution.cache_config import KernelCacheConfig
+from esper.execution.error_tracker import ErrorTracker
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.hosting.discovery import find
@@ -50,6 +51,7 @@ from esper.services.tolaria.training_config import TolariaConfig
 from esper.services.urza.client.client_config import ClientConfig
 from esper.utils import extras
 from esper.utils.bus_address import bus_url
+from esper.utils.clock import SystemClock
 
 if TYPE_CHECKING:
     # At run time it needs psutil, which an installation without a forge does not have.
@@ -225,10 +227,11 @@ def kernel_cache(
     """
     config = config or KernelCacheConfig()
     tiers: list[KernelTier] = []
+    tracker = ErrorTracker(SystemClock())
     if redis is not None:
         tier = extras.load("esper.execution.redis_tier").RedisTier
         url = redis if isinstance(redis, str) else redis.url
-        tiers.append(tier(url, config.redis))
+        tiers.append(tier(url, config.redis, tracker=tracker))
     trust = None
     if config.trusted_keys:
         policy = extras.load("esper.execution.trust").TrustPolicy
@@ -240,6 +243,7 @@ def kernel_cache(
         trust=trust,
         # The store of this machine answers at once, and a kernel may be put there any moment.
         negative_seconds=0.0 if source is None else config.negative_seconds,
+        tracker=tracker,
     )
 
 

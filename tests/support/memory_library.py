@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from esper.contracts.base import utc_now
@@ -54,9 +53,6 @@ class MemoryLibrary:
     def signatures(self, kernel_id: str) -> Sequence[Signature]:
         self._answer()
         return self.signed.get(kernel_id, ())
-
-    async def afetch(self, kernel_id: str) -> bytes:
-        return await asyncio.to_thread(self.fetch, kernel_id)
 
     def search(self, query: KernelQuery, *, limit: int) -> Sequence[KernelRecord]:
         self._answer()

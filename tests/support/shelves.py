@@ -26,9 +26,6 @@ class Shelf:
         except KeyError:
             raise KernelNotFoundError(f"no kernel {kernel_id}; store it first") from None
 
-    async def afetch(self, kernel_id: str) -> bytes:
-        return self.fetch(kernel_id)
-
 
 class SignedShelf(Shelf):
     """A source that also has signatures."""

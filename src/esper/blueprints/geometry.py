@@ -1,7 +1,6 @@
 """Geometry: what a layer reads and returns, traced from one example batch.
 
-A geometry decides which kernels fit a layer. `trace` finds it by running the model;
-`static_geometry` guesses it from the layer alone where there is no example.
+A geometry decides which kernels fit a layer. `trace` finds it by running the model.
 """
 
 from __future__ import annotations
@@ -49,14 +48,6 @@ class Geometry:
     """The host's constructor arguments: the control is built from these."""
     example_shape: tuple[int, ...] | None = None
     """Shape read in the example, every axis known; costs refer to it."""
-
-    @property
-    def features(self) -> int | None:
-        """Size of the axis that the layer maps: the last one, or the channels."""
-        if self.layout is Layout.IDS:
-            return None
-        axis = 0 if self.layout in (Layout.CHANNELS_1D, Layout.CHANNELS_2D) else -1
-        return self.input_shape[axis]
 
     @property
     def cost_shape(self) -> tuple[int, ...]:
@@ -143,59 +134,3 @@ def _layout(host: str, layer: nn.Module, seen: Observation) -> Layout | None:
     if rank == 0:
         return None
     return Layout.FLAT if rank == 1 else Layout.TOKENS
-
-
-def static_geometry(module: nn.Module) -> Geometry | None:
-    """Return what a layer's own attributes say about its geometry, without an example.
-
-    Linear layers and norms are taken to read (B, F): which they may not. None for types that
-    are unknown or whose attributes do not tell the number of axes.
-    """
-    if not any(kind in HOST_TYPES for kind in type(module).__mro__):
-        return None
-    host_type = HOST_TYPES.lookup_type(type(module))
-    attributes = dict(host_type.attributes(module))
-    shapes = _static_shapes(host_type.host, attributes)
-    if shapes is None:
-        return None
-    layout, read, returned = shapes
-    sequence_first = layout is Layout.TOKENS and attributes.get("batch_first") is False
-    return Geometry(
-        host=host_type.host,
-        layout=layout,
-        input_shape=read,
-        output_shape=returned,
-        batch_axis=1 if sequence_first else 0,
-        vocabulary=attributes.get("num_embeddings"),
-        host_attributes=attributes,
-    )
-
-
-def _static_shapes(host: str, attributes: Mapping[str, Any]) -> tuple[Layout, Shape, Shape] | None:
-    get = attributes.get
-    match host:
-        case "linear":
-            return Layout.FLAT, (get("in_features"),), (get("out_features"),)
-        case "conv1d":
-            return Layout.CHANNELS_1D, (get("in_channels"), None), (get("out_channels"), None)
-        case "conv2d":
-            open_axes = (None, None)
-            read = (get("in_channels"), *open_axes)
-            return Layout.CHANNELS_2D, read, (get("out_channels"), *open_axes)
-        case "multihead_attention":
-            return Layout.TOKENS, (None, get("embed_dim")), (None, get("embed_dim"))
-        case "layer_norm" | "rms_norm" if len(attributes["normalized_shape"]) == 1:
-            shape = tuple(attributes["normalized_shape"])
-            return Layout.FLAT, shape, shape
-        case "batch_norm1d":
-            return Layout.FLAT, (get("num_features"),), (get("num_features"),)
-        case "batch_norm2d":
-            image = (get("num_features"), None, None)
-            return Layout.CHANNELS_2D, image, image
-        case "embedding":
-            return Layout.IDS, (None,), (None, get("embedding_dim"))
-        case "lstm" | "gru":
-            width = get("proj_size") or attributes["hidden_size"]
-            width *= 1 + attributes["bidirectional"]
-            return Layout.TOKENS, (None, get("input_size")), (None, width)
-    return None

@@ -198,9 +198,6 @@ class KernelSource(Protocol):
             KernelNotFoundError: The source has no such kernel.
         """
 
-    async def afetch(self, kernel_id: str) -> bytes:
-        """Do what `fetch` does without blocking the event loop."""
-
 
 @runtime_checkable
 class SignedSource(KernelSource, Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from esper.contracts.lifecycle import SeedPhase
 from esper.execution.execution_stats import KernelFailure
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.kernel_executor import KernelExecutor
@@ -23,15 +22,9 @@ def guard(layer: KasminaLayer) -> None:
             layer.num_seeds,
             layer.state.device,
             on_failure=partial(_note, layer),
-            on_isolate=partial(_isolate, layer),
+            on_isolate=layer.on_isolate,
         )
 
 
 def _note(layer: KasminaLayer, failure: KernelFailure) -> None:
     layer.seed(failure.seed_index).strikes = failure.strikes
-
-
-def _isolate(layer: KasminaLayer, failure: KernelFailure) -> None:
-    # A residual fossil has no move out; the executor goes on bypassing it.
-    if layer.seed(failure.seed_index).phase in {SeedPhase.TRAINING, SeedPhase.GRAFTING}:
-        layer.isolate(failure.seed_index)

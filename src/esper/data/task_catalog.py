@@ -23,11 +23,6 @@ def data_set_names() -> tuple[str, ...]:
     return tuple(sorted(DATA_SETS))
 
 
-def model_names() -> tuple[str, ...]:
-    """Names that :func:`build_model` knows, sorted."""
-    return tuple(sorted(MODELS))
-
-
 def load(
     name: str,
     *,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from esper.contracts.errors import ConfigError
-from esper.contracts.ports import Clock
 
 
 class CircuitState(StrEnum):
@@ -67,11 +67,16 @@ class BreakerConfig:
 
 
 class CircuitBreaker:
-    """The circuit of one component. Successes forgive nothing within the window."""
+    """The circuit of one component. Successes forgive nothing within the window.
 
-    def __init__(self, config: BreakerConfig, clock: Clock) -> None:
+    Args:
+        config: When it opens, and for how long; an infinite cool-down ends with `reset`.
+        now: Tells the time in seconds, or whatever else the configuration counts in.
+    """
+
+    def __init__(self, config: BreakerConfig, now: Callable[[], float]) -> None:
         self._config = config
-        self._clock = clock
+        self._now = now
         self._failures: list[float] = []
         self._opened = 0.0
         self._state = CircuitState.CLOSED
@@ -80,9 +85,15 @@ class CircuitBreaker:
     def state(self) -> CircuitState:
         """The state now; an open circuit becomes half-open when its cool-down is over."""
         over = self._opened + self._config.cooldown_seconds
-        if self._state is CircuitState.OPEN and self._clock.monotonic() >= over:
+        if self._state is CircuitState.OPEN and self._now() >= over:
             self._move(CircuitEvent.COOL)
         return self._state
+
+    @property
+    def recent(self) -> int:
+        """Failures within the window, at most as many as open the circuit."""
+        oldest = self._now() - self._config.window_seconds
+        return sum(moment > oldest for moment in self._failures)
 
     def allows(self) -> bool:
         """Whether a call may go through."""
@@ -94,16 +105,21 @@ class CircuitBreaker:
             self._failures.clear()
         self._move(CircuitEvent.SUCCEED)
 
-    def fail(self) -> None:
-        """Note a call that failed; opens the circuit when it is one too many."""
-        now = self._clock.monotonic()
-        oldest = now - self._config.window_seconds
-        self._failures = [*(moment for moment in self._failures if moment > oldest), now]
-        tripped = len(self._failures) >= self._config.failures
+    def fail(self, times: int = 1) -> bool:
+        """Note calls that failed; return whether that opened the circuit."""
+        now, most = self._now(), self._config.failures
+        self._failures = [*self._failures, *([now] * min(times, most))][-most:]
         before = self.state
-        self._move(CircuitEvent.TRIP if tripped else CircuitEvent.FAIL)
-        if before is not CircuitState.OPEN and self._state is CircuitState.OPEN:
+        self._move(CircuitEvent.TRIP if self.recent >= most else CircuitEvent.FAIL)
+        opened = before is not CircuitState.OPEN and self._state is CircuitState.OPEN
+        if opened:
             self._opened = now
+        return opened
+
+    def reset(self) -> None:
+        """Forget all failures: the circuit is closed."""
+        self._failures.clear()
+        self._state = CircuitState.CLOSED
 
     def _move(self, event: CircuitEvent) -> None:
         self._state = advance(self._state, event)

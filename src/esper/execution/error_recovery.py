@@ -1,38 +1,48 @@
-"""ErrorRecoveryManager: meets each kind of error with the strategies that the table names.
+"""ErrorRecoveryManager: the one way to try again, and to go on where trying again does not help.
 
 The five strategies are those of document 004. `RECOVERY` says which are tried for which kind of
-error, in order, until one settles the matter; the last resort is always escalation, which tells
-the telemetry sink and raises the original error. Nothing is swallowed: whatever was settled is
-tracked, counted and logged.
+error, in order, until one settles the matter; the last resort is always escalation, which logs
+what the window of recent errors shows and raises the original error. Nothing is swallowed:
+whatever was settled is tracked, counted and logged.
+
+    operation ── error ──> kind ──> RETRY ─────────────────> wait, operation again
+                                    CIRCUIT_BREAKER ───────> counted; the next strategy
+                                    FALLBACK ──────────────> what the caller gave for it
+                                    GRACEFUL_DEGRADATION ──> the same with less
+                                    ESCALATION ────────────> log, raise
 
 Corrupt bytes and misfits are escalated at once: trying again, or something else in their place,
 would hide that a check has failed.
+
+`stamina` repeats calls too, but circuit, fallback and window must see the same failures that are
+repeated, so that it would be a second loop around this one. Endless waiting, for a process that is
+to be started again or a bus that is away, is no retry: that is `utils/backoff.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import Counter
+import random
+import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-import torch
-
-from esper.contracts.base import Contract
 from esper.contracts.errors import (
     ArtifactError,
     BlueprintError,
     ConfigError,
-    KernelExecutionError,
     KernelMismatchError,
     KernelNotFoundError,
     LibraryUnavailableError,
 )
-from esper.contracts.ports import Clock, TelemetrySink
+from esper.contracts.ports import Clock
 from esper.execution.circuit_breaker import BreakerConfig, CircuitBreaker
 from esper.execution.error_tracker import ErrorKind, ErrorTracker
+from esper.utils.clock import SystemClock
 from esper.utils.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -50,13 +60,13 @@ class RecoveryStrategy(StrEnum):
     CIRCUIT_BREAKER = "circuit_breaker"
     """Count it against the component, which is left alone for a while when it is too much."""
     GRACEFUL_DEGRADATION = "graceful_degradation"
-    """Go on with less, as the caller defined; the component is marked as degraded."""
+    """Go on with less, as the caller defined."""
     ESCALATION = "escalation"
-    """Tell the sink and raise."""
+    """Log the error with the patterns that it belongs to, and raise it."""
 
 
 KINDS: Final[Registry[type[BaseException], ErrorKind]] = Registry("kind of error")
-"""Kind by error type, looked up along the type's MRO."""
+"""Kind by error type, looked up along the type's MRO. Who brings a library adds its errors."""
 for _type, _kind in (
     (Exception, ErrorKind.UNKNOWN),
     (OSError, ErrorKind.UNREACHABLE),
@@ -65,114 +75,87 @@ for _type, _kind in (
     (ArtifactError, ErrorKind.CORRUPT),
     (BlueprintError, ErrorKind.CORRUPT),
     (KernelMismatchError, ErrorKind.MISFIT),
-    (KernelExecutionError, ErrorKind.EXECUTION),
     (MemoryError, ErrorKind.MEMORY),
-    (torch.OutOfMemoryError, ErrorKind.MEMORY),
 ):
     KINDS.add(_type, _kind)
 
 _S = RecoveryStrategy
 RECOVERY: Final[Mapping[ErrorKind, tuple[RecoveryStrategy, ...]]] = {
     ErrorKind.UNREACHABLE: (_S.RETRY, _S.CIRCUIT_BREAKER, _S.FALLBACK, _S.ESCALATION),
-    ErrorKind.ABSENT: (_S.FALLBACK, _S.ESCALATION),
+    ErrorKind.REFUSED: (_S.FALLBACK, _S.ESCALATION),
+    ErrorKind.ABSENT: (_S.ESCALATION,),
     ErrorKind.CORRUPT: (_S.ESCALATION,),
     ErrorKind.MISFIT: (_S.ESCALATION,),
-    ErrorKind.EXECUTION: (_S.CIRCUIT_BREAKER, _S.FALLBACK, _S.ESCALATION),
     ErrorKind.MEMORY: (_S.GRACEFUL_DEGRADATION, _S.ESCALATION),
     ErrorKind.UNKNOWN: (_S.ESCALATION,),
 }
-"""Strategies by kind of error, in the order in which they are tried."""
+"""Strategies by kind of error, in the order in which they are tried. A kernel that fails while it
+runs is met by its executor, whose circuits count training steps instead of seconds."""
+
+_ORDINARY: Final = frozenset({ErrorKind.ABSENT})
+"""Kinds that are answers rather than trouble: raised, but neither tracked nor logged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetryConfig:
-    """Exponential backoff: `base_seconds * 2**n`, at most `longest_seconds`."""
+    """Exponential backoff with full jitter (Brooker 2015, "Exponential backoff and jitter")."""
 
     attempts: int = 3
     """Tries after the first; 0 never tries again."""
-    base_seconds: float = 0.1
-    longest_seconds: float = 5.0
+    base_seconds: float = 0.2
+    """Longest pause before the first further try; doubled for each one after."""
+    longest_seconds: float = 10.0
+    """Longest pause. Who asks for a longer one (`retry_after`) is not waited for."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         if self.attempts < 0 or self.base_seconds < 0 or self.longest_seconds < 0:
             raise ConfigError(f"{self}: no value may be negative")
 
+    def pause(self, attempt: int, asked: float, draw: float) -> float | None:
+        """Return the seconds to wait before another try; None if there is none.
 
-class ErrorEscalated(Contract):
-    """Telemetry: an error that no strategy could settle."""
-
-    component: str
-    """Who failed."""
-    error_kind: ErrorKind
-    """What kind of trouble it was."""
-    error_type: str
-    """Class of the error."""
-    message: str
-    """The error's own words."""
-    recent: int
-    """Errors of the component within the tracker's window, this one included."""
-    patterns: tuple[str, ...]
-    """Patterns that the window shows, as "pattern: subject (count)"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Incident:
-    """One failed attempt, as strategies see it."""
-
-    component: str
-    error: Exception
-    kind: ErrorKind
-    attempt: int
-    """0 for the first try."""
-    fallback: Callable[[], Any] | None
-    degraded: Callable[[], Any] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resolution:
-    """What a strategy decided: wait and try again, or use this instead."""
-
-    delay: float = 0.0
-    instead: Callable[[], Any] | None = None
-    """None means: try again after `delay` seconds."""
+        Args:
+            attempt: Number of the try that failed, from 0.
+            asked: Seconds that whoever failed asks for; 0 if it asks for none.
+            draw: Random number in [0, 1).
+        """
+        if attempt >= self.attempts or asked > self.longest_seconds:
+            return None
+        ceiling = min(self.longest_seconds, self.base_seconds * 2.0 ** min(attempt, 64))
+        return asked + draw * ceiling
 
 
 class ErrorRecoveryManager:
-    """Runs operations and meets their errors.
+    """Runs operations and meets their errors. One object serves several threads.
 
     Args:
-        clock: Monotonic time for tracker and breakers.
-        sleep: Waits between retries of `run`, in seconds (`time.sleep`).
-        asleep: The same for `arun` (`asyncio.sleep`).
-        sink: Receives `ErrorEscalated`; None if nobody listens.
-        tracker: Default a new one on `clock`.
-        retry: Backoff.
-        breaker: When a component's circuit opens.
+        clock: Monotonic time for tracker and breakers; default: the machine's.
+        retry: Backoff; None never tries again.
+        breaker: When a component's circuit opens; None has no circuits.
+        tracker: Window of recent errors, which several managers may share.
+        sleep: Waits between retries of `run`, in seconds.
+        asleep: The same for `arun`.
+        draw: Returns random numbers in [0, 1), for the pauses.
     """
 
     def __init__(
         self,
         *,
-        clock: Clock,
-        sleep: Callable[[float], None],
-        asleep: Callable[[float], Awaitable[None]] | None = None,
-        sink: TelemetrySink | None = None,
-        tracker: ErrorTracker | None = None,
+        clock: Clock | None = None,
         retry: RetryConfig | None = None,
         breaker: BreakerConfig | None = None,
+        tracker: ErrorTracker | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        asleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
     ) -> None:
-        self.tracker = tracker or ErrorTracker(clock)
-        self.retry = retry or RetryConfig()
-        self.sink = sink
-        self.degraded: set[str] = set()
-        """Components that go on with less."""
-        self.settled: Counter[RecoveryStrategy] = Counter()
-        """How often each strategy settled the matter; escalations are counted too."""
-        self._clock = clock
-        self._sleep = sleep
-        self._asleep = asleep
-        self._breaker = breaker or BreakerConfig()
+        self._clock = SystemClock() if clock is None else clock
+        self.tracker = ErrorTracker(self._clock) if tracker is None else tracker
+        self._retry = retry or RetryConfig(attempts=0)
+        self._breaker = breaker
+        self._sleep, self._asleep, self._draw = sleep, asleep, draw
+        self._lock = threading.Lock()
         self._circuits: dict[str, CircuitBreaker] = {}
 
     def run(
@@ -182,169 +165,127 @@ class ErrorRecoveryManager:
         *,
         fallback: Callable[[], T] | None = None,
         degraded: Callable[[], T] | None = None,
+        again: bool = True,
     ) -> T:
         """Return what `operation` returns, or what a strategy puts in its place.
 
         Args:
-            component: Whose books are kept: circuit, window, degradation.
+            component: Whose books are kept: circuit and window.
             operation: May be called several times.
             fallback: Used where the table allows it.
             degraded: Does the same with less; used where memory is short.
+            again: Whether a repetition is harmless.
 
         Raises:
-            KernelExecutionError: The component's circuit is open and there is no fallback.
+            LibraryUnavailableError: The component's circuit is open and there is no fallback.
             Exception: The operation's own error, when no strategy settles it.
         """
         attempt = 0
         while True:
-            if not self.circuit(component).allows():
+            if not self._allows(component):
                 return self._shut_out(component, fallback)
             try:
                 result = operation()
             except Exception as error:  # noqa: BLE001  # the boundary: tracked, settled or raised
-                found = self._settle(component, error, attempt, fallback, degraded)
+                found = self._settle(component, error, attempt if again else -1, fallback, degraded)
             else:
                 self._succeeded(component)
                 return result
-            if found.instead is not None:
-                substitute: T = found.instead()
-                return substitute
-            self._sleep(found.delay)
+            if callable(found):
+                return found()
+            self._sleep(found)
             attempt += 1
 
     async def arun(
-        self,
-        component: str,
-        operation: Callable[[], Awaitable[T]],
-        *,
-        fallback: Callable[[], T] | None = None,
-        degraded: Callable[[], T] | None = None,
+        self, component: str, operation: Callable[[], Awaitable[T]], *, again: bool = True
     ) -> T:
-        """Do what `run` does for an asynchronous operation.
-
-        Raises:
-            ConfigError: The manager was made without `asleep`.
-        """
-        if self._asleep is None:
-            raise ConfigError("arun() needs ErrorRecoveryManager(asleep=asyncio.sleep)")
+        """Do what `run` does for an operation that is awaited, which has no substitute."""
         attempt = 0
         while True:
-            if not self.circuit(component).allows():
-                return self._shut_out(component, fallback)
+            if not self._allows(component):
+                return self._shut_out(component, None)
             try:
                 result = await operation()
             except Exception as error:  # noqa: BLE001  # the boundary: tracked, settled or raised
-                found = self._settle(component, error, attempt, fallback, degraded)
+                found: float | Callable[[], T] = self._settle(
+                    component, error, attempt if again else -1, None, None
+                )
             else:
                 self._succeeded(component)
                 return result
-            if found.instead is not None:
-                substitute: T = found.instead()
-                return substitute
-            await self._asleep(found.delay)
+            assert not callable(found)  # nothing was given to put in its place
+            await self._asleep(found)
             attempt += 1
 
-    def circuit(self, component: str) -> CircuitBreaker:
-        """Return the component's circuit."""
-        if component not in self._circuits:
-            self._circuits[component] = CircuitBreaker(self._breaker, self._clock)
-        return self._circuits[component]
+    def _allows(self, component: str) -> bool:
+        with self._lock:
+            circuit = self._circuits.get(component)
+            return circuit is None or circuit.allows()
 
     def _succeeded(self, component: str) -> None:
-        self.circuit(component).succeed()
-        self.degraded.discard(component)
+        with self._lock:
+            if component in self._circuits:
+                self._circuits[component].succeed()
+
+    def _failed(self, component: str) -> bool:
+        """Count a failure; return whether the component is left alone from now on."""
+        if self._breaker is None:
+            return False
+        with self._lock:
+            if component not in self._circuits:
+                self._circuits[component] = CircuitBreaker(self._breaker, self._clock.monotonic)
+            return self._circuits[component].fail()
 
     def _shut_out(self, component: str, fallback: Callable[[], T] | None) -> T:
-        self.settled[RecoveryStrategy.CIRCUIT_BREAKER] += 1
-        if fallback is None:
-            raise KernelExecutionError(
-                f"{component!r} failed too often and is left alone for "
-                f"{self._breaker.cooldown_seconds:g} s; its last errors are in the log"
-            )
-        return fallback()
+        if fallback is not None:
+            return fallback()
+        last = self.tracker.recent(component)
+        raise LibraryUnavailableError(
+            f"{component} failed too often and is left alone for a while; try again in some "
+            f"seconds. Its last error: {last[-1].message if last else 'long ago'}"
+        )
 
     def _settle(
         self,
         component: str,
         error: Exception,
         attempt: int,
-        fallback: Callable[[], Any] | None,
-        degraded: Callable[[], Any] | None,
-    ) -> Resolution:
-        """Try the table's strategies in order. Escalation raises, so one of them ends this."""
-        incident = Incident(
-            component=component,
-            error=error,
-            kind=KINDS.lookup_type(type(error)),
-            attempt=attempt,
-            fallback=fallback,
-            degraded=degraded,
-        )
-        self.tracker.record(component, incident.kind, f"{type(error).__name__}: {error}")
-        for strategy in RECOVERY[incident.kind]:
-            found = STRATEGIES.lookup(strategy)(self, incident)
-            if found is not None:
-                self.settled[strategy] += 1
-                logger.warning("%s: %r met by %s", component, error, strategy)
-                return found
+        fallback: Callable[[], T] | None,
+        degraded: Callable[[], T] | None,
+    ) -> float | Callable[[], T]:
+        """Return how long to wait before another try, or what to use instead.
+
+        Raises:
+            Exception: The error, if it has to be escalated.
+        """
+        kind = KINDS.lookup_type(type(error))
+        if kind in _ORDINARY:
+            raise error
+        self.tracker.record(component, kind, f"{type(error).__name__}: {error}")
+        left_alone = False
+        for strategy in RECOVERY[kind]:
+            match strategy:
+                case RecoveryStrategy.RETRY if attempt >= 0:
+                    asked = getattr(error, "retry_after", 0.0)
+                    pause = self._retry.pause(attempt, asked, self._draw())
+                    if pause is not None:
+                        logger.info("%s: %r; once more in %.1f s", component, error, pause)
+                        return pause
+                case RecoveryStrategy.CIRCUIT_BREAKER:
+                    left_alone = self._failed(component)
+                case RecoveryStrategy.FALLBACK if fallback is not None:
+                    alone = ", which is left alone for a while" if left_alone else ""
+                    logger.warning("%s%s: %s; going on without it", component, alone, error)
+                    return fallback
+                case RecoveryStrategy.GRACEFUL_DEGRADATION if degraded is not None:
+                    logger.warning("%s: %s; going on with less", component, error)
+                    return degraded
+                case RecoveryStrategy.ESCALATION:
+                    self._escalate(component, error)
         raise error
 
-
-Strategy = Callable[[ErrorRecoveryManager, Incident], Resolution | None]
-STRATEGIES: Final[Registry[RecoveryStrategy, Strategy]] = Registry("recovery strategy")
-"""What each strategy does: a resolution, or None to leave the matter to the next one."""
-
-
-@STRATEGIES.register(RecoveryStrategy.RETRY)
-def retry(manager: ErrorRecoveryManager, incident: Incident) -> Resolution | None:
-    """Try again after a pause that doubles, while attempts are left."""
-    config = manager.retry
-    if incident.attempt >= config.attempts:
-        return None
-    pause = config.base_seconds * 2.0**incident.attempt
-    return Resolution(delay=min(pause, config.longest_seconds))
-
-
-@STRATEGIES.register(RecoveryStrategy.FALLBACK)
-def fall_back(manager: ErrorRecoveryManager, incident: Incident) -> Resolution | None:
-    """Use the caller's fallback, if there is one."""
-    return None if incident.fallback is None else Resolution(instead=incident.fallback)
-
-
-@STRATEGIES.register(RecoveryStrategy.CIRCUIT_BREAKER)
-def break_circuit(manager: ErrorRecoveryManager, incident: Incident) -> Resolution | None:
-    """Count the failure; settles nothing itself, but later calls may be shut out."""
-    manager.circuit(incident.component).fail()
-    return None
-
-
-@STRATEGIES.register(RecoveryStrategy.GRACEFUL_DEGRADATION)
-def degrade(manager: ErrorRecoveryManager, incident: Incident) -> Resolution | None:
-    """Go on with less, if the caller said how."""
-    if incident.degraded is None:
-        return None
-    manager.degraded.add(incident.component)
-    return Resolution(instead=incident.degraded)
-
-
-@STRATEGIES.register(RecoveryStrategy.ESCALATION)
-def escalate(manager: ErrorRecoveryManager, incident: Incident) -> Resolution | None:
-    """Tell the sink and raise the original error.
-
-    Raises:
-        Exception: Always: the incident's error.
-    """
-    manager.settled[RecoveryStrategy.ESCALATION] += 1
-    logger.error("%s: %r escalated", incident.component, incident.error)
-    if manager.sink is not None:
-        found = manager.tracker.patterns()
-        event = ErrorEscalated(
-            component=incident.component,
-            error_kind=incident.kind,
-            error_type=type(incident.error).__name__,
-            message=str(incident.error),
-            recent=manager.tracker.count(incident.component),
-            patterns=tuple(f"{p.pattern}: {p.subject} ({p.count})" for p in found),
-        )
-        manager.sink.emit(event)
-    raise incident.error
+    def _escalate(self, component: str, error: Exception) -> None:
+        """Log what the window shows: an error that does not come alone has a cause of its own."""
+        found = [f"{p.pattern} ({p.subject}, {p.count} times)" for p in self.tracker.patterns()]
+        if found:
+            logger.error("%s: %r escalated; lately: %s", component, error, "; ".join(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, deque
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,14 +16,14 @@ class ErrorKind(StrEnum):
 
     UNREACHABLE = "unreachable"
     """A file, store or service could not be reached just now."""
+    REFUSED = "refused"
+    """A service answers, and will not do it."""
     ABSENT = "absent"
     """What was asked for does not exist."""
     CORRUPT = "corrupt"
     """Bytes failed a check. Final."""
     MISFIT = "misfit"
     """Valid, but not for this place. Final."""
-    EXECUTION = "execution"
-    """A kernel failed while it ran."""
     MEMORY = "memory"
     """Not enough memory."""
     UNKNOWN = "unknown"
@@ -85,7 +86,7 @@ class TrackerConfig:
 
 
 class ErrorTracker:
-    """A sliding window over errors.
+    """A sliding window over errors. One object serves several threads.
 
     Args:
         clock: Only its monotonic time is used.
@@ -96,25 +97,29 @@ class ErrorTracker:
         self.config = config or TrackerConfig()
         self._clock = clock
         self._records: deque[ErrorRecord] = deque(maxlen=self.config.capacity)
+        self._totals = Counter[str]()
+        self._lock = threading.Lock()
 
-    def record(self, component: str, kind: ErrorKind, message: str) -> ErrorRecord:
-        """Take an error in and return its record."""
-        record = ErrorRecord(
-            time=self._clock.monotonic(), component=component, kind=kind, message=message
-        )
-        self._records.append(record)
-        return record
+    def record(self, component: str, kind: ErrorKind, message: str) -> None:
+        """Take an error in."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._totals[component] += 1
+            self._records.append(
+                ErrorRecord(time=now, component=component, kind=kind, message=message)
+            )
+
+    def total(self, component: str) -> int:
+        """Return how many errors of a component there have been since the beginning."""
+        return self._totals[component]
 
     def recent(self, component: str | None = None) -> list[ErrorRecord]:
         """Return the errors within the window, oldest first; of one component if it is named."""
         oldest = self._clock.monotonic() - self.config.window_seconds
-        while self._records and self._records[0].time <= oldest:
-            self._records.popleft()
-        return [r for r in self._records if component is None or r.component == component]
-
-    def count(self, component: str | None = None, kind: ErrorKind | None = None) -> int:
-        """Return how many errors the window holds, of one component or kind if named."""
-        return sum(kind is None or r.kind is kind for r in self.recent(component))
+        with self._lock:
+            while self._records and self._records[0].time <= oldest:
+                self._records.popleft()
+            return [r for r in self._records if component is None or r.component == component]
 
     def patterns(self) -> list[ErrorPattern]:
         """Return the patterns in the window, in the order of `Pattern`, subjects sorted."""

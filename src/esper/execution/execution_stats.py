@@ -75,8 +75,3 @@ class ExecutionStats:
     seconds: float = 0.0
     """Time in kernels, failures included; on an accelerator only the time to launch them."""
     last_seconds: float = 0.0
-
-    @property
-    def mean_seconds(self) -> float:
-        """Mean seconds per call; 0.0 before the first."""
-        return self.seconds / self.calls if self.calls else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ from esper.contracts.enums import ComponentStatus
 from esper.contracts.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from esper.contracts.operational import HealthSignal
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,14 +23,14 @@ class HealthThresholds:
 
     max_dead_ratio: float | None = 0.5
     """Largest share of dead units."""
-    min_effective_rank: float | None = 1.5
-    """Smallest effective rank of the output; 1 is a collapse to one direction."""
+    min_effective_rank: float | None = None
+    """Smallest effective rank of the output; a head of two classes has hardly more than 1."""
     min_gradient_norm: float | None = 1e-8
     """Smallest gradient norm; below, the layer does not learn."""
     max_gradient_norm: float | None = 1e3
     """Largest gradient norm."""
-    min_update_ratio: float | None = 1e-6
-    """Smallest relative update."""
+    min_update_ratio: float | None = None
+    """Smallest relative update; a schedule that ends at 0 goes below any."""
     max_update_ratio: float | None = 0.5
     """Largest relative update."""
     max_latency_us: float | None = None
@@ -53,48 +56,36 @@ class HealthAlert:
     status: ComponentStatus
     breaches: tuple[str, ...]
     """What is wrong, each with its value and limit."""
-    step: int | None
 
 
 class HealthMonitor:
-    """Keeps the status of every layer.
+    """Keeps the status of every layer, and logs each change for the worse.
 
     Args:
         thresholds: What is no longer healthy.
-        on_alert: Called with each alert, in the thread that observes.
     """
 
-    def __init__(
-        self,
-        thresholds: HealthThresholds | None = None,
-        *,
-        on_alert: Callable[[HealthAlert], None] | None = None,
-    ) -> None:
+    def __init__(self, thresholds: HealthThresholds | None = None) -> None:
         self.thresholds = thresholds or HealthThresholds()
-        self._on_alert = on_alert
         self._status: dict[str, ComponentStatus] = {}
         self._streak: dict[str, int] = {}
 
     def observe(self, signals: Iterable[HealthSignal]) -> list[HealthAlert]:
-        """Take in signals; return an alert for each layer that is worse than before."""
+        """Take in signals; return an alert for each layer that is worse than before.
+
+        What is unhealthy is logged as a warning; what is only degraded, which may pass, for who
+        asks for more.
+        """
         alerts = []
         for signal in signals:
-            found = breaches(signal, self.thresholds)
+            name, found = signal.layer_name, breaches(signal, self.thresholds)
             status = self._judge(signal, found)
-            before = self._status.get(signal.layer_name, ComponentStatus.UNKNOWN)
-            self._status[signal.layer_name] = status
+            before = self._status.get(name, ComponentStatus.UNKNOWN)
+            self._status[name] = status
             if _SEVERITY[status] > _SEVERITY[before]:
-                alerts.append(
-                    HealthAlert(
-                        layer_name=signal.layer_name,
-                        status=status,
-                        breaches=found,
-                        step=signal.step,
-                    )
-                )
-        for alert in alerts:
-            if self._on_alert is not None:
-                self._on_alert(alert)
+                level = logging.WARNING if status is ComponentStatus.UNHEALTHY else logging.INFO
+                logger.log(level, "layer '%s' is %s: %s", name, status, "; ".join(found))
+                alerts.append(HealthAlert(layer_name=name, status=status, breaches=found))
         return alerts
 
     def status(self, layer_name: str | None = None) -> ComponentStatus:
@@ -102,11 +93,6 @@ class HealthMonitor:
         if layer_name is not None:
             return self._status.get(layer_name, ComponentStatus.UNKNOWN)
         return max(self._status.values(), key=_SEVERITY.get, default=ComponentStatus.UNKNOWN)  # type: ignore[arg-type]  # every status has a severity
-
-    def forget(self, layer_name: str) -> None:
-        """Drop what is known of a layer, after its structure has changed."""
-        self._status.pop(layer_name, None)
-        self._streak.pop(layer_name, None)
 
     def _judge(self, signal: HealthSignal, found: tuple[str, ...]) -> ComponentStatus:
         name = signal.layer_name

@@ -21,6 +21,9 @@ from esper.contracts.ports import Clock, KernelSource, KernelTier
 from esper.execution.absences import Absences
 from esper.execution.artifact import KernelArtifact, unpack
 from esper.execution.artifact_check import ArtifactLimits, is_kernel_id
+from esper.execution.circuit_breaker import BreakerConfig
+from esper.execution.error_recovery import KINDS, ErrorRecoveryManager
+from esper.execution.error_tracker import ErrorKind, ErrorTracker
 from esper.execution.kernel_tiers import KernelTiers, TierStatistics
 from esper.utils.clock import SystemClock
 
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
 
 ENTRY_BYTES: Final = 4096
 """What an entry counts beside its weights (graph, manifest), so that none is free."""
+
+SOURCE_BREAKER: Final = BreakerConfig(failures=3, window_seconds=30.0, cooldown_seconds=5.0)
+"""When a source that cannot be reached is left alone; a client of a library tries again itself."""
+
+KINDS.add(torch.OutOfMemoryError, ErrorKind.MEMORY)
 
 Key = tuple[str, torch.device]
 
@@ -78,6 +86,7 @@ class KernelCache:
         negative_seconds: How long a kernel that the source does not have is not asked for again;
             0 asks each time, which is right where asking costs nothing.
         clock: Tells the time; default: the machine's.
+        tracker: Window of recent errors; default one of its own.
     """
 
     def __init__(
@@ -90,12 +99,16 @@ class KernelCache:
         trust: TrustPolicy | None = None,
         negative_seconds: float = 0.0,
         clock: Clock | None = None,
+        tracker: ErrorTracker | None = None,
     ) -> None:
         if max_bytes < ENTRY_BYTES:
             raise ConfigError(f"max_bytes is {max_bytes}; it must be at least {ENTRY_BYTES}")
         clock = SystemClock() if clock is None else clock
         self.limits = limits
-        self._below = KernelTiers(source, tiers, limits=limits, trust=trust, clock=clock)
+        self._recovery = ErrorRecoveryManager(clock=clock, breaker=SOURCE_BREAKER, tracker=tracker)
+        self._below = KernelTiers(
+            source, tiers, limits=limits, trust=trust, clock=clock, recovery=self._recovery
+        )
         self._absences = Absences(negative_seconds, clock)
         self._lock = threading.Lock()
         self._entries: OrderedDict[Key, KernelArtifact] = OrderedDict()
@@ -167,10 +180,6 @@ class KernelCache:
             self._keep((kernel_id, artifact.device), artifact)
             self._count(loads=1)
         return data
-
-    async def afetch(self, kernel_id: str) -> bytes:
-        """Do what `fetch` does without blocking the event loop."""
-        return await asyncio.to_thread(self.fetch, kernel_id)
 
     def add(
         self, data: bytes, *, signatures: Sequence[Signature] = (), origin: str = "kernel bytes"
@@ -267,10 +276,21 @@ class KernelCache:
             if twin is None and (under_way := self._fetches.get(kernel_id)) is None:
                 fetch = self._fetches[kernel_id] = Future()
         if twin is not None:
-            return twin.to(device), False
+            return self._moved(twin, device), False
         if under_way is not None:  # for another device
-            return under_way.result().to(device), False
-        return self._fetch(kernel_id, fetch).to(device), True
+            return self._moved(under_way.result(), device), False
+        return self._moved(self._fetch(kernel_id, fetch), device), True
+
+    def _moved(self, artifact: KernelArtifact, device: torch.device) -> KernelArtifact:
+        """Return the kernel on a device; where its memory is short, the cache makes room first."""
+
+        def with_room() -> KernelArtifact:
+            self.clear()
+            return artifact.to(device)
+
+        return self._recovery.run(
+            "the kernel cache", lambda: artifact.to(device), degraded=with_room
+        )
 
     def _fetch(self, kernel_id: str, fetch: Future[KernelArtifact]) -> KernelArtifact:
         try:

@@ -7,9 +7,10 @@ The rules, all in one place:
   the device decides, the fallback), and the host's own output stands.
 * **Count and report.** Every bypass is counted in `ExecutionStats`, logged, and handed to
   `on_failure`. None is silent.
-* **Three strikes.** Each bypass is a strike, dated with the step it happened in; `poll()` is the
-  step boundary and advances the step. `ExecutorConfig.strikes` bypasses within the last
-  `window_steps` steps isolate the seed: it is not run again until `reinstate`. Good calls in
+* **Three strikes.** Each seed has a circuit (`circuit_breaker.py`) that counts steps instead of
+  seconds. Each bypass is a failure, dated with the step it happened in; `poll()` is the step
+  boundary and advances the step. `ExecutorConfig.strikes` of them within the last `window_steps`
+  steps open the circuit: the seed is isolated, and not run again until `reinstate`. Good calls in
   between forgive nothing; only the window's end does. If nobody calls `poll`, no strike expires.
 * **No waiting.** On the CPU the finite check is a branch. On an accelerator, and in a compiled
   graph, the device selects (see `kernel_select.py`) and adds to a counter, which `poll` reads one
@@ -24,8 +25,8 @@ The rules, all in one place:
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -34,6 +35,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import _StopRecomputationError
 
 from esper.contracts.errors import KernelExecutionError, KernelMismatchError
+from esper.execution.circuit_breaker import BreakerConfig, CircuitBreaker
 from esper.execution.execution_stats import (
     ExecutionStats,
     ExecutorConfig,
@@ -90,11 +92,13 @@ class KernelExecutor:
         self.failures: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
         self._clock = clock
         self._step = 0
-        self._isolated: set[int] = set()
         self._stats = [ExecutionStats() for _ in range(num_seeds)]
-        self._strikes: list[deque[int]] = [
-            deque(maxlen=self.config.strikes) for _ in range(num_seeds)
-        ]
+        strikes = BreakerConfig(
+            failures=self.config.strikes,
+            window_seconds=self.config.window_steps,
+            cooldown_seconds=math.inf,
+        )
+        self._circuits = [CircuitBreaker(strikes, self._current_step) for _ in range(num_seeds)]
         self._owners: list[tuple[nn.Module | None, tuple[nn.Module, ...]]] = [
             (None, ())
         ] * num_seeds
@@ -135,7 +139,7 @@ class KernelExecutor:
         if torch.compiler.is_compiling():  # true while exporting as well
             return self._run_traced(seed.index, kernel, x, expected, fallback, dtype)
         # A recomputation by activation checkpointing must repeat what the forward pass did.
-        if seed.index in self._isolated and not _in_backward():
+        if not self._circuits[seed.index].allows() and not _in_backward():
             self._stats[seed.index].skipped += 1
             return None
         return self._run_eager(seed.index, kernel, x, expected, fallback, dtype)
@@ -161,7 +165,7 @@ class KernelExecutor:
 
     @property
     def stats(self) -> ExecutionStats:
-        """Sum over all seeds of the layer (a new object; `stats_of` gives one seed's own)."""
+        """Sum over all seeds of the layer (a new object)."""
         total = ExecutionStats()
         for stats in self._stats:
             total.calls += stats.calls
@@ -173,25 +177,18 @@ class KernelExecutor:
             total.last_seconds = max(total.last_seconds, stats.last_seconds)
         return total
 
-    def stats_of(self, index: int) -> ExecutionStats:
-        """The live counts of one seed."""
-        return self._stats[index]
-
-    def strikes(self, index: int) -> int:
-        """Strikes of a seed within the current window."""
-        oldest = self._step - self.config.window_steps
-        return sum(step > oldest for step in self._strikes[index])
-
     def is_isolated(self, index: int) -> bool:
         """Whether the seed has struck out."""
-        return index in self._isolated
+        return not self._circuits[index].allows()
 
     def reinstate(self, index: int) -> None:
         """Let an isolated seed run again with a clean slate (a retry, or a new kernel)."""
-        self._isolated.discard(index)
-        self._strikes[index].clear()
+        self._circuits[index].reset()
         self._owners[index] = (None, ())  # a culled kernel must not live on here
         self._tally.forget(index)
+
+    def _current_step(self) -> int:
+        return self._step
 
     def to(self, device: torch.device) -> None:
         """Prepare for `device`, so that the first call there allocates nothing."""
@@ -310,28 +307,20 @@ class KernelExecutor:
             stats = self._stats[index]
             stats.bypassed += count
             self.failures[kind] += count
-            self._strikes[index].extend([self._step] * min(count, self.config.strikes))
-            isolated = self._strike_out(index)
+            isolated = self._circuits[index].fail(count)
+            stats.isolations += isolated
         failure = KernelFailure(
             seed_index=index,
             kind=kind,
             message=message,
             step=self._step,
             count=count,
-            strikes=self.strikes(index),
+            strikes=self._circuits[index].recent,
             isolated=isolated,
         )
         if not repeated:
             self._report(failure)
         return failure
-
-    def _strike_out(self, index: int) -> bool:
-        """Isolate the seed if its strikes are up; True if that happened now."""
-        if index in self._isolated or self.strikes(index) < self.config.strikes:
-            return False
-        self._isolated.add(index)
-        self._stats[index].isolations += 1
-        return True
 
     def _report(self, failure: KernelFailure) -> None:
         logger.warning(

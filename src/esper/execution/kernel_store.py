@@ -69,11 +69,6 @@ class LocalKernelStore:
         """Return the bytes of a kernel file; `get` under the name of the other port."""
         return self.get(kernel_id)
 
-    async def afetch(self, kernel_id: str) -> bytes:
-        """Do what `fetch` does without blocking the event loop."""
-        found = await self._objects.aget(self._known_form(kernel_id))
-        return self._verified(kernel_id, found)
-
     def signatures(self, kernel_id: str) -> tuple[Signature, ...]:
         """Return the signatures that stand beside a kernel, unchecked.
 

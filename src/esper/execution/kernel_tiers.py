@@ -18,6 +18,7 @@ from esper.contracts.library import Signature
 from esper.contracts.ports import Clock, KernelSource, KernelTier, SignedSource
 from esper.execution.artifact import KernelArtifact, unpack
 from esper.execution.artifact_check import ArtifactLimits
+from esper.execution.error_recovery import ErrorRecoveryManager
 
 if TYPE_CHECKING:
     # At run time only who has keys, and so the package for them, imports it.
@@ -58,6 +59,7 @@ class KernelTiers:
         limits: What a kernel may be at most.
         trust: Whose kernels are taken; None takes everybody's.
         clock: Times the requests.
+        recovery: The source is asked through it: one that keeps failing is left alone for a while.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class KernelTiers:
         limits: ArtifactLimits | None,
         trust: TrustPolicy | None,
         clock: Clock,
+        recovery: ErrorRecoveryManager,
     ) -> None:
         names = [tier.name for tier in tiers]
         if len({*names, SOURCE}) <= len(names):
@@ -77,6 +80,7 @@ class KernelTiers:
         self._tiers = tuple(tiers)
         self._limits = limits
         self._clock = clock
+        self._recovery = recovery
         self._lock = threading.Lock()
         self._books = {name: TierStatistics(name=name) for name in (*names, SOURCE)}
 
@@ -141,14 +145,15 @@ class KernelTiers:
         return artifact, data
 
     def _from_source(self, kernel_id: str) -> tuple[KernelArtifact, bytes]:
-        if self.source is None:
+        source = self.source
+        if source is None:
             raise KernelNotFoundError(
                 f"kernel {kernel_id} is not in the cache, and the cache has no source; "
                 "give KernelCache a source, or add() the file's bytes"
             )
         started = self._clock.monotonic()
         try:
-            data = self.source.fetch(kernel_id)
+            data = self._recovery.run("the kernel source", lambda: source.fetch(kernel_id))
             artifact = self._checked(data, kernel_id, f"kernel {kernel_id}")
         except KernelNotFoundError:
             self._book(SOURCE, started, misses=1)

@@ -2,13 +2,12 @@
 
 A cache, not a store: the server may lose what it likes, and may be gone. Whatever goes wrong is
 logged, counted and answered as if there were nothing, within a bounded time; a server that keeps
-failing is left alone for a while. What comes back is not believed here: the caller checks it.
+failing is left alone for a while (`error_recovery.py`). What comes back is not believed here: the
+caller checks it.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
@@ -24,16 +23,28 @@ from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Clock
 from esper.execution.bounded_connection import bounded_connection
 from esper.execution.cache_config import RedisTierConfig
-from esper.execution.circuit_breaker import CircuitBreaker
-from esper.utils.clock import SystemClock
-
-logger = logging.getLogger(__name__)
+from esper.execution.error_recovery import KINDS, ErrorRecoveryManager
+from esper.execution.error_tracker import ErrorKind, ErrorTracker
 
 Answer = TypeVar("Answer")
 
 _READ_BYTES: Final = 2**23
 """How much is taken from the socket at once. redis-py's 32 KiB make a megabyte take twice as long;
 and malloc, which goes by the largest block that it saw, keeps the pages from one load to the next."""
+
+
+class _RefusedError(Exception):
+    """The server answers, but not with what was asked for."""
+
+
+for _type, _kind in (
+    (RedisConnectionError, ErrorKind.UNREACHABLE),
+    (RedisTimeoutError, ErrorKind.UNREACHABLE),
+    # It answers, but refuses: full, read-only, or the key is something else's.
+    (RedisError, ErrorKind.REFUSED),
+    (_RefusedError, ErrorKind.REFUSED),
+):
+    KINDS.add(_type, _kind)
 
 
 def _bounded(scheme: str, seconds: float) -> dict[str, Any]:
@@ -48,6 +59,7 @@ class RedisTier:
         url: Of the server, as `RedisConfig.url` gives it.
         config: Timeouts, sizes, lifetimes.
         clock: Tells the breaker the time; default: the machine's.
+        tracker: Window of recent errors; default one of its own.
 
     Raises:
         ConfigError: The URL is none (only from the constructor; the server is not contacted).
@@ -56,17 +68,20 @@ class RedisTier:
     name = "redis"
 
     def __init__(
-        self, url: str, config: RedisTierConfig | None = None, *, clock: Clock | None = None
+        self,
+        url: str,
+        config: RedisTierConfig | None = None,
+        *,
+        clock: Clock | None = None,
+        tracker: ErrorTracker | None = None,
     ) -> None:
         self._config = config or RedisTierConfig()
-        self._breaker = CircuitBreaker(
-            self._config.breaker, SystemClock() if clock is None else clock
+        self._recovery = ErrorRecoveryManager(
+            clock=clock, breaker=self._config.breaker, tracker=tracker
         )
-        self._lock = threading.Lock()
-        self._errors = 0
         try:
             place = urlsplit(url)
-            self._place = f"{place.hostname}:{place.port}"
+            self._place = f"Redis at {place.hostname}:{place.port}"
             self._redis = Redis.from_url(
                 url,
                 socket_timeout=self._config.timeout_seconds,
@@ -96,33 +111,21 @@ class RedisTier:
     @property
     def errors(self) -> int:
         """How often the server could not be reached, did not answer in time, or refused."""
-        return self._errors
+        return self._recovery.tracker.total(self._place)
 
     def get(self, kernel_id: str) -> bytes | None:
         """Return the bytes, unchecked; None if there are none or the server has troubles."""
-        most = self._config.max_bytes
-        # A range rather than all: whoever can write there must not fill our memory.
-        data = self._ask("read", lambda: self._redis.getrange(self._key(kernel_id), 0, most))
-        if not data:
-            return None
-        if len(data) > most:
-            self._note_refusal(f"kernel {kernel_id} is larger there than {most} bytes")
-            return None
-        return data if isinstance(data, bytes) else data.encode()
+        return self._ask(lambda: self._read(kernel_id)) or None
 
     def put(self, kernel_id: str, data: bytes) -> None:
         """Keep the bytes for the configured time, unless they are too many."""
         if len(data) <= self._config.max_bytes:
-            self._ask(
-                "write",
-                lambda: self._redis.set(
-                    self._key(kernel_id), data, ex=self._config.lifetime_seconds
-                ),
-            )
+            lifetime = self._config.lifetime_seconds
+            self._ask(lambda: self._redis.set(self._key(kernel_id), data, ex=lifetime))
 
     def discard(self, kernel_id: str) -> None:
         """Forget the bytes."""
-        self._ask("remove", lambda: self._redis.delete(self._key(kernel_id)))
+        self._ask(lambda: self._redis.delete(self._key(kernel_id)))
 
     def close(self) -> None:
         """Close the connections; the next request opens a new one."""
@@ -131,34 +134,13 @@ class RedisTier:
     def _key(self, kernel_id: str) -> str:
         return f"{self._config.prefix}{kernel_id}"
 
-    def _ask(self, what: str, question: Callable[[], Answer]) -> Answer | None:
-        with self._lock:
-            if not self._breaker.allows():
-                return None
-        try:
-            answer = question()
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            with self._lock:
-                self._errors += 1
-                self._breaker.fail()
-                left_alone = not self._breaker.allows()
-            logger.warning(
-                "Redis at %s could not %s a kernel (%s)%s; going on without it",
-                self._place,
-                what,
-                error,
-                ", and is left alone for a while" if left_alone else "",
-            )
-            return None
-        except RedisError as error:
-            # It answers, but refuses: full, read-only, or the key is something else's.
-            self._note_refusal(f"it would not {what} a kernel ({error})")
-            answer = None
-        with self._lock:
-            self._breaker.succeed()
-        return answer
+    def _read(self, kernel_id: str) -> bytes:
+        most = self._config.max_bytes
+        # A range rather than all: whoever can write there must not fill our memory.
+        data = self._redis.getrange(self._key(kernel_id), 0, most)
+        if len(data) > most:
+            raise _RefusedError(f"kernel {kernel_id} is larger there than {most} bytes")
+        return data if isinstance(data, bytes) else data.encode()
 
-    def _note_refusal(self, why: str) -> None:
-        with self._lock:
-            self._errors += 1
-        logger.warning("Redis at %s: %s; going on without it", self._place, why)
+    def _ask(self, question: Callable[[], Answer]) -> Answer | None:
+        return self._recovery.run(self._place, question, fallback=lambda: None)

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from esper.execution.kernel_executor import KernelExecutor
     from esper.execution.state_layout import KasminaStateLayout
 
-STRIKES = 3
-"""Failures after which a seed is isolated."""
-
 
 @dataclass(slots=True)
 class Seed:

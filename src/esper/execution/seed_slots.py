@@ -17,7 +17,7 @@ from esper.contracts.lifecycle import SeedEvent, SeedPhase, advance
 from esper.execution.blending import checked_alpha
 from esper.execution.host_branch import drop_parameters, reference_tensor
 from esper.execution.probing import check_kernel
-from esper.execution.seed import STRIKES, Branch, Growth, Seed
+from esper.execution.seed import Branch, Growth, Seed
 
 if TYPE_CHECKING:
     from esper.blueprints.geometry import Geometry
@@ -261,15 +261,6 @@ class SeedSlots(nn.Module):
             setattr(seed, name, getattr(clean, name))
         self.state.clear(seed_idx)
         self._refresh()
-
-    def strike(self, seed_idx: int) -> bool:
-        """Count one failure of a seed's kernel; the third isolates it. Return whether it did."""
-        seed = self.seed(seed_idx)
-        seed.strikes += 1
-        if seed.strikes < STRIKES or seed.phase is SeedPhase.ERROR_RECOVERY:
-            return False
-        self.isolate(seed_idx)
-        return True
 
     def isolate(self, seed_idx: int) -> None:
         """Take a failing kernel out of the forward pass (TRAINING or GRAFTING to ERROR_RECOVERY).

@@ -23,6 +23,7 @@ from esper.core.morphable_model import MorphableModel
 from esper.core.single_process import check_single_process
 from esper.execution.artifact import KernelArtifact
 from esper.execution.health import HealthProbe
+from esper.execution.health_monitor import HealthMonitor
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.commanding import Commanding
 from esper.orchestration.compute_ledger import PROBE_SAMPLES, Ledger
@@ -140,6 +141,7 @@ class SeedOrchestrator:
         self._grafting = Grafting(self.run, peak_lr=self._peak)
         self._commanding = Commanding(self.run, self._racing, self._grafting)
         self._probe = HealthProbe(model)
+        self._monitor = HealthMonitor()
         self._signals: tuple[HealthSignal, ...] = ()
         self._unbooked: list[tuple[int, Tensor]] = []
         self._look()
@@ -290,6 +292,7 @@ class SeedOrchestrator:
         elif phase == 0 and run.step:
             self._signals = tuple(self._probe.read(run.optimizer, step=run.step))
             run.emit(HealthMeasured(step=run.step, signals=self._signals))
+            self._monitor.observe(self._signals)
 
     # Saving and resuming -------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from esper.blueprints.geometry import Geometry, static_geometry, trace
+from esper.blueprints.geometry import Geometry, trace
 from esper.contracts.enums import Layout
 from esper.contracts.errors import GeometryError
 
@@ -297,33 +297,3 @@ def test_a_batch_axis_can_be_given() -> None:
     found = traced(model, torch.randn(5, 2, 4), batch_axis=1)
     assert found["0"].batch_axis == 1
     assert found["0"].input_shape == (None, 4)
-
-
-@pytest.mark.parametrize(
-    ("layer", "layout", "read", "returned"),
-    [
-        (nn.Linear(3, 4), Layout.FLAT, (3,), (4,)),
-        (nn.Conv1d(3, 4, 3), Layout.CHANNELS_1D, (3, None), (4, None)),
-        (nn.Conv2d(3, 4, 3), Layout.CHANNELS_2D, (3, None, None), (4, None, None)),
-        (nn.MultiheadAttention(8, 2), Layout.TOKENS, (None, 8), (None, 8)),
-        (nn.LayerNorm(5), Layout.FLAT, (5,), (5,)),
-        (nn.RMSNorm(5), Layout.FLAT, (5,), (5,)),
-        (nn.BatchNorm1d(5), Layout.FLAT, (5,), (5,)),
-        (nn.BatchNorm2d(5), Layout.CHANNELS_2D, (5, None, None), (5, None, None)),
-        (nn.Embedding(9, 5), Layout.IDS, (None,), (None, 5)),
-        (nn.LSTM(3, 4, proj_size=2), Layout.TOKENS, (None, 3), (None, 2)),
-        (nn.GRU(3, 4, bidirectional=True), Layout.TOKENS, (None, 3), (None, 8)),
-    ],
-)
-def test_a_layer_alone_says_what_it_can(
-    layer: nn.Module, layout: Layout, read: Any, returned: Any
-) -> None:
-    geometry = static_geometry(layer)
-    assert geometry is not None
-    assert (geometry.layout, geometry.input_shape) == (layout, read)
-    assert geometry.output_shape == returned
-
-
-def test_a_layer_that_does_not_tell_has_no_static_geometry() -> None:
-    assert static_geometry(nn.GroupNorm(2, 4)) is None
-    assert static_geometry(nn.ReLU()) is None

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from esper.contracts.errors import ConfigError, DataUnavailableError, RegistryError
+from esper.data.quick_start import MODELS
 from esper.data.source import DataSource, require_package
-from esper.data.task_catalog import build_model, data_set_names, load, model_names
+from esper.data.task_catalog import build_model, data_set_names, load
 
 
 def test_every_quick_start_of_the_documents_is_known() -> None:
@@ -107,7 +108,7 @@ def test_fashion_mnist_of_the_system_package_is_the_published_one() -> None:
 
 
 def test_every_model_of_a_quick_start_is_registered_under_its_name() -> None:
-    assert set(model_names()) >= {"mnist1d-mlp", "fashion-mnist-cnn", "text-transformer"}
+    assert set(MODELS) >= {"mnist1d-mlp", "fashion-mnist-cnn", "text-transformer"}
 
 
 def test_folders_are_looked_in_from_the_named_one_to_the_system(tmp_path: Path) -> None:

@@ -28,9 +28,11 @@ def test_errors_leave_the_window_when_their_time_is_up() -> None:
     tracker.record("a", ErrorKind.ABSENT, "x")
     clock.time = 5.0
     tracker.record("b", ErrorKind.MEMORY, "y")
-    assert (tracker.count(), tracker.count("a"), tracker.count(kind=ErrorKind.MEMORY)) == (2, 1, 1)
+    assert [record.component for record in tracker.recent()] == ["a", "b"]
+    assert [record.message for record in tracker.recent("a")] == ["x"]
     clock.time = 10.0
     assert [record.component for record in tracker.recent()] == ["b"]
+    assert (tracker.total("a"), tracker.total("b"), tracker.total("c")) == (1, 1, 0)
 
 
 def test_capacity_drops_the_oldest() -> None:

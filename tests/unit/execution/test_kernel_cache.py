@@ -189,7 +189,7 @@ def test_a_cache_is_a_source_itself_and_keeps_what_it_handed_out() -> None:
     shelf = Shelf(FILES)
     cache = KernelCache(shelf, negative_seconds=60.0)
     assert cache.fetch(IDS[0]) == FILES[IDS[0]]
-    assert asyncio.run(cache.afetch(IDS[1])) == FILES[IDS[1]]
+    assert cache.fetch(IDS[1]) == FILES[IDS[1]]
     assert cache.load_sync(IDS[0]).kernel_id == IDS[0]
     assert (cache.stats.hits, cache.stats.loads) == (1, 2)
     for _ in range(2):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,6 @@ def test_kernel_is_kept_under_its_digest(store: LocalKernelStore) -> None:
     assert store.exists(kernel_id)
     assert store.list() == [kernel_id]
     assert store.get(kernel_id) == store.fetch(kernel_id) == data
-    assert asyncio.run(store.afetch(kernel_id)) == data
     assert LocalKernelStore(store.root).get(kernel_id) == data
 
 
@@ -39,8 +37,6 @@ def test_absent_kernel_is_an_error_that_names_it(store: LocalKernelStore) -> Non
     assert not store.exists("0" * 64)
     with pytest.raises(KernelNotFoundError, match="0" * 64):
         store.get("0" * 64)
-    with pytest.raises(KernelNotFoundError, match="0" * 64):
-        asyncio.run(store.afetch("0" * 64))
 
 
 @pytest.mark.parametrize("text", ["../../etc/passwd", "", "ABCD" * 16, "0" * 63])

@@ -14,6 +14,7 @@ from esper.contracts.errors import (
 )
 from esper.contracts.lifecycle import SeedPhase
 from esper.execution.conversion import convert
+from esper.execution.execution_stats import FailureKind, KernelFailure
 from esper.execution.kasmina_layer import KasminaLayer
 
 
@@ -150,10 +151,22 @@ def test_replacing_seed_below_alpha_one_cannot_fossilize() -> None:
     assert not layer.host_dropped
 
 
+def struck_out(index: int) -> KernelFailure:
+    return KernelFailure(
+        seed_index=index,
+        kind=FailureKind.RAISED,
+        message="boom",
+        step=0,
+        count=1,
+        strikes=3,
+        isolated=True,
+    )
+
+
 def test_slot_of_a_culled_seed_remembers_only_its_embargo() -> None:
     layer = _layer()
     layer.install(0, Bent(), mode="residual", kernel_id="ab" * 32, label="x")
-    layer.strike(0)
+    layer.seed(0).strikes = 1
     layer.cull(0, embargo_until=70)
     seed = layer.seed(0)
     assert (seed.phase, seed.kernel, seed.label, seed.strikes) == (SeedPhase.DORMANT, None, "", 0)
@@ -173,7 +186,7 @@ def test_third_strike_isolates_and_retry_returns_to_training() -> None:
     want = layer(x)
     layer.install(0, Bent(), mode="replacing")
     layer.set_alpha(0, 0.5)
-    assert [layer.strike(0) for _ in range(3)] == [False, False, True]
+    layer.on_isolate(struck_out(0))
     seed = layer.seed(0)
     assert (seed.phase, seed.strikes, seed.alpha) == (SeedPhase.ERROR_RECOVERY, 3, 0.0)
     assert torch.equal(layer(x), want)

@@ -19,9 +19,7 @@ MOVES = st.one_of(
     st.tuples(st.just("install"), st.integers(0, 1), st.sampled_from(["replacing", "residual"])),
     st.tuples(st.just("set_alpha"), st.integers(0, 2), st.sampled_from([0.0, 0.5, 1.0, 1.5])),
     st.tuples(
-        st.sampled_from(
-            ["germinate", "begin_loading", "fossilize", "cull", "isolate", "retry", "strike"]
-        ),
+        st.sampled_from(["germinate", "begin_loading", "fossilize", "cull", "isolate", "retry"]),
         st.integers(0, 1),
     ),
 )
@@ -79,7 +77,6 @@ def test_every_walk_keeps_mirror_tensors_modules_and_output_in_step(
         try:
             _make(layer, move)
         except EsperError:
-            # A refused strike has still counted; nothing else may have moved.
             assert str(_facts(layer)) == str(before)
         for seed in layer.seeds():
             assert layer.state.lifecycle_states[seed.index] == int(seed.phase)
