@@ -1,10 +1,13 @@
 """What Esper costs while nothing grows: a dormant wrapped model, and an idle orchestrator.
 
+An orchestrator is idle before anything has grown, and again once a kernel has become a fossil.
+
     python -m benchmarks.overhead
     python -m benchmarks.overhead --rounds 40 --no-instructions
 
 Blocks of training steps (forward, loss, backward, AdamW) of two twins run in turn in one process;
-see `interleaved.py`. Bars, as shares of a step: dormant 1 %, eager and compiled; idle 2 %.
+see `interleaved.py`. Bars, as shares of a step: dormant 1 %, eager and compiled; idle 2 % with
+health signals, 0.5 % between two of them, before a fossil and after.
 """
 
 from __future__ import annotations
@@ -20,8 +23,13 @@ from benchmarks.instructions import available, count, measured
 from benchmarks.interleaved import Comparison, interleave
 from benchmarks.results import Result
 from benchmarks.workloads import WORKLOADS, Loop, Workload, twins
+from esper.blueprints.build import build
+from esper.blueprints.library.blueprint_catalog import candidate
+from esper.contracts.enums import KasminaAction, KernelMode
+from esper.contracts.messages import KasminaControlCommand
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
+from esper.execution.artifact import KernelArtifact, pack, unpack
 from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
 
@@ -31,6 +39,9 @@ COUNTED = WORKLOADS[:1]
 """Whose instructions are counted: the larger steps take Valgrind minutes, and dwarf the rest."""
 COUNTED_STEPS = 4
 NEVER = GrowthConfig(max_grafts=0)
+SILENT = GrowthConfig(max_grafts=0, observe_every=TOTAL_STEPS * 1000)
+"""No health signals either."""
+FOSSIL = ("bottleneck-mlp", "small")
 PERIOD = NEVER.observe_every
 """Steps in which an idle run of that length does everything: one health sample, and the looks."""
 LOOKS = round(1 / NEVER.check_every)
@@ -82,6 +93,64 @@ def idle(
     return loops[0].step, step, PERIOD
 
 
+def between(
+    workload: Workload, mode: KernelMode | None
+) -> tuple[Callable[[], object], Callable[[], object], int]:
+    """What each step costs between health signals and looks, beside a loop without orchestrator.
+
+    Args:
+        workload: the model.
+        mode: of the kernel in its first layer that has become a fossil in both twins; None: there
+            is none.
+    """
+    x, y = workload.batch()
+    loops = [Loop(wrapped(m, x), (x, y)) for m in twins(workload)]
+    base, model = (loop.model for loop in loops)
+    assert isinstance(base, MorphableModel)
+    assert isinstance(model, MorphableModel)
+    orchestrator = SeedOrchestrator(
+        model,
+        loops[1].optimizer,
+        loss_fn=F.cross_entropy,
+        growth_data=[workload.batch(GROWTH_SAMPLES)],
+        total_steps=TOTAL_STEPS * 1000,
+        config=SILENT,
+    )
+    if mode is not None:
+        kernel = fossil(base, mode)
+        layer_name = base.get_layer_names()[0]
+        base.attach_optimizer(loops[0].optimizer)
+        base.install_kernel(layer_name, 0, kernel.build(), mode=mode)
+        base.set_seed_alpha(layer_name, 0, 1.0)
+        base.fossilize(layer_name, 0)
+        become_fossil(orchestrator, layer_name, kernel)
+
+    def step() -> None:
+        orchestrator.step(x, y, loops[1].step())
+
+    return loops[0].step, step, workload.block
+
+
+def fossil(model: MorphableModel, mode: KernelMode) -> KernelArtifact:
+    """A kernel for the model's first layer."""
+    geometry = model.layer(model.get_layer_names()[0]).geometry
+    assert geometry is not None
+    chosen = candidate(geometry, *FOSSIL, mode)
+    return unpack(pack(build(chosen.ir, seed=0), chosen.ir, mode, blueprint=chosen.label))
+
+
+def become_fossil(orchestrator: SeedOrchestrator, layer_name: str, kernel: KernelArtifact) -> None:
+    """Load a kernel and make it permanent, as commands from outside do."""
+    where = {"run_id": "benchmark", "layer_name": layer_name, "seed_idx": 0}
+    for action, more in (
+        (KasminaAction.LOAD_KERNEL, {"kernel_id": kernel.kernel_id}),
+        (KasminaAction.SET_ALPHA, {"alpha": 1.0}),
+        (KasminaAction.FOSSILIZE, {}),
+    ):
+        command = KasminaControlCommand.model_validate({**where, **more, "action": action})
+        orchestrator.carry_out(command, kernel)
+
+
 def count_dormant() -> None:
     """In the child process of `count`: both twins of every model, after a block of nothing."""
     torch.set_num_threads(1)
@@ -127,6 +196,15 @@ def measure(rounds: int, instructions: list[str]) -> list[list[str]]:
         found = interleave(plain.step, twin.step, steps=workload.block, rounds=rounds)
         rows.append(row("dormant, compiled", workload, found))
     torch.compiler.reset()
+    for mode, what in (
+        (None, "idle, between health signals"),
+        (KernelMode.REPLACING, "after a fossil in its host's place"),
+        (KernelMode.RESIDUAL, "after a fossil beside its host"),
+    ):
+        for workload in WORKLOADS:
+            base, changed, steps = between(workload, mode)
+            few = max(5, rounds)
+            rows.append(row(what, workload, interleave(base, changed, steps=steps, rounds=few)))
     for looks, what in ((False, "idle, with health signals"), (True, "the same, with looks")):
         for workload in WORKLOADS:
             base, changed, steps = idle(workload, looks=looks)
@@ -145,6 +223,11 @@ NOTES = (
     (
         "Instructions: what a dormant step executes more than a plain one, counted by callgrind; "
         "repeated counts differ by some 10,000. An interval of fewer than ten rounds is their range."
+    ),
+    (
+        "Between health signals, before and after a fossil: what `SeedOrchestrator.step` adds to each "
+        "step in which nothing is due, against the same model in a loop without an orchestrator. Bar: "
+        "0.5 % of a step. After a fossil the learning rate of what was grafted is set at each step."
     ),
     (
         f"Idle is measured against the dormant model: an orchestrator in which no race may start, a "

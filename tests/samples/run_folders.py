@@ -233,7 +233,7 @@ def events() -> list[Event]:
             duration_steps=400,
             schedule="cosine",
         ),
-        LearningRateRewarmed(step=1_600, peak=5e-3, warmup_steps=200),
+        LearningRateRewarmed(step=1_600, layer_name="0", peak=5e-3, warmup_steps=200),
         GraftEvaluated(
             step=2_100, layer_name="0", gain=0.735, ci_low=0.71, ci_high=0.76, kept=True
         ),

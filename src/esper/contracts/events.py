@@ -172,7 +172,7 @@ class SeedIsolated(SeedEventBase):
     kind: Literal["SeedIsolated"] = "SeedIsolated"
     """Name of the event."""
     failures: Count
-    """Consecutive failed calls."""
+    """Failed calls within the executor's window of steps."""
     reason: str
     """The last failure."""
 
@@ -188,8 +188,8 @@ class RolledBack(Event):
     """What went wrong, as a sentence."""
 
 
-class LearningRateRewarmed(Event):
-    """The learning rate was warmed up again after a graft began."""
+class LearningRateRewarmed(SeedEventBase):
+    """The learning rate of a kernel that came in began to rise, to fall to 0 by the run's end."""
 
     kind: Literal["LearningRateRewarmed"] = "LearningRateRewarmed"
     """Name of the event."""

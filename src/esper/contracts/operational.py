@@ -117,7 +117,7 @@ class GrowthObservation(Contract):
     open_slots: tuple[str, ...] = ()
     """Qualified names of the layers that have a free slot and no embargo."""
     live_seeds: Count = 0
-    """Seeds that hold a kernel now."""
+    """Seeds that hold a kernel which is not permanent (yet)."""
     races: Count = 0
     """Races held so far in this run."""
     fossilized: Count = 0

@@ -19,7 +19,7 @@ from esper.blueprints.ir import GraphIR
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import CheckpointError
 from esper.contracts.lifecycle import SeedPhase
-from esper.core.kernel_guard import guard
+from esper.core.kernel_guard import Isolations, guard
 from esper.core.morphable_model import MorphableModel
 from esper.execution.host_branch import PLACEHOLDERS
 from esper.execution.hosts.host_registry import plain_class
@@ -73,8 +73,11 @@ def replay(model: nn.Module, saved: Record) -> None:
     layers = kasmina_layers(model)
     _check_layers(layers, saved["layers"])
     rebuilt: set[str] = set()
+    isolations = model.isolations if isinstance(model, MorphableModel) else Isolations()
     for name, record in saved["layers"].items():
         rebuilt |= {_join(name, path) for path in _replay_layer(layers[name], record)}
+        if record["kernels"] or record["host_dropped"]:
+            guard(layers[name], isolations)
     _retie(model, saved["tied"], rebuilt)
     if isinstance(model, MorphableModel):
         model.total_forward_calls = saved["total_forward_calls"]
@@ -179,8 +182,6 @@ def _replay_layer(layer: KasminaLayer, record: Record) -> set[str]:
         _replay_seed(layer, seed, entry)
     layer._esper.order[:] = record["order"]
     layer._refresh()
-    if record["kernels"] or record["host_dropped"]:
-        guard(layer)
     return rebuilt
 
 

@@ -11,6 +11,7 @@ Long because a user finds every documented method of the model in one class.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from esper.contracts.enums import KernelMode
 from esper.contracts.errors import ConfigError, KernelNotFoundError, LayerNotFoundError
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.attached import AttachedOptimizers
-from esper.core.kernel_guard import guard
+from esper.core.kernel_guard import Isolations, guard
 from esper.core.kernel_supply import KernelSupply
 from esper.core.model_comparison import compare
 from esper.core.optimizer import isolate_scheduler
@@ -42,6 +43,7 @@ Change = Callable[["MorphableModel"], object]
 """A change of structure for later: `lambda model: model.set_seed_alpha("fc1", 0, 0.5)`."""
 
 _DEFAULT_CACHE = 128 * 2**20  # bytes
+_ISOLATIONS = 1000
 
 
 class MorphableModel(nn.Module):
@@ -57,6 +59,8 @@ class MorphableModel(nn.Module):
     Attributes:
         total_forward_calls: Forward passes so far; those of a compiled model are not counted.
         original_model: As given, or None.
+        isolations: Layer and failure of each seed that was isolated; an orchestrator takes them out
+            and tells of them. Without one the latest are kept.
     """
 
     wrapped_model: nn.Module
@@ -82,6 +86,7 @@ class MorphableModel(nn.Module):
         self._supply = KernelSupply(None, _DEFAULT_CACHE) if supply is None else supply
         self._optimizers = AttachedOptimizers()
         self._pending: list[Change] = []
+        self.isolations: Isolations = deque(maxlen=_ISOLATIONS)
         self.register_state_dict_post_hook(strip_prefix)  # type: ignore[no-untyped-call]  # torch does not type it
         self.register_load_state_dict_pre_hook(add_prefix)  # type: ignore[no-untyped-call]  # torch does not type it
 
@@ -394,7 +399,7 @@ class MorphableModel(nn.Module):
         before, beside = dict(self.named_parameters()), dict(layer.named_parameters())
         with transaction([layer], self._optimizers, values=values):
             change(layer)
-            guard(layer)
+            guard(layer, self.isolations)
             after = dict(self.named_parameters())
             self._optimizers.follow(before, after, beside=beside)
 

@@ -102,7 +102,6 @@ class Commanding:
             kernel_id=artifact.kernel_id,
             label=metadata.blueprint,
         )
-        self._grafting.drive(kernel)
         run.emit(
             SeedGerminated(
                 step=run.step,
@@ -114,6 +113,7 @@ class Commanding:
                 parameters=sum(p.numel() for p in kernel.parameters()),
             )
         )
+        self._grafting.drive(kernel, command.layer_name, command.seed_idx)
 
     def _set_alpha(self, command: KasminaControlCommand, seed: Seed, alpha: float) -> None:
         run, before = self._run, seed.alpha

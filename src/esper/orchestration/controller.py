@@ -28,7 +28,7 @@ class HeuristicController:
             return None
         if o.growth_samples < config.min_evidence:
             return None
-        gap = o.gap / o.growth_loss if o.gap is not None and o.growth_loss else 0.0
+        gap = o.gap / abs(o.growth_loss) if o.gap is not None and o.growth_loss else 0.0
         reasons = []
         if o.plateau:
             assert o.improvement is not None

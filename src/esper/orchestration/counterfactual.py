@@ -279,6 +279,8 @@ def _collect(data: Iterable[Any], limit: int) -> list[tuple[Any, Any]]:
             )
             raise ConfigError(message)
         x, y = batch
+        if not batch_size(y):
+            continue
         batches.append((x, y))
         seen += batch_size(y)
         if seen >= limit:

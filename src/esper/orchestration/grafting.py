@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.events import (
     GraftEvaluated,
     GraftStarted,
+    LearningRateRewarmed,
     RolledBack,
     SeedCulled,
     SeedFossilized,
@@ -30,6 +32,18 @@ from esper.orchestration.run import Run
 from esper.orchestration.schedule import rewarm
 
 
+@dataclass(slots=True)
+class _Driven:
+    """A group of grafted parameters whose learning rate is set at each step."""
+
+    parameter: nn.Parameter
+    """One of them."""
+    start: int
+    """Step of the graft."""
+    group: dict[str, Any] | None = None
+    """The optimizer's group, as it was last found."""
+
+
 class Grafting:
     """The grafts of one run, one at a time, and the learning rates of what was grafted."""
 
@@ -37,8 +51,7 @@ class Grafting:
         self._run = run
         self._peak_lr = peak_lr
         self._governor = Governor(spike=run.config.spike)
-        self._rates: list[tuple[nn.Parameter, int]] = []
-        """One parameter of each grafted group, and the step of its graft."""
+        self._rates: list[_Driven] = []
         self.graft: Graft | None = None
         self.fossilized = 0
 
@@ -64,7 +77,6 @@ class Grafting:
             kernel_id=standing.kernel_id,
             label=standing.candidate,
         )
-        self.drive(kernel)
         self.graft = Graft(
             slot=entrant.slot,
             seed_idx=seed_idx,
@@ -77,19 +89,31 @@ class Grafting:
             settle=run.span(run.config.settle),
         )
         self._announce(self.graft, sum(p.numel() for p in kernel.parameters()))
+        self.drive(kernel, entrant.slot, seed_idx)
         self._advance(self.graft, layer)
 
-    def drive(self, kernel: nn.Module) -> None:
+    def drive(self, kernel: nn.Module, layer_name: str, seed_idx: int) -> None:
         """Warm up the learning rate of a kernel that was installed now, and bring it down again."""
-        first = next(kernel.parameters(), None)
-        if first is not None:
-            self._rates.append((first, self._run.step))
-            self._set_rates()
+        run, first = self._run, next(kernel.parameters(), None)
+        if first is None:
+            return
+        self._rates.append(_Driven(first, run.step))
+        self.set_rates()
+        run.emit(
+            LearningRateRewarmed(
+                step=run.step,
+                layer_name=layer_name,
+                seed_idx=seed_idx,
+                peak=self._peak_lr,
+                warmup_steps=round(self._warmup(run.step) * self._span(run.step)),
+            )
+        )
 
     def forget_what_is_gone(self) -> None:
         """Drive kernels that were removed, or folded into their hosts, no longer."""
         remaining = set(self._run.model.parameters())
-        self._rates = [(p, start) for p, start in self._rates if p in remaining]
+        kept = [driven for driven in self._rates if driven.parameter in remaining]
+        self._rates = [_Driven(driven.parameter, driven.start) for driven in kept]
 
     def _shift(self, entrant: Entrant) -> dict[str, Tensor]:
         live = dict(self._run.model.named_parameters())
@@ -101,14 +125,13 @@ class Grafting:
         }
 
     @property
-    def busy(self) -> bool:
-        """Whether there is something to do at each step: a graft, or rates of what was grafted."""
-        return self.graft is not None or bool(self._rates)
+    def drives(self) -> bool:
+        """Whether learning rates of what was grafted have to be set at each step."""
+        return bool(self._rates)
 
     def step(self, loss: Tensor) -> bool:
         """Do what is due at a step boundary. Returns whether a graft is under way."""
         run, graft = self._run, self.graft
-        self._set_rates()
         if graft is None:
             return False
         trouble = self._governor.observe(loss)
@@ -165,15 +188,31 @@ class Grafting:
         if old == 0.0 or alpha == 1.0:  # another set of branches runs from now on
             self._run.remeasure()
 
-    def _set_rates(self) -> None:
-        run = self._run
-        for parameter, start in self._rates:
-            group = group_of(run.optimizer, parameter)
-            if group is None:
-                continue
-            span = max(1, run.total_steps - start)
-            warmup = min(0.5, run.config.graft_warmup / span)
-            group["lr"] = self._peak_lr * rewarm((run.step + 1 - start) / span, warmup)
+    def set_rates(self) -> None:
+        """Set the learning rate of everything that was grafted for the next step.
+
+        The groups are looked for only after the optimizer's have changed: this runs at every step
+        to the end of the run.
+        """
+        optimizer, step = self._run.optimizer, self._run.step + 1
+        for driven in self._rates:
+            group = driven.group
+            for known in optimizer.param_groups:
+                if known is group:
+                    break
+            else:
+                group = driven.group = group_of(optimizer, driven.parameter)
+            if group is not None:
+                progress = (step - driven.start) / self._span(driven.start)
+                group["lr"] = self._peak_lr * rewarm(progress, self._warmup(driven.start))
+
+    def _span(self, start: int) -> int:
+        """Steps from a graft to the end of the run."""
+        return max(1, self._run.total_steps - start)
+
+    def _warmup(self, start: int) -> float:
+        """Share of that span in which the rate rises."""
+        return min(0.5, self._run.config.graft_warmup / self._span(start))
 
     def _judge(self, graft: Graft, layer: KasminaLayer) -> None:
         run = self._run
@@ -306,7 +345,7 @@ class Grafting:
         names = {p: n for n, p in self._run.model.named_parameters()}
         return {
             "fossilized": self.fossilized,
-            "rates": [[names[p], start] for p, start in self._rates],
+            "rates": [[names[d.parameter], d.start] for d in self._rates],
             "graft": None if self.graft is None else self.graft.state_dict(),
             "governor": self._governor.state_dict(names),
         }
@@ -315,7 +354,7 @@ class Grafting:
         """Go on from a saved state; the model has its kernels again already."""
         parameters = dict(self._run.model.named_parameters())
         self.fossilized = state["fossilized"]
-        self._rates = [(parameters[n], start) for n, start in state["rates"]]
+        self._rates = [_Driven(parameters[n], start) for n, start in state["rates"]]
         graft = state["graft"]
         self.graft = None if graft is None else Graft.from_state_dict(graft)
         self._governor.load_state_dict(state["governor"], parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 
 from esper.contracts.enums import AdaptationStrategyName
@@ -34,6 +35,9 @@ class GrowthLimits:
             if value is not None and value <= 0:
                 message = f"limits.{name} is {value!r}; give a number above 0, or None for no limit"
                 raise ConfigError(message)
+        if not 0 <= self.compute_floor < math.inf:
+            message = f"limits.compute_floor is {self.compute_floor!r}; give FLOPs, 0 or more"
+            raise ConfigError(message)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ def observation(run: Run, signals: Sequence[HealthSignal], *, fossilized: int) -
         plateau=None if fall is None else fall < config.plateau,
         signals=tuple(signals),
         open_slots=tuple(run.open_slots()),
+        live_seeds=run.live_seeds(),
         races=len(run.journal.races),
         fossilized=fossilized,
         last_race_step=run.last_race,

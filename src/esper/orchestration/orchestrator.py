@@ -44,10 +44,9 @@ from esper.orchestration.observation import observation
 from esper.orchestration.performance import PerformanceTracker
 from esper.orchestration.racing import Racing
 from esper.orchestration.run import Run
+from esper.orchestration.schedule import kernel_lr, leading_group
 from esper.orchestration.shadow import OwnRandomness
 
-_ADAM_LIKE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam)
-_DEFAULT_LR = 1e-3
 _LOOK_SAMPLES = 1000
 """Held-out samples for the run's curve; evidence uses all."""
 _OBSERVE_SHARE = 0.1
@@ -133,11 +132,11 @@ class SeedOrchestrator:
             journal=_journal(model),
             randomness=randomness,
             sinks=tuple(sinks),
-            kernel_lr=_kernel_lr(optimizer, self.config),
+            kernel_lr=self.config.kernel_lr or kernel_lr(optimizer),
         )
         self.controller = controller or HeuristicController(self.config)
         self._racing = _racing(self.run, nursery, metric)
-        self._peak = _peak_lr(optimizer)
+        self._leading, self._peak = leading_group(optimizer)
         self._grafting = Grafting(self.run, peak_lr=self._peak)
         self._commanding = Commanding(self.run, self._racing, self._grafting)
         self._probe = HealthProbe(model)
@@ -157,9 +156,14 @@ class SeedOrchestrator:
             loss: its loss (scalar tensor; not read at once, so no device is waited for).
         """
         run = self.run
+        model = run.model
         run.step = step = run.step + 1
-        run.model.apply_pending()
+        model.apply_pending()
         self._unbooked.append((batch_size(y), loss.detach()))
+        if model.isolations:
+            run.tell_isolations()
+        if self._grafting.drives:
+            self._grafting.set_rates()
         if step >= self._next_due:
             self._book()
             self._do_what_is_due(x, y, loss)
@@ -184,7 +188,7 @@ class SeedOrchestrator:
 
     def _due_after(self, step: int) -> int:
         """The next step at which there is more to do than to count."""
-        if self._racing.race is not None or self._grafting.busy:
+        if self._racing.race is not None or self._grafting.graft is not None:
             return step + 1
         every = self._observe_every
         sample = step + every - step % every  # armed one step ahead
@@ -264,7 +268,10 @@ class SeedOrchestrator:
         self._next_look = run.step + run.span(self.config.check_every)
 
     def _pace(self) -> float:
-        return float(self.run.optimizer.param_groups[0]["lr"]) / self._peak
+        """The loop's present learning rate as a share of its peak, in [0, 1]."""
+        groups = self.run.optimizer.param_groups
+        group = groups[min(self._leading, len(groups) - 1)]
+        return min(1.0, float(group["lr"]) / self._peak)
 
     def _consult(self) -> None:
         decision = self.controller.decide(self.observe())
@@ -371,16 +378,3 @@ def _open_ledger(
     rows = slice(min(PROBE_SAMPLES, batch_size(y)))
     with randomness():
         return Ledger(model.wrapped_model, slice_batch(x, rows), slice_batch(y, rows), loss_fn)
-
-
-def _peak_lr(optimizer: torch.optim.Optimizer) -> float:
-    """The rate that the loop's schedule starts from, or rises to."""
-    group = optimizer.param_groups[0]
-    return float(group.get("max_lr", group.get("initial_lr", group["lr"])))
-
-
-def _kernel_lr(optimizer: torch.optim.Optimizer, config: GrowthConfig) -> float:
-    if config.kernel_lr is not None:
-        return config.kernel_lr
-    base = _peak_lr(optimizer) if isinstance(optimizer, _ADAM_LIKE) else _DEFAULT_LR
-    return 2 * base

@@ -186,7 +186,7 @@ def _fits(proposal: Proposal, stand: Stand, config: GrowthConfig) -> bool:
         return True
     # A backward pass costs about two forward passes (one per gradient).
     step = stand.step_flops + 3.0 * proposal.extra_flops
-    base = max(stand.static_step_flops, limits.compute_floor)
+    base = max(1.0, stand.static_step_flops, limits.compute_floor)
     window = min(stand.remaining, config.rungs * config.rung)
     used = (stand.spent + window) * stand.static_step_flops / base + config.scout_compute
     return used + (stand.remaining - window) * step / base <= limits.max_compute

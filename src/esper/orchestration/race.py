@@ -132,6 +132,8 @@ class Race:
         if self.steps > self.begins + self.length:
             return
         rows = self.rows = batch_size(y)
+        if not rows:
+            return
         lr = self.lr * self._warmth()
         with self.randomness(), torch.enable_grad():
             for entrant in self.running:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from pydantic import BaseModel
 
-from esper.contracts.events import VerdictReached
+from esper.contracts.events import SeedIsolated, VerdictReached
 from esper.contracts.growth import GrowthDecision
 from esper.contracts.lifecycle import SeedPhase
 from esper.contracts.ports import TelemetrySink
@@ -65,6 +65,21 @@ class Run:
         for sink in self.sinks:
             sink.emit(event)
 
+    def tell_isolations(self) -> None:
+        """Tell of the seeds that the executors have isolated since the last step."""
+        while self.model.isolations:
+            layer_name, failure = self.model.isolations.popleft()
+            self.emit(
+                SeedIsolated(
+                    step=self.step,
+                    layer_name=layer_name,
+                    seed_idx=failure.seed_index,
+                    blueprint=self.layer(layer_name).seed(failure.seed_index).label,
+                    failures=failure.strikes,
+                    reason=failure.message,
+                )
+            )
+
     def decide(self, decision: GrowthDecision) -> None:
         """Write a decision down, and tell everybody."""
         self.journal.decisions.append(decision)
@@ -74,7 +89,7 @@ class Run:
         """Training FLOPs of the static model over the whole run; tiny models count as the floor."""
         per_step = self.ledger.samples / self.step if self.step else 1.0
         per_sample = max(self.ledger.static_step_flops, self.config.limits.compute_floor)
-        return self.total_steps * per_step * per_sample
+        return max(1.0, self.total_steps * per_step * per_sample)
 
     def remeasure(self) -> None:
         """Bring the cost of a step up to date after a change of the model's shape."""
@@ -99,6 +114,14 @@ class Run:
             and not layer.host_dropped
             and self.free_seed(layer) is not None
         }
+
+    def live_seeds(self) -> int:
+        """Seeds that hold a kernel which is not permanent (yet), isolated ones included."""
+        return sum(
+            seed.kernel is not None and seed.phase is not SeedPhase.FOSSILIZED
+            for layer in self.model.kasmina_layers.values()
+            for seed in layer.seeds()
+        )
 
     def free_seed(self, layer: KasminaLayer) -> int | None:
         """The first slot that is dormant and not under embargo."""

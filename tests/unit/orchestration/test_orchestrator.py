@@ -97,7 +97,8 @@ def test_a_run_races_grafts_and_keeps_a_better_layer(finished: Session) -> None:
     assert "took over layer 0" in report.summary
     kinds = finished.events.kinds
     order = ["AdaptationDecided", "RaceStarted", "RungFinished", "RaceDecided", "VerdictReached"]
-    order += ["SeedGerminated", "GraftStarted", "GraftEvaluated", "SeedFossilized"]
+    order += ["SeedGerminated", "GraftStarted", "LearningRateRewarmed", "GraftEvaluated"]
+    order += ["SeedFossilized"]
     assert [k for k in dict.fromkeys(kinds) if k != "HealthMeasured"] == order
 
 
