@@ -21,10 +21,13 @@ from esper.blueprints.ops.stock import TAKEN
 from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.errors import BlueprintError
+from esper.utils import strict_json
 from esper.utils.nearest import did_you_mean
 
 SCHEMA = 1
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_DEPTH = 8
+"""Greatest nesting of the text; what `to_json` writes stays below."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,30 +204,13 @@ class GraphIR:
         Raises:
             BlueprintError: The text is too long, not JSON, repeats a key, or is not a valid graph.
         """
-        if len(text) > limits.text:
-            raise BlueprintError(
-                f"The graph's text has {len(text)} characters, more than the limit of {limits.text}."
-            )
         try:
-            data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-        except BlueprintError:
-            raise
-        except (ValueError, RecursionError) as problem:
-            raise BlueprintError(f"The graph's text is not valid JSON: {problem}.") from None
+            data = strict_json.loads(
+                text.encode("utf-8", "surrogatepass"), max_bytes=limits.text, max_depth=_DEPTH
+            )
+        except strict_json.StrictJsonError as problem:
+            raise BlueprintError(f"The graph's text {problem}.") from None
         return GraphIR.from_dict(data, limits)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BlueprintError(f"The graph's text has the key {twice!r} twice; keep one of them.")
-    return found
-
-
-def _no_constant(word: str) -> float:
-    raise BlueprintError(f"The graph's text holds {word}; every number must be finite.")
 
 
 def _fields(data: Any, what: str, types: Mapping[str, type]) -> dict[str, Any]:

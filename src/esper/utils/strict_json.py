@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
+
+_BRACKET_OR_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+"""A string hides the brackets in it, also one that never ends."""
 
 
 class StrictJsonError(ValueError):
@@ -41,21 +45,11 @@ def loads(text: bytes, *, max_bytes: int, max_depth: int) -> Any:
 def _depth(text: bytes) -> int:
     """Return the deepest nesting of brackets outside strings."""
     depth = deepest = 0
-    in_string = escaped = False
-    for byte in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:  # backslash
-                escaped = True
-            elif byte == 0x22:  # quote
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"{[":
+    for found in _BRACKET_OR_STRING.finditer(text):
+        if found[0] in b"{[":
             depth += 1
             deepest = max(deepest, depth)
-        elif byte in b"}]":
+        elif found[0] in b"}]":
             depth -= 1
     return deepest
 

@@ -18,6 +18,8 @@ def test_plain_json_is_parsed() -> None:
     [
         (b'"' + b"a" * 1000 + b'"', "limit of 1000"),
         (b"[[[[]]]]", "nested 4 deep"),
+        (b'["\\"[[[[", [[[[]]]]]', "nested 5 deep"),
+        (b'["' + b"[" * 500, "not valid"),
         (b'{"a": 1, "a": 1}', "'a' twice"),
         (b'[{"a": {"b": 1, "b": 2}}]', "'b' twice"),
         (b"[NaN]", "NaN"),

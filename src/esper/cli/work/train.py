@@ -23,13 +23,14 @@ from esper.contracts.errors import ConfigError, RunFolderError
 from esper.contracts.records import parse_record
 from esper.hosting.discovery import find
 from esper.report.run_folder import log_records
-from esper.services.tolaria.config_file import config_from_mapping, read_yaml, with_overrides
+from esper.services.tolaria.config_file import config_from_mapping, with_overrides
 from esper.services.tolaria.result import RunStatus
 from esper.services.tolaria.run_folder import CONFIG, LOG, RESULT, next_free, saved_config
 from esper.services.tolaria.training_config import TolariaConfig
 from esper.services.urza.client.client_config import URL
 from esper.utils.environment import substitute
 from esper.utils.logging import setup_logging
+from esper.utils.yaml_file import read_yaml
 
 RUNS = Path("runs")
 """Where runs go when nobody says otherwise."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import yaml
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from esper.contracts.errors import ConfigError
 from esper.services.tolaria.training_config import TolariaConfig
 from esper.utils.nearest import did_you_mean
+from esper.utils.yaml_file import parse_yaml_value
 
 _ADAPTER = TypeAdapter(TolariaConfig)
 
@@ -37,27 +37,8 @@ def config_to_mapping(config: TolariaConfig) -> dict[str, Any]:
     return mapping
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file of settings.
-
-    Raises:
-        ConfigError: the file cannot be read, is no YAML, or its top level is no mapping.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds a {type(values).__name__}; expected `key: value` lines")
-    return values
-
-
 def write_yaml(config: TolariaConfig) -> str:
-    """The config as YAML text that :func:`read_yaml` reads."""
+    """The config as YAML text that `read_yaml` reads."""
     return yaml.safe_dump(config_to_mapping(config), sort_keys=False, allow_unicode=True)
 
 
@@ -83,10 +64,7 @@ def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[
             place = place.setdefault(name, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {override!r}: {name!r} is a value, it holds no settings")
-        try:
-            place[names[-1]] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override!r}: the value is not YAML: {error}") from error
+        place[names[-1]] = parse_yaml_value(text, origin=f"--set {override!r}: the value")
     return result
 
 

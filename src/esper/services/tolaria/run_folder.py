@@ -28,9 +28,10 @@ from filelock import FileLock, Timeout
 from esper.contracts.errors import ConfigError, RunFolderError
 from esper.core import checkpoint
 from esper.core.durable_file import write_durably
-from esper.services.tolaria.config_file import config_from_mapping, read_yaml
+from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.training_config import TolariaConfig
 from esper.utils.run_identity import IDENTITY, RunIdentity, read_identity
+from esper.utils.yaml_file import read_yaml
 
 CONFIG = "config.yaml"
 LOG = "run.jsonl"
@@ -60,7 +61,7 @@ def saved_config(folder: Path) -> TolariaConfig:
             "run that was begun"
         )
     try:
-        return config_from_mapping({**read_yaml(path), "output": str(folder)})
+        return config_from_mapping({**read_yaml(path, special=False), "output": str(folder)})
     except ConfigError as error:
         raise RunFolderError(f"{path} cannot be used: {error}") from error
 

@@ -13,11 +13,11 @@ from esper.orchestration.growth_config import GrowthConfig
 from esper.services.tolaria.config_file import (
     config_from_mapping,
     config_to_mapping,
-    read_yaml,
     with_overrides,
     write_yaml,
 )
 from esper.services.tolaria.training_config import TolariaConfig
+from esper.utils.yaml_file import read_yaml
 
 LEAST = {"data": "digits", "output": "runs/x"}
 
@@ -99,19 +99,6 @@ def test_overrides_are_laid_over_the_settings(
 def test_malformed_override_is_refused(override: str) -> None:
     with pytest.raises(ConfigError, match="--set"):
         with_overrides(LEAST, [override])
-
-
-@pytest.mark.parametrize("content", ["- a", "a: [", "plain"])
-def test_file_that_is_no_mapping_is_refused_by_name(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "c.yaml"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"c\.yaml"):
-        read_yaml(path)
-
-
-def test_missing_file_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml cannot be read"):
-        read_yaml(tmp_path / "nowhere.yaml")
 
 
 @given(st.dictionaries(st.text(max_size=8), st.none() | st.integers() | st.text(max_size=8)))
