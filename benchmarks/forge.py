@@ -44,7 +44,7 @@ from esper.contracts.enums import BlueprintState, KernelMode, Role
 from esper.contracts.library import BlueprintRecord
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 from support.forge import blueprint_at, blueprint_of
 from support.places import geometry_at
 from support.urza_server import ESPER, UrzaServer, urza_server

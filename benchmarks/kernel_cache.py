@@ -35,7 +35,7 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_executor import KernelExecutor
 from esper.execution.kernel_store import LocalKernelStore
 from esper.execution.redis_tier import RedisTier
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 
 BAR_US = 50.0
 BARS_MS = {"redis_p50_ms": 3.0, "http_p50_ms": 20.0}

@@ -35,7 +35,7 @@ from esper.integrations.loggers.choose import choose_logger
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.logger import Logger
 from esper.report.write import WrittenReport, write_report
-from esper.services.oona.consumer import Handle, run_consumer
+from esper.services.oona.consumer import run_consumer
 from esper.services.oona.link import Companion
 from esper.services.tezzeret.blueprint_requests import submitting
 from esper.services.tezzeret.forge_config import TezzeretConfig
@@ -54,8 +54,9 @@ from esper.utils.bus_address import bus_url
 from esper.utils.clock import SystemClock
 
 if TYPE_CHECKING:
-    # At run time it needs psutil, which an installation without a forge does not have.
+    # At run time they need psutil and httpx, which an installation without a forge does not have.
     from esper.services.tezzeret.supervisor import Supervisor
+    from esper.services.urza.client.urza_client import AsyncUrzaClient
 
 OnRecord = Callable[[LogEntry], None]
 """Takes each record and event of a run's log as it is written."""
@@ -271,33 +272,27 @@ def forge(
     # All are looked at here, so that what is wrong is told once and not by every worker.
     reached = ClientConfig.from_environment(os.environ, url=url, token=token)
     bus = bus_url(os.environ)
-    client = extras.load("esper.services.urza.client.sync").UrzaClient
+    clients = extras.load("esper.services.urza.client.urza_client")
     supervisor = extras.load("esper.services.tezzeret.supervisor").Supervisor
     join = partial(presence, bus, ComponentName.TEZZERET)
-    made: Supervisor = supervisor(config, partial(client, config=reached), join=join)
-    with (
-        client(config=reached) as asked,
-        presence(
-            bus,
-            ComponentName.TEZZERET,
-            config.name,
-            made.details,
-            also=[_taking_requests(submitting(asked.submit), config.name)],
-        ),
-    ):
+    made: Supervisor = supervisor(config, partial(clients.UrzaClient, config=reached), join=join)
+    asking = partial(clients.AsyncUrzaClient, config=reached)
+    also = [_taking_requests(asking, config.name)]
+    with presence(bus, ComponentName.TEZZERET, config.name, made.details, also=also):
         yield made
 
 
-def _taking_requests(handle: Handle, name: str) -> Companion:
+def _taking_requests(asking: Callable[[], AsyncUrzaClient], name: str) -> Companion:
     async def listen(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
-        await run_consumer(
-            bus,
-            [TopicNames.INNOVATION_BLUEPRINT_REQUESTS],
-            group="tezzeret",
-            consumer=f"{name}@{socket.gethostname()}",
-            handle=handle,
-            stop=stop,
-            transient=(OSError, LibraryUnavailableError),
-        )
+        async with asking() as library:
+            await run_consumer(
+                bus,
+                [TopicNames.INNOVATION_BLUEPRINT_REQUESTS],
+                group="tezzeret",
+                consumer=f"{name}@{socket.gethostname()}",
+                handle=submitting(library.submit),
+                stop=stop,
+                transient=(OSError, LibraryUnavailableError),
+            )
 
     return listen

@@ -28,7 +28,7 @@ from esper.execution.cache_config import KernelCacheConfig
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_tiers import TierStatistics
 from esper.execution.signatures import sign, write_public_key
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 from kernels import kernel_file
 from support.servers.server import HOST
 from support.servers.valkey import ValkeyServer

@@ -13,7 +13,7 @@ import pytest
 from esper.contracts.enums import AdaptationOutcome, Role
 from esper.contracts.growth import GrowthReport
 from esper.contracts.library import KernelQuery
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 from support.urza_server import ESPER, UrzaServer, urza_server, without_library
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -17,7 +17,7 @@ from esper.contracts.messages import OonaMessage, RequestBlueprint
 from esper.hosting.discovery import find
 from esper.services.nissa.run_store import RunStore
 from esper.services.oona.open import open_bus
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 from support.forge import blueprint_of, perceptron
 from support.platforms import PATIENCE, Up, esper, logged, run_id_of, stored, training, until, up
 

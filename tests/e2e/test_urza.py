@@ -14,7 +14,7 @@ from esper.contracts import errors
 from esper.contracts.enums import Role
 from esper.contracts.library import KernelRegistration
 from esper.execution.artifact_check import kernel_id_of
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 from kernels import kernel_file
 from support.servers.s3 import S3Place
 from support.urza_server import ESPER, urza_server, without_library

@@ -20,7 +20,7 @@ from esper.contracts.library import BlueprintRecord
 from esper.core.model_wrapper import wrap
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.worker import Worker
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 from support.forge import blueprint_at, blueprint_of, perceptron
 from support.places import geometry_at
 from support.urza_server import ESPER, UrzaServer, urza_server

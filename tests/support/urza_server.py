@@ -14,7 +14,7 @@ from pathlib import Path
 
 from esper.contracts.enums import Role
 from esper.contracts.library import TokenRequest
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock

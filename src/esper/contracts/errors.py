@@ -189,3 +189,6 @@ class SubmissionError(LibraryError, ValueError):
 
 class LibraryUnavailableError(LibraryError):
     """The library cannot be reached or cannot serve now; trying later may help."""
+
+    retry_after: float = 0.0
+    """Seconds that the library asks to be given; 0 where it asks for none."""

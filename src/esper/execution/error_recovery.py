@@ -41,7 +41,7 @@ from esper.contracts.errors import (
 )
 from esper.contracts.ports import Clock
 from esper.execution.circuit_breaker import BreakerConfig, CircuitBreaker
-from esper.execution.error_tracker import ErrorKind, ErrorTracker
+from esper.execution.error_tracker import ErrorKind, ErrorTracker, Pattern
 from esper.utils.clock import SystemClock
 from esper.utils.registry import Registry
 
@@ -157,6 +157,7 @@ class ErrorRecoveryManager:
         self._sleep, self._asleep, self._draw = sleep, asleep, draw
         self._lock = threading.Lock()
         self._circuits: dict[str, CircuitBreaker] = {}
+        self._told: set[tuple[Pattern, str]] = set()
 
     def run(
         self,
@@ -187,7 +188,7 @@ class ErrorRecoveryManager:
             try:
                 result = operation()
             except Exception as error:  # noqa: BLE001  # the boundary: tracked, settled or raised
-                found = self._settle(component, error, attempt if again else -1, fallback, degraded)
+                found = self._settle(component, error, attempt, again, fallback, degraded)
             else:
                 self._succeeded(component)
                 return result
@@ -207,9 +208,7 @@ class ErrorRecoveryManager:
             try:
                 result = await operation()
             except Exception as error:  # noqa: BLE001  # the boundary: tracked, settled or raised
-                found: float | Callable[[], T] = self._settle(
-                    component, error, attempt if again else -1, None, None
-                )
+                found: float | Callable[[], T] = self._settle(component, error, attempt, again)
             else:
                 self._succeeded(component)
                 return result
@@ -250,8 +249,9 @@ class ErrorRecoveryManager:
         component: str,
         error: Exception,
         attempt: int,
-        fallback: Callable[[], T] | None,
-        degraded: Callable[[], T] | None,
+        again: bool,
+        fallback: Callable[[], T] | None = None,
+        degraded: Callable[[], T] | None = None,
     ) -> float | Callable[[], T]:
         """Return how long to wait before another try, or what to use instead.
 
@@ -261,31 +261,30 @@ class ErrorRecoveryManager:
         kind = KINDS.lookup_type(type(error))
         if kind in _ORDINARY:
             raise error
+        if again and RecoveryStrategy.RETRY in RECOVERY[kind]:
+            asked = getattr(error, "retry_after", 0.0)
+            pause = self._retry.pause(attempt, asked, self._draw())
+            if pause is not None:
+                logger.info("%s: %r; once more in %.1f s", component, error, pause)
+                return pause
         self.tracker.record(component, kind, f"{type(error).__name__}: {error}")
-        left_alone = False
+        left_alone = ""
         for strategy in RECOVERY[kind]:
             match strategy:
-                case RecoveryStrategy.RETRY if attempt >= 0:
-                    asked = getattr(error, "retry_after", 0.0)
-                    pause = self._retry.pause(attempt, asked, self._draw())
-                    if pause is not None:
-                        logger.info("%s: %r; once more in %.1f s", component, error, pause)
-                        return pause
-                case RecoveryStrategy.CIRCUIT_BREAKER:
-                    left_alone = self._failed(component)
+                case RecoveryStrategy.CIRCUIT_BREAKER if self._failed(component):
+                    left_alone = ", which is left alone for a while"
                 case RecoveryStrategy.FALLBACK if fallback is not None:
-                    alone = ", which is left alone for a while" if left_alone else ""
-                    logger.warning("%s%s: %s; going on without it", component, alone, error)
+                    logger.warning("%s%s: %r; going on without it", component, left_alone, error)
                     return fallback
                 case RecoveryStrategy.GRACEFUL_DEGRADATION if degraded is not None:
-                    logger.warning("%s: %s; going on with less", component, error)
+                    logger.warning("%s: %r; going on with less", component, error)
                     return degraded
-                case RecoveryStrategy.ESCALATION:
-                    self._escalate(component, error)
+        self._escalate(component)
         raise error
 
-    def _escalate(self, component: str, error: Exception) -> None:
-        """Log what the window shows: an error that does not come alone has a cause of its own."""
-        found = [f"{p.pattern} ({p.subject}, {p.count} times)" for p in self.tracker.patterns()]
-        if found:
-            logger.error("%s: %r escalated; lately: %s", component, error, "; ".join(found))
+    def _escalate(self, component: str) -> None:
+        """Log each pattern once: an error that does not come alone has a cause of its own."""
+        found = {(p.pattern, p.subject) for p in self.tracker.patterns()}
+        for pattern, subject in sorted(found - self._told):
+            logger.error("%s failed; lately there are %s errors: %s", component, pattern, subject)
+        self._told = found

@@ -11,7 +11,7 @@ from esper.utils import extras
 
 if TYPE_CHECKING:
     # At run time it needs httpx, which an installation without a library does not have.
-    from esper.services.urza.client.sync import UrzaClient
+    from esper.services.urza.client.urza_client import UrzaClient
 
 
 def library(url: str | None = None, token: str | None = None) -> UrzaClient:
@@ -33,5 +33,7 @@ def library(url: str | None = None, token: str | None = None) -> UrzaClient:
         if not (environ.get(TOKEN) or environ.get(TOKEN_FILE)):
             environ[TOKEN_FILE] = platform.token_file  # nobody else is shown this token
     config = ClientConfig.from_environment(environ, url=url, token=token)
-    client: UrzaClient = extras.load("esper.services.urza.client.sync").UrzaClient(config=config)
+    client: UrzaClient = extras.load("esper.services.urza.client.urza_client").UrzaClient(
+        config=config
+    )
     return client

@@ -10,8 +10,7 @@ from typing import Any, cast
 import pytest
 
 from esper.contracts.enums import Role
-from esper.services.urza.client.async_ import AsyncUrzaClient
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import AsyncUrzaClient, UrzaClient
 from support.urza_server import As, UrzaServer, urza_server
 
 

@@ -25,7 +25,7 @@ from esper.execution.artifact import pack
 from esper.execution.artifact_check import kernel_id_of, reference_cost
 from esper.execution.signatures import sign
 from esper.execution.trust import TrustPolicy
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 from kernels import mlp_graph
 from support.urza_server import As, UrzaServer
 
@@ -181,8 +181,7 @@ def test_a_kernel_is_stored_once_and_found_by_what_it_is(trainer: UrzaClient) ->
 def test_a_search_follows_the_pages_to_its_limit(
     trainer: UrzaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("sync", "async_"):
-        monkeypatch.setattr(f"esper.services.urza.client.{module}.PAGE", 2)
+    monkeypatch.setattr("esper.services.urza.client.calls.PAGE", 2)
     task = uuid4().hex
     for _ in range(5):
         data = new_kernel()

@@ -17,7 +17,7 @@ from esper.contracts.enums import Role
 from esper.contracts.library import KernelRegistration
 from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_store import LocalKernelStore
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 from kernels import kernel_file
 from support.urza_server import UrzaServer
 
@@ -222,7 +222,7 @@ def test_who_may_not_has_the_status_of_a_refusal(run: Run, kernel: Path) -> None
 def test_a_library_that_is_away_has_a_status_of_its_own(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("esper.services.urza.client.core.FIRST_DELAY", 0.0)
+    monkeypatch.setattr("esper.services.urza.client.urza_client.FIRST_DELAY", 0.0)
     away = run("kernel", "search", "--urza", "http://127.0.0.1:1", status=ExitCode.UNAVAILABLE)
     assert "esper urza serve" in away.output
 

@@ -10,7 +10,8 @@ from threading import Thread
 import pytest
 
 from esper.contracts.enums import Role
-from esper.services.urza.client.sync import UrzaClient
+from esper.execution.error_recovery import ErrorRecoveryManager, RetryConfig
+from esper.services.urza.client.urza_client import UrzaClient
 from support.urza_server import ESPER, UrzaServer, urza_server, without_library
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -32,9 +33,8 @@ def test_a_killed_server_is_waited_for_and_has_lost_nothing(tmp_path: Path) -> N
     data = b"nothing that was acknowledged is lost"
     with urza_server(tmp_path / "library") as server:
         started: list[subprocess.Popen[str]] = []
-        with UrzaClient(
-            server.url, server.tokens[Role.ADMIN], retries=40, draw=lambda: 0.05
-        ) as client:
+        patient = ErrorRecoveryManager(retry=RetryConfig(attempts=40), draw=lambda: 0.05)
+        with UrzaClient(server.url, server.tokens[Role.ADMIN], recovery=patient) as client:
             client.put_blob(data)
             server.process.send_signal(signal.SIGKILL)
             server.process.wait()

@@ -12,7 +12,7 @@ from esper.cli.work.kernel_reference import resolve
 from esper.cli.work.library_text import print_kernel, read_choice
 from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.errors import ConfigError, LibraryNotFoundError
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 
 
 def run(request: KernelPromoteRequest) -> int:

@@ -18,7 +18,7 @@ from esper.contracts.library import KernelRecord, Signature
 from esper.core.durable_file import write_durably
 from esper.execution.signature_file import add_signature
 from esper.execution.trust import TrustPolicy
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 
 
 def run(request: KernelPullRequest) -> int:

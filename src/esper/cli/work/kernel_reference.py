@@ -5,7 +5,7 @@ from __future__ import annotations
 from esper.contracts.errors import ConfigError
 from esper.execution.artifact import KernelArtifact, unpack
 from esper.execution.artifact_check import is_kernel_id
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.urza_client import UrzaClient
 
 
 def resolve(library: UrzaClient, reference: str) -> str:

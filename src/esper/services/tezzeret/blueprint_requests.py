@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from esper.contracts.assets import Blueprint
@@ -15,20 +14,20 @@ logger = get_logger("tezzeret.requests")
 
 
 def submitting(
-    submit: Callable[[Blueprint], object],
+    submit: Callable[[Blueprint], Awaitable[object]],
 ) -> Callable[[Sequence[Delivery]], Awaitable[None]]:
     """Return the handler of `RequestBlueprint`.
 
     Args:
         submit: Gives a blueprint to the library, where doing so again changes nothing; so a
-            request that arrives twice is carried out once. Called on threads.
+            request that arrives twice is carried out once.
     """
 
     async def handle(deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             request = RequestBlueprint.model_validate(delivery.message.payload)
             with within(parse_traceparent(delivery.message.traceparent)):
-                await asyncio.to_thread(submit, request.blueprint)
+                await submit(request.blueprint)
             logger.info(
                 "submitted", blueprint=request.blueprint.name, requested_by=request.requested_by
             )

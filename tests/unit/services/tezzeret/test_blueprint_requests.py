@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from esper.contracts.assets import Blueprint
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.messages import OonaMessage, RequestBlueprint
@@ -20,7 +21,11 @@ def request(width: int = 16) -> Delivery:
 @pytest.mark.asyncio
 async def test_what_is_asked_for_waits_in_the_library_once() -> None:
     queue, asked = MemoryQueue(), request()
-    await submitting(queue.submit)([asked, asked, request(8)])
+
+    async def submit(blueprint: Blueprint) -> object:
+        return queue.submit(blueprint)
+
+    await submitting(submit)([asked, asked, request(8)])
     first, second = queue.lease("w", seconds=60), queue.lease("w", seconds=60)
     assert first is not None
     assert second is not None
@@ -29,7 +34,7 @@ async def test_what_is_asked_for_waits_in_the_library_once() -> None:
 
 @pytest.mark.asyncio
 async def test_a_library_that_is_away_leaves_the_request_on_the_bus() -> None:
-    def submit(blueprint: object) -> None:
+    async def submit(blueprint: Blueprint) -> None:
         raise LibraryUnavailableError("away")
 
     with pytest.raises(LibraryUnavailableError):

@@ -1,4 +1,4 @@
 """The client: speaks to a library over HTTP, waiting or awaited.
 
-Start reading at `core.py`.
+Start reading at `urza_client.py`.
 """

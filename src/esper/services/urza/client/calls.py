@@ -1,13 +1,18 @@
-"""Every call that a library answers, one function each: arguments in, `Call` out."""
+"""Every call that a library answers, one function each: arguments in, `Call` out.
+
+The methods of `UrzaClient` and `AsyncUrzaClient` are these functions, sent.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
 
 from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
-from esper.contracts.errors import ArtifactError, KernelNotFoundError, LibraryError
+from esper.contracts.errors import ArtifactError, EsperError, KernelNotFoundError, LibraryError
 from esper.contracts.library import (
     Alias,
     AuditEntry,
@@ -27,103 +32,108 @@ from esper.contracts.library import (
     TokenRequest,
     ValidationReport,
 )
-from esper.services.urza.client import http_wire
+from esper.services.urza.client import core
 from esper.services.urza.client.core import Answer, Call
 
 BLOB_TYPE: Final = "application/octet-stream"
+PAGE: Final = 100
+"""Records in one answer, where nobody says otherwise."""
 
 
 # Blueprints ---------------------------------------------------------------------------------------
 
 
-def submit_blueprint(blueprint: Blueprint) -> Call[BlueprintRecord]:
-    """Store a blueprint."""
-    return http_wire.post("/blueprints/", blueprint, BlueprintRecord)
+def submit(blueprint: Blueprint) -> Call[BlueprintRecord]:
+    """Store a blueprint; submitting the same again changes nothing."""
+    return core.post("/blueprints/", blueprint, BlueprintRecord)
 
 
 def blueprint(blueprint_id: str) -> Call[BlueprintRecord]:
     """Read one blueprint."""
-    return http_wire.getting(f"/blueprints/{http_wire.part(blueprint_id)}", BlueprintRecord)
+    return core.getting(f"/blueprints/{core.part(blueprint_id)}", BlueprintRecord)
 
 
 def blueprints(
     *,
-    host: str | None,
-    state: BlueprintState | None,
-    family: str | None,
-    cursor: str | None,
-    limit: int,
+    host: str | None = None,
+    state: BlueprintState | None = None,
+    family: str | None = None,
+    cursor: str | None = None,
+    limit: int = PAGE,
 ) -> Call[Page[BlueprintRecord]]:
-    """Read a page of blueprints."""
-    params = http_wire.params_of(host=host, state=state, family=family, cursor=cursor, limit=limit)
-    return http_wire.getting("/blueprints/", Page[BlueprintRecord], params)
+    """Read a page of the blueprints that fit."""
+    params = core.params_of(host=host, state=state, family=family, cursor=cursor, limit=limit)
+    return core.getting("/blueprints/", Page[BlueprintRecord], params)
 
 
 def move_blueprint(
-    blueprint_id: str, event: BlueprintEvent, *, revision: int, reason: str
+    blueprint_id: str, event: BlueprintEvent, *, revision: int, reason: str = ""
 ) -> Call[BlueprintRecord]:
-    """Move a blueprint along its table."""
-    path = f"/blueprints/{http_wire.part(blueprint_id)}/transitions"
+    """Move a blueprint that is at `revision` along its table (`asset_lifecycle.py`)."""
+    path = f"/blueprints/{core.part(blueprint_id)}/transitions"
     body = {"event": event, "reason": reason}
-    return http_wire.post(path, body, BlueprintRecord, headers=http_wire.if_match(revision))
+    return core.post(path, body, BlueprintRecord, headers=core.if_match(revision))
 
 
 # Leases -------------------------------------------------------------------------------------------
 
 
-def waiting(*, limit: int) -> Call[Page[BlueprintRecord]]:
-    """Read the blueprints that wait for a worker."""
+def waiting(*, limit: int = PAGE) -> Call[Page[BlueprintRecord]]:
+    """Read the blueprints that wait for a worker, the oldest first."""
     path = "/internal/unvalidated-blueprints"
-    return http_wire.getting(path, Page[BlueprintRecord], http_wire.params_of(limit=limit))
+    return core.getting(path, Page[BlueprintRecord], core.params_of(limit=limit))
 
 
 def lease(worker: str, *, seconds: float) -> Call[Lease | None]:
-    """Lease the blueprint that has waited longest."""
+    """Take the blueprint that has waited longest; None if none waits."""
 
     def read(answer: Answer) -> Lease | None:
-        return None if answer.status == 204 else http_wire.record(Lease)(answer)
+        return None if answer.status == 204 else core.record(Lease)(answer)
 
-    return http_wire.posting("/internal/leases", {"worker": worker, "seconds": seconds}, read)
+    return core.posting("/internal/leases", {"worker": worker, "seconds": seconds}, read)
 
 
-def renew(held: Lease, *, seconds: float) -> Call[Lease]:
-    """Keep a lease."""
-    return http_wire.post(_lease(held, "renew"), {"token": held.token, "seconds": seconds}, Lease)
+def renew(lease: Lease, *, seconds: float) -> Call[Lease]:
+    """Keep the lease for so many seconds from now."""
+    return core.post(_lease(lease, "renew"), {"token": lease.token, "seconds": seconds}, Lease)
 
 
 def complete(
-    held: Lease, registration: KernelRegistration, report: ValidationReport
+    lease: Lease, data: bytes, registration: KernelRegistration, report: ValidationReport
 ) -> Call[KernelRecord]:
-    """End a lease with a kernel whose blob is stored."""
+    """Store a proven kernel and its report, and end the lease: all of it or nothing."""
+    core.check_digest(data, registration)
     body = {
-        "token": held.token,
+        "token": lease.token,
         "registration": registration.model_dump(mode="json"),
         "report": report.model_dump(mode="json"),
     }
-    return http_wire.post(_lease(held, "complete"), body, KernelRecord)
+    # A blob that no kernel refers to is nothing: what is left if we end after it is collected.
+    ended = core.post(_lease(lease, "complete"), body, KernelRecord)
+    return replace(ended, first=put_blob(data))
 
 
 def fail(
-    held: Lease, *, reason: str, report: ValidationReport | None, retry: bool
+    lease: Lease, *, reason: str, report: ValidationReport | None, retry: bool
 ) -> Call[BlueprintRecord]:
-    """End a lease without a kernel."""
+    """End the lease without a kernel; `retry` gives the blueprint back to the queue."""
     body = {
-        "token": held.token,
+        "token": lease.token,
         "reason": reason,
         "report": None if report is None else report.model_dump(mode="json"),
         "retry": retry,
     }
-    return http_wire.post(_lease(held, "fail"), body, BlueprintRecord)
+    return core.post(_lease(lease, "fail"), body, BlueprintRecord)
 
 
 # Blobs --------------------------------------------------------------------------------------------
 
 
 def put_blob(data: bytes) -> Call[bool]:
-    """Store bytes under their digest; the result is whether they are new."""
+    """Store bytes under their SHA-256; return whether they are new."""
     return Call(
         method="PUT",
-        path=f"/blobs/{http_wire.digest_of(data)}",
+        path=f"/blobs/{core.digest_of(data)}",
         read=lambda answer: answer.status == 201,
         headers={"content-type": BLOB_TYPE},
         content=data,
@@ -131,23 +141,34 @@ def put_blob(data: bytes) -> Call[bool]:
     )
 
 
-def blob_size(digest: str) -> Call[int]:
-    """Read the size of a blob, in bytes."""
+def blob_size(digest: str) -> Call[int | None]:
+    """Read a blob's size in bytes; None if there is none."""
 
-    def read(answer: Answer) -> int:
+    def read(answer: Answer) -> int | None:
         text = answer.headers.get("content-length", "")
         if not text.isdecimal():
             raise LibraryError(f"the library gives no size for blob {digest}; update it")
         return int(text)
 
-    return Call(method="HEAD", path=f"/blobs/{http_wire.part(digest)}", read=read, repeatable=True)
+    return Call(
+        method="HEAD",
+        path=f"/blobs/{core.part(digest)}",
+        read=read,
+        missing=lambda _: None,
+        repeatable=True,
+    )
 
 
 def fetch(kernel_id: str) -> Call[bytes]:
-    """Read a kernel file's bytes, which must have the digest that was asked for."""
+    """Read a kernel file's bytes, of which no more is known than that their digest is right.
+
+    Raises:
+        KernelNotFoundError: The library has no such kernel.
+        ArtifactError: What came has another digest.
+    """
 
     def read(answer: Answer) -> bytes:
-        found = http_wire.digest_of(answer.content)
+        found = core.digest_of(answer.content)
         if found != kernel_id:
             raise ArtifactError(
                 f"the library sent bytes with the SHA-256 {found} for kernel {kernel_id}: they "
@@ -157,15 +178,24 @@ def fetch(kernel_id: str) -> Call[bytes]:
         return answer.content
 
     return Call(
-        method="GET", path=f"/blobs/{http_wire.part(kernel_id)}", read=read, repeatable=True
+        method="GET",
+        path=f"/blobs/{core.part(kernel_id)}",
+        read=read,
+        missing=_no_such_kernel(kernel_id),
+        repeatable=True,
     )
 
 
-def no_such_kernel(kernel_id: str, refused: LibraryError) -> KernelNotFoundError:
-    """Return the error of the port `KernelSource` for a blob that is not there."""
-    return KernelNotFoundError(
-        f"the library has no kernel {kernel_id} ({refused}); look for it with `esper kernel search`"
-    )
+def _no_such_kernel(kernel_id: str) -> Callable[[EsperError], Any]:
+    """Return what raises the error of the port `KernelSource`."""
+
+    def missing(refused: EsperError) -> Any:
+        raise KernelNotFoundError(
+            f"the library has no kernel {kernel_id} ({refused}); look for it with "
+            "`esper kernel search`"
+        ) from refused
+
+    return missing
 
 
 # Kernels ------------------------------------------------------------------------------------------
@@ -173,56 +203,81 @@ def no_such_kernel(kernel_id: str, refused: LibraryError) -> KernelNotFoundError
 
 def register(registration: KernelRegistration) -> Call[KernelRecord]:
     """Make a stored blob known as a kernel."""
-    return http_wire.post("/kernels/", registration, KernelRecord)
+    return core.post("/kernels/", registration, KernelRecord)
+
+
+def deposit(data: bytes, registration: KernelRegistration) -> Call[KernelRecord]:
+    """Store a kernel file; storing the same again changes nothing."""
+    core.check_digest(data, registration)
+    return replace(register(registration), first=put_blob(data))
 
 
 def kernel(kernel_id: str) -> Call[KernelRecord]:
     """Read one kernel's record."""
-    return http_wire.getting(f"/kernels/{http_wire.part(kernel_id)}", KernelRecord)
+    return core.getting(f"/kernels/{core.part(kernel_id)}", KernelRecord)
+
+
+def signatures(kernel_id: str) -> Call[tuple[Signature, ...]]:
+    """Read the signatures over a kernel's id that the library has; unchecked.
+
+    Raises:
+        KernelNotFoundError: The library has no such kernel.
+    """
+    asked = kernel(kernel_id)
+    return Call(
+        method=asked.method,
+        path=asked.path,
+        read=lambda answer: asked.read(answer).signatures,
+        missing=_no_such_kernel(kernel_id),
+        repeatable=True,
+    )
 
 
 def kernels(
-    query: KernelQuery, *, sort: str, cursor: str | None, limit: int
+    query: KernelQuery | None = None,
+    *,
+    sort: str = "gain",
+    cursor: str | None = None,
+    limit: int = PAGE,
 ) -> Call[Page[KernelRecord]]:
-    """Read a page of the kernels that fit."""
+    """Read a page of the kernels that fit; `sort`: gain, newest, latency or parameters."""
+    query = query or KernelQuery()
     fields = query.model_dump(mode="json", exclude_none=True, exclude={"tags"})
     tags = tuple(("tag", f"{key}:{value}") for key, value in query.tags.items())
-    params = http_wire.params_of(**fields, sort=sort, cursor=cursor, limit=limit)
-    return http_wire.getting("/kernels/", Page[KernelRecord], params + tags)
+    params = core.params_of(**fields, sort=sort, cursor=cursor, limit=limit)
+    return core.getting("/kernels/", Page[KernelRecord], params + tags)
 
 
 def move_kernel(
-    kernel_id: str, event: KernelEvent, *, revision: int, reason: str
+    kernel_id: str, event: KernelEvent, *, revision: int, reason: str = ""
 ) -> Call[KernelRecord]:
-    """Move a kernel along its table."""
-    path = f"/kernels/{http_wire.part(kernel_id)}/transitions"
+    """Move a kernel that is at `revision` along its table (`asset_lifecycle.py`)."""
+    path = f"/kernels/{core.part(kernel_id)}/transitions"
     body = {"event": event, "reason": reason}
-    return http_wire.post(path, body, KernelRecord, headers=http_wire.if_match(revision))
+    return core.post(path, body, KernelRecord, headers=core.if_match(revision))
 
 
-def sign_kernel(kernel_id: str, signature: Signature) -> Call[KernelRecord]:
+def sign(kernel_id: str, signature: Signature) -> Call[KernelRecord]:
     """Add a signature to a kernel's record."""
-    return http_wire.post(
-        f"/kernels/{http_wire.part(kernel_id)}/signatures", signature, KernelRecord
-    )
+    return core.post(f"/kernels/{core.part(kernel_id)}/signatures", signature, KernelRecord)
 
 
 def lineage(kernel_id: str) -> Call[Lineage]:
     """Read where a kernel comes from and what became of it."""
-    return http_wire.getting(f"/kernels/{http_wire.part(kernel_id)}/lineage", Lineage)
+    return core.getting(f"/kernels/{core.part(kernel_id)}/lineage", Lineage)
 
 
-def outcomes(kernel_id: str, *, cursor: str | None, limit: int) -> Call[Page[KernelOutcome]]:
-    """Read a page of a kernel's field reports."""
-    path = f"/kernels/{http_wire.part(kernel_id)}/field-reports"
-    return http_wire.getting(
-        path, Page[KernelOutcome], http_wire.params_of(cursor=cursor, limit=limit)
-    )
+def outcomes(
+    kernel_id: str, *, cursor: str | None = None, limit: int = PAGE
+) -> Call[Page[KernelOutcome]]:
+    """Read a page of a kernel's field reports, oldest first."""
+    path = f"/kernels/{core.part(kernel_id)}/field-reports"
+    return core.getting(path, Page[KernelOutcome], core.params_of(cursor=cursor, limit=limit))
 
 
 def report(outcome: KernelOutcome) -> Call[None]:
-    """Say what a kernel did in a run."""
-    return http_wire.posting("/field-reports/", outcome, http_wire.nothing)
+    """Say what a kernel did in a run; saying it again changes nothing."""
+    return core.posting("/field-reports/", outcome, core.nothing)
 
 
 # Aliases ------------------------------------------------------------------------------------------
@@ -230,85 +285,97 @@ def report(outcome: KernelOutcome) -> Call[None]:
 
 def alias(name: str) -> Call[Alias]:
     """Read one alias."""
-    return http_wire.getting(_alias(name), Alias)
+    return core.getting(_alias(name), Alias)
 
 
-def aliases(*, cursor: str | None, limit: int) -> Call[Page[Alias]]:
-    """Read a page of aliases."""
-    return http_wire.getting(
-        "/aliases/", Page[Alias], http_wire.params_of(cursor=cursor, limit=limit)
-    )
+def aliases(*, cursor: str | None = None, limit: int = PAGE) -> Call[Page[Alias]]:
+    """Read a page of the aliases, by name."""
+    return core.getting("/aliases/", Page[Alias], core.params_of(cursor=cursor, limit=limit))
 
 
-def set_alias(name: str, kernel_id: str, *, revision: int | None) -> Call[Alias]:
-    """Point an alias at a kernel; without a revision only if there is no such alias yet."""
-    condition = {"if-none-match": "*"} if revision is None else http_wire.if_match(revision)
+def set_alias(name: str, kernel_id: str, *, revision: int | None = None) -> Call[Alias]:
+    """Point an alias at a kernel.
+
+    Args:
+        name: `subject@stage`.
+        kernel_id: Where it is to point.
+        revision: Where the alias must stand now; None: there must be none yet.
+    """
+    condition = {"if-none-match": "*"} if revision is None else core.if_match(revision)
     # Not repeatable: where the answer to a success was lost, a second try would report a conflict.
     return Call(
         method="PUT",
         path=_alias(name),
-        read=http_wire.record(Alias),
+        read=core.record(Alias),
         headers={"content-type": "application/json", **condition},
-        content=http_wire.json_bytes({"kernel_id": kernel_id}),
+        content=core.json_bytes({"kernel_id": kernel_id}),
     )
 
 
 def delete_alias(name: str, *, revision: int) -> Call[None]:
-    """Remove an alias."""
-    headers = http_wire.if_match(revision)
-    return Call(method="DELETE", path=_alias(name), read=http_wire.nothing, headers=headers)
+    """Remove an alias that is at `revision`."""
+    headers = core.if_match(revision)
+    return Call(method="DELETE", path=_alias(name), read=core.nothing, headers=headers)
 
 
 # Keeping the library ------------------------------------------------------------------------------
 
 
-def audit(*, cursor: str | None, limit: int) -> Call[Page[AuditEntry]]:
-    """Read a page of the audit log."""
-    return http_wire.getting(
-        "/audit/", Page[AuditEntry], http_wire.params_of(cursor=cursor, limit=limit)
+def audit(*, cursor: str | None = None, limit: int = PAGE) -> Call[Page[AuditEntry]]:
+    """Read a page of the audit log, oldest first."""
+    return core.getting("/audit/", Page[AuditEntry], core.params_of(cursor=cursor, limit=limit))
+
+
+def verify_audit() -> Call[int]:
+    """Have the whole audit log checked; return how many entries it has."""
+    return Call(
+        method="GET",
+        path="/audit/verification",
+        read=lambda answer: core.record(AuditVerification)(answer).entries,
+        repeatable=True,
     )
 
 
-def verify_audit() -> Call[AuditVerification]:
-    """Have the whole audit log checked."""
-    return http_wire.getting("/audit/verification", AuditVerification)
+def collect_garbage(
+    *, grace_seconds: float | None = None, dry_run: bool = False
+) -> Call[GarbageReport]:
+    """Remove blobs that no kernel refers to and that are older than the grace period.
 
-
-def collect_garbage(*, grace_seconds: float | None, dry_run: bool) -> Call[GarbageReport]:
-    """Remove blobs that no kernel needs."""
+    Args:
+        grace_seconds: Least age of what is removed; default: the library's setting.
+        dry_run: Only count.
+    """
     body = {"grace_seconds": grace_seconds, "dry_run": dry_run}
-    return http_wire.post("/garbage-collections/", body, GarbageReport)
+    return core.post("/garbage-collections/", body, GarbageReport)
 
 
 def issue_token(wanted: TokenRequest) -> Call[IssuedToken]:
-    """Make a token."""
+    """Make a token; its secret is in the answer and nowhere else."""
     # Without a key, so never repeated: a library that could give the same answer again would have
     # to keep the secret.
     return Call(
         method="POST",
         path="/tokens/",
-        read=http_wire.record(IssuedToken),
+        read=core.record(IssuedToken),
         headers={"content-type": "application/json"},
-        content=http_wire.json_bytes(wanted.model_dump(mode="json")),
+        content=core.json_bytes(wanted.model_dump(mode="json")),
     )
 
 
-def tokens(*, cursor: str | None, limit: int) -> Call[Page[TokenRecord]]:
-    """Read a page of the tokens."""
-    return http_wire.getting(
-        "/tokens/", Page[TokenRecord], http_wire.params_of(cursor=cursor, limit=limit)
-    )
+def tokens(*, cursor: str | None = None, limit: int = PAGE) -> Call[Page[TokenRecord]]:
+    """Read a page of the tokens, without their secrets."""
+    return core.getting("/tokens/", Page[TokenRecord], core.params_of(cursor=cursor, limit=limit))
 
 
 def revoke_token(token_id: str) -> Call[None]:
     """Take a token back."""
-    path = f"/tokens/{http_wire.part(token_id)}"
-    return Call(method="DELETE", path=path, read=http_wire.nothing, repeatable=True)
+    path = f"/tokens/{core.part(token_id)}"
+    return Call(method="DELETE", path=path, read=core.nothing, repeatable=True)
 
 
 def _alias(name: str) -> str:
-    return f"/aliases/{http_wire.part(name)}"
+    return f"/aliases/{core.part(name)}"
 
 
 def _lease(held: Lease, action: str) -> str:
-    return f"/internal/leases/{http_wire.part(held.blueprint.blueprint_id)}/{action}"
+    return f"/internal/leases/{core.part(held.blueprint.blueprint_id)}/{action}"

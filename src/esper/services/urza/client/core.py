@@ -1,15 +1,19 @@
-"""The client's core: what is sent, what an answer means, whether to try again. No I/O.
+"""The client's core: what is sent, and what an answer means. No I/O.
 
-A `Call` describes one request and how its answer is read; `calls.py` makes them. The two clients,
-`sync.py` and `async_.py`, carry calls out and hold nothing but the loop around this file.
+A `Call` describes one request and how its answer is read; `calls.py` makes them, with the functions
+at the end of this file. `urza_client.py` carries calls out.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
 
 from esper.contracts import errors
 from esper.contracts.errors import (
@@ -18,25 +22,24 @@ from esper.contracts.errors import (
     EsperError,
     IllegalTransitionError,
     KernelError,
+    KernelNotFoundError,
     LibraryError,
     LibraryNotFoundError,
     LibraryUnavailableError,
     RevisionConflictError,
     SubmissionError,
 )
+from esper.contracts.library import KernelRegistration
 from esper.contracts.version import VERSION
 from esper.services.urza.client.client_config import ClientConfig
 from esper.utils.spans import current_traceparent
 
+Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
 
 PREFIX: Final = "/api/v1"
 RETRIED: Final = frozenset({408, 429, 502, 503, 504})
 """Statuses that say: not now."""
-FIRST_DELAY: Final = 0.2
-"""Seconds before the first further try, at most."""
-LONGEST_DELAY: Final = 10.0
-"""Seconds before any further try, at most; a library that asks for more is not waited for."""
 _SHOWN: Final = 2000
 """Characters of an answer's text that an error repeats."""
 
@@ -99,6 +102,10 @@ class Call(Generic[Result]):
     """Whether it carries an `Idempotency-Key`, which makes a repetition harmless."""
     repeatable: bool = False
     """Whether a repetition is harmless without one."""
+    missing: Callable[[EsperError], Result] | None = None
+    """What it means that the library has no such thing: a result, or an error that is raised."""
+    first: Call[Any] | None = None
+    """What must have been done before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +149,20 @@ def request_of(call: Call[Result], config: ClientConfig, key: str) -> Request:
     )
 
 
+def able(answer: Answer, request: Request) -> Answer:
+    """Return an answer that is one.
+
+    Raises:
+        LibraryUnavailableError: The library says: not now.
+    """
+    if answer.status in RETRIED:
+        error = refusal(answer, f"{request.method} {request.url}")
+        if isinstance(error, LibraryUnavailableError):
+            error.retry_after = _seconds(answer.headers.get("retry-after", ""))
+        raise error
+    return answer
+
+
 def result_of(call: Call[Result], answer: Answer, request: Request) -> Result:
     """Return what the answer says.
 
@@ -150,45 +171,18 @@ def result_of(call: Call[Result], answer: Answer, request: Request) -> Result:
     """
     if 200 <= answer.status < 300:
         return call.read(answer)
-    raise refusal(answer, f"{request.method} {request.url}")
-
-
-def delay_before_retry(
-    call: Call[Result],
-    config: ClientConfig,
-    *,
-    tries: int,
-    answer: Answer | None,
-    draw: Callable[[], float],
-) -> float | None:
-    """Return how many seconds to wait before the next try; None if there is none.
-
-    Exponential backoff with full jitter (Brooker 2015, "Exponential backoff and jitter"): many
-    clients that failed together do not come back together.
-
-    Args:
-        call: What is tried.
-        config: How often.
-        tries: Tries so far, 1 or more.
-        answer: What came back; None if nothing did.
-        draw: Returns a random number in [0, 1).
-    """
-    if tries > config.retries or not (call.keyed or call.repeatable):
-        return None
-    if answer is not None and answer.status not in RETRIED:
-        return None
-    asked = _seconds(answer.headers.get("retry-after", "")) if answer is not None else 0.0
-    if asked > LONGEST_DELAY:
-        return None
-    ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (tries - 1))
-    return asked + draw() * ceiling
+    error = refusal(answer, f"{request.method} {request.url}")
+    if call.missing is not None and isinstance(error, (LibraryNotFoundError, KernelNotFoundError)):
+        return call.missing(error)
+    raise error
 
 
 def refusal(answer: Answer, what: str) -> EsperError:
     """Return the error that an answer stands for (RFC 9457, or a bare status)."""
     problem = _problem(answer)
     default = _BY_STATUS.get(answer.status, LibraryError)
-    kind = _KINDS.get(str(problem.get("code", "")), default)
+    named = _KINDS.get(str(problem.get("code", "")), default)
+    kind = default if answer.status in RETRIED else named
     detail = shown(str(problem.get("detail") or problem.get("title") or ""))
     if detail:
         # Whoever keeps the library finds the cause under it, in the library's log.
@@ -211,12 +205,34 @@ def unreachable(config: ClientConfig, error: Exception, tries: int) -> LibraryUn
     )
 
 
-def too_large(config: ClientConfig, request: Request) -> LibraryError:
-    """Return the error for an answer beyond the limit."""
-    return LibraryError(
-        f"{request.method} {request.url}: the answer is larger than {config.max_bytes} bytes "
-        "(max_bytes); nothing of it was kept"
-    )
+def wire(request: Request) -> dict[str, Any]:
+    """Return a request as httpx takes it."""
+    return {
+        "method": request.method,
+        "url": request.url,
+        "params": list(request.params),
+        "headers": dict(request.headers),
+        "content": request.content,
+    }
+
+
+def check_size(content: bytearray, config: ClientConfig, request: Request) -> None:
+    """Refuse to read on beyond the limit.
+
+    Raises:
+        LibraryError: So much has come already.
+    """
+    if len(content) > config.max_bytes:
+        raise LibraryError(
+            f"{request.method} {request.url}: the answer is larger than {config.max_bytes} bytes "
+            "(max_bytes); nothing of it was kept"
+        )
+
+
+def answer_of(status: int, headers: Mapping[str, str], content: bytearray) -> Answer:
+    """Return what came back."""
+    names = {name.lower(): value for name, value in headers.items()}
+    return Answer(status=status, headers=names, content=bytes(content))
 
 
 def shown(text: str) -> str:
@@ -237,3 +253,104 @@ def _problem(answer: Answer) -> dict[str, object]:
 def _seconds(text: str) -> float:
     """Return a `Retry-After` in seconds; 0 for a date, which Urza never sends."""
     return float(text) if text.isdecimal() and len(text) < 10 else 0.0
+
+
+# How calls are made ------------------------------------------------------------------------------
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 of some bytes in lower-case hexadecimal: a blob's and a kernel's id."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def check_digest(data: bytes, registration: KernelRegistration) -> None:
+    """Refuse to upload bytes under another kernel's id.
+
+    Raises:
+        SubmissionError: The digests differ.
+    """
+    found = digest_of(data)
+    if found != registration.kernel_id:
+        raise SubmissionError(
+            f"the bytes have the SHA-256 {found}, but the registration names kernel "
+            f"{registration.kernel_id}; register the bytes that are uploaded"
+        )
+
+
+def getting(path: str, model: type[Model], params: tuple[tuple[str, str], ...] = ()) -> Call[Model]:
+    """Return a call that reads one record."""
+    return Call(method="GET", path=path, read=record(model), params=params, repeatable=True)
+
+
+def post(
+    path: str,
+    body: BaseModel | Mapping[str, object],
+    model: type[Model],
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Call[Model]:
+    """Return a call that sends a body and is answered with a record."""
+    return posting(path, body, record(model), headers=headers)
+
+
+def posting(
+    path: str,
+    body: BaseModel | Mapping[str, object],
+    read: Callable[[Answer], Result],
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Call[Result]:
+    """Return a call that sends a body, with an idempotency key."""
+    document = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
+    return Call(
+        method="POST",
+        path=path,
+        read=read,
+        headers={"content-type": "application/json", **(headers or {})},
+        content=json_bytes(document),
+        keyed=True,
+    )
+
+
+def record(model: type[Model]) -> Callable[[Answer], Model]:
+    """Return what reads an answer that is one record."""
+
+    def read(answer: Answer) -> Model:
+        try:
+            return model.model_validate_json(answer.content)
+        except ValidationError as problem:
+            first = problem.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise LibraryError(
+                f"the library's answer is no {model.__name__} ({where:.100}: {first['msg']:.200}); "
+                "is the address that of an Urza of the same version?"
+            ) from None
+
+    return read
+
+
+def nothing(_answer: Answer) -> None:
+    """Read nothing from an answer."""
+
+
+def params_of(**values: object) -> tuple[tuple[str, str], ...]:
+    """Return the query parameters that are given; those that are None are left out."""
+    return tuple((name, str(value)) for name, value in values.items() if value is not None)
+
+
+def part(text: str) -> str:
+    """Return one part of a path: what a caller passes cannot leave it."""
+    quoted = quote(text, safe="@")
+    if quoted.strip(".") == "":
+        raise SubmissionError(f"{text!r} names nothing in a library; give an id or a name")
+    return quoted
+
+
+def if_match(revision: int) -> dict[str, str]:
+    """Return the header that makes a change depend on a record's revision."""
+    return {"if-match": f'"{revision}"'}
+
+
+def json_bytes(document: object) -> bytes:
+    """Return a document as compact JSON."""
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()

@@ -3,10 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from esper.contracts import errors
+from esper.contracts.library import KernelRegistration, Signature
 from esper.services.urza.client import core
 from esper.services.urza.client.client_config import ClientConfig
 from esper.services.urza.client.core import Answer, Call
@@ -116,58 +115,58 @@ def test_text_from_the_library_cannot_steer_the_terminal() -> None:
     assert len(str(error)) < 3000
 
 
-def waits(which: Call[bytes], answer: Answer | None, *, draw: float = 1.0) -> list[float]:
-    pauses = []
-    for tries in range(1, 10):
-        pause = core.delay_before_retry(which, HERE, tries=tries, answer=answer, draw=lambda: draw)
-        if pause is None:
-            return pauses
-        pauses.append(pause)
-    raise AssertionError("it never gives up")
-
-
-BUSY = Answer(status=503, headers={}, content=b"")
-
-
-@pytest.mark.parametrize("answer", [None, BUSY])
-def test_what_is_repeatable_is_tried_again_with_growing_pauses(answer: Answer | None) -> None:
-    pauses = waits(call(repeatable=True), answer)
-    assert len(pauses) == HERE.retries
-    assert pauses == sorted(pauses)
-    assert pauses == waits(call(keyed=True), answer)
-
-
-def test_what_may_have_happened_and_would_happen_twice_is_tried_once() -> None:
-    assert waits(call(), None) == waits(call(), BUSY) == []
+def test_a_status_that_says_not_now_is_no_answer() -> None:
+    request = core.request_of(call(), HERE, "abc")
+    for status in core.RETRIED:
+        with pytest.raises(errors.LibraryUnavailableError) as refused:
+            core.able(problem(status, code="SubmissionError"), request)
+        assert refused.value.retry_after == 0.0
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 400, 401, 403, 404, 409, 412, 422, 428, 500])
-def test_an_answer_that_would_be_the_same_again_is_final(status: int) -> None:
-    assert waits(call(repeatable=True), Answer(status=status, headers={}, content=b"")) == []
+def test_an_answer_that_would_be_the_same_again_is_one(status: int) -> None:
+    answer = Answer(status=status, headers={}, content=b"")
+    assert core.able(answer, core.request_of(call(), HERE, "abc")) is answer
 
 
-@given(draw=st.floats(0, 1, exclude_max=True), tries=st.integers(1, 50))
-def test_pauses_stay_within_their_bounds(draw: float, tries: int) -> None:
-    config = ClientConfig(url="http://u", retries=100)
-    pause = core.delay_before_retry(
-        call(keyed=True), config, tries=tries, answer=None, draw=lambda: draw
-    )
-    assert pause is not None
-    assert 0 <= pause <= core.LONGEST_DELAY
-
-
-@pytest.mark.parametrize("asked", ["2", "0"])
-def test_a_library_that_names_a_pause_gets_it(asked: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("2", 2.0),
+        ("0", 0.0),
+        *((text, 0.0) for text in ("Wed, 21 Oct 2026 07:28:00 GMT", "-1", "1e9", "²", "9" * 500)),
+    ],
+)
+def test_a_pause_that_the_library_asks_for_is_read_and_one_that_cannot_be_is_none(
+    asked: str, seconds: float
+) -> None:
     busy = Answer(status=429, headers={"retry-after": asked}, content=b"")
-    assert waits(call(repeatable=True), busy, draw=0.0) == [float(asked)] * HERE.retries
+    with pytest.raises(errors.LibraryUnavailableError) as refused:
+        core.able(busy, core.request_of(call(), HERE, "abc"))
+    assert refused.value.retry_after == seconds
 
 
-def test_a_library_that_asks_for_too_long_a_pause_is_not_waited_for() -> None:
-    busy = Answer(status=503, headers={"retry-after": "3600"}, content=b"")
-    assert waits(call(repeatable=True), busy) == []
+@pytest.mark.parametrize("text", ["", ".", ".."])
+def test_a_name_that_would_leave_its_place_in_the_path_is_refused(text: str) -> None:
+    with pytest.raises(errors.SubmissionError):
+        core.part(text)
 
 
-def test_a_pause_that_cannot_be_read_counts_as_none() -> None:
-    for asked in ("Wed, 21 Oct 2026 07:28:00 GMT", "-1", "1e9", "²", "9" * 500):
-        busy = Answer(status=503, headers={"retry-after": asked}, content=b"")
-        assert waits(call(repeatable=True), busy, draw=0.0) == [0.0] * HERE.retries
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [("../tokens/", "..%2Ftokens%2F"), ("a@b", "a@b"), ("a?b#c", "a%3Fb%23c"), ("%2e", "%252e")],
+)
+def test_every_character_of_a_name_stays_within_its_part(text: str, quoted: str) -> None:
+    assert core.part(text) == quoted
+
+
+def test_bytes_cannot_be_registered_as_another_kernel() -> None:
+    core.check_digest(b"x", KernelRegistration(kernel_id=core.digest_of(b"x")))
+    with pytest.raises(errors.SubmissionError, match="SHA-256"):
+        core.check_digest(b"y", KernelRegistration(kernel_id=core.digest_of(b"x")))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"key_id": "a", "value": "zz"}'])
+def test_an_answer_of_another_form_is_an_error_that_says_what_was_expected(content: bytes) -> None:
+    with pytest.raises(errors.LibraryError, match="no Signature"):
+        core.record(Signature)(Answer(status=200, headers={}, content=content))

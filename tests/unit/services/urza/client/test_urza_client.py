@@ -1,8 +1,8 @@
-"""The loop around the core, against a real server that answers as it is told."""
+"""Both clients, against a real server that answers as it is told."""
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import socket
 from collections.abc import Iterator
 
@@ -11,9 +11,11 @@ import pytest
 from esper.contracts import errors
 from esper.contracts.library import GarbageReport, Page
 from esper.contracts.ports import BlueprintQueue, KernelLibrary, SignedSource
+from esper.execution.error_recovery import ErrorRecoveryManager, RetryConfig
+from esper.services.urza.client import calls
 from esper.services.urza.client.client_config import ClientConfig
-from esper.services.urza.client.http_wire import digest_of
-from esper.services.urza.client.sync import UrzaClient
+from esper.services.urza.client.core import digest_of
+from esper.services.urza.client.urza_client import AsyncUrzaClient, UrzaClient
 from support.scripted_http import Reply, ScriptedServer, scripted_server
 
 BUSY = Reply(503, headers={"retry-after": "1"})
@@ -36,8 +38,17 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def client(server: ScriptedServer, pauses: list[float]) -> Iterator[UrzaClient]:
-    with UrzaClient(server.url, "esper_t_secret", draw=lambda: 0.0, sleep=pauses.append) as client:
+    with UrzaClient(server.url, "esper_t_secret", recovery=patient(pauses)) as client:
         yield client
+
+
+def patient(pauses: list[float], retries: int = 3) -> ErrorRecoveryManager:
+    async def asleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    return ErrorRecoveryManager(
+        retry=RetryConfig(attempts=retries), sleep=pauses.append, asleep=asleep, draw=lambda: 0.0
+    )
 
 
 def test_a_client_is_what_forge_and_trainer_ask_for(client: UrzaClient) -> None:
@@ -86,7 +97,7 @@ def test_a_library_that_is_not_there_is_named_with_the_remedy() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        client = UrzaClient(url, retries=1, sleep=lambda _: None)
+        client = UrzaClient(url, recovery=patient([], retries=1))
         with pytest.raises(errors.LibraryUnavailableError) as failure, client:
             client.aliases()
     assert url in str(failure.value)
@@ -128,13 +139,6 @@ def test_bytes_that_were_exchanged_on_the_way_are_refused(
         client.fetch(digest_of(b"other"))
 
 
-def test_bytes_can_be_fetched_beside_a_running_event_loop(
-    client: UrzaClient, server: ScriptedServer
-) -> None:
-    server.replies += [Reply(200, DATA)]
-    assert asyncio.run(client.afetch(digest_of(DATA))) == DATA
-
-
 def test_a_kernel_that_is_not_there_is_the_port_s_own_error(
     client: UrzaClient, server: ScriptedServer
 ) -> None:
@@ -150,7 +154,7 @@ def test_an_answer_that_is_cut_short_is_asked_for_again(
     client: UrzaClient, server: ScriptedServer
 ) -> None:
     server.replies += [Reply(200, DATA[:-1], {"content-length": str(len(DATA))}), Reply(200, DATA)]
-    with UrzaClient(server.url, timeout=0.3, sleep=lambda _: None) as impatient:
+    with UrzaClient(server.url, timeout=0.3, recovery=patient([])) as impatient:
         assert impatient.fetch(digest_of(DATA)) == DATA
 
 
@@ -177,3 +181,61 @@ def test_a_token_is_asked_for_once_and_without_a_key(
         client.issue_token(TokenRequest(name="ci", roles=(Role.READER,)))
     assert "idempotency-key" not in server.received[0].headers
     assert len(server.received) == 1
+
+
+METHODS = sorted(
+    name for name, _ in inspect.getmembers(calls, inspect.isfunction) if name[0] != "_"
+)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if n != "replace"])
+def test_both_clients_have_every_call_as_a_method_with_its_words(name: str) -> None:
+    call = getattr(calls, name)
+    with UrzaClient("http://127.0.0.1:1") as waiting:
+        method = getattr(waiting, name)
+    awaited = getattr(AsyncUrzaClient("http://127.0.0.1:1"), name)
+    assert inspect.iscoroutinefunction(awaited)
+    assert inspect.signature(method) == inspect.signature(awaited) == inspect.signature(call)
+    assert method.__doc__ == awaited.__doc__ == call.__doc__
+
+
+@pytest.mark.asyncio
+async def test_an_awaited_call_is_repeated_with_the_same_key() -> None:
+    pauses: list[float] = []
+    with scripted_server() as server:
+        server.replies += [BUSY, Reply(hang_up=True), DONE]
+        async with AsyncUrzaClient(server.url, recovery=patient(pauses)) as client:
+            assert await client.collect_garbage(grace_seconds=1) == REPORT
+        assert len({request.headers["idempotency-key"] for request in server.received}) == 1
+    assert pauses == [1.0, 0.0]
+
+
+@pytest.mark.asyncio
+async def test_an_awaited_library_that_is_not_there_is_named_with_the_number_of_tries() -> None:
+    async with AsyncUrzaClient("http://127.0.0.1:1", recovery=patient([], retries=1)) as client:
+        with pytest.raises(errors.LibraryUnavailableError, match="tried 2 times"):
+            await client.aliases()
+
+
+@pytest.mark.asyncio
+async def test_awaited_bytes_are_checked_and_what_is_missing_is_the_port_s_own_error() -> None:
+    with scripted_server() as server:
+        server.replies += [Reply(200, DATA), Reply(200, DATA), Reply(404), Reply(404)]
+        async with AsyncUrzaClient(server.url) as client:
+            assert await client.fetch(digest_of(DATA)) == DATA
+            with pytest.raises(errors.ArtifactError):
+                await client.fetch("0" * 64)
+            with pytest.raises(errors.KernelNotFoundError):
+                await client.fetch("0" * 64)
+            assert await client.blob_size("0" * 64) is None
+
+
+@pytest.mark.asyncio
+async def test_an_awaited_answer_beyond_the_limit_is_not_read_to_its_end(
+    server: ScriptedServer,
+) -> None:
+    server.replies += [Reply(200, b"x" * 5000)]
+    config = ClientConfig(url=server.url, max_bytes=1000)
+    async with AsyncUrzaClient(config=config) as client:
+        with pytest.raises(errors.LibraryError, match="max_bytes"):
+            await client.fetch("0" * 64)
