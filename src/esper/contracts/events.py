@@ -10,7 +10,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from esper.contracts.base import Contract, Count, Fraction, KernelId, NonNegative
+from esper.contracts.base import (
+    Contract,
+    Count,
+    Fraction,
+    Identifier,
+    KernelId,
+    Name,
+    NonNegative,
+    Place,
+    Several,
+    Step,
+    Text,
+    Whole,
+)
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import CandidateStanding, GrowthDecision
 from esper.contracts.operational import AdaptationDecision, FieldReport, HealthSignal
@@ -21,18 +34,18 @@ class Event(Contract):
 
     version: Literal[1] = 1
     """Version of the event's fields."""
-    step: Count
+    step: Step
     """Training step at which it happened."""
 
 
 class SeedEventBase(Event):
     """Base of the events about one seed."""
 
-    layer_name: str
+    layer_name: Name
     """Qualified name of the layer."""
     seed_idx: Count = 0
     """Slot within the layer."""
-    blueprint: str = ""
+    blueprint: Name = ""
     """Name of the blueprint that the kernel was built from."""
 
 
@@ -52,9 +65,9 @@ class RaceStarted(Event):
     """Name of the event."""
     race: Count = 0
     """Number of the race within the run."""
-    layers: tuple[str, ...]
+    layers: Several[Name]
     """Layers that candidates compete for."""
-    candidates: tuple[CandidateStanding, ...]
+    candidates: Several[CandidateStanding]
     """Who competes, the controls included."""
     window_steps: Count
     """Length of the race."""
@@ -71,7 +84,7 @@ class RungFinished(Event):
     """Number of the race within the run."""
     rung: Count
     """Which mark, from 0."""
-    standings: tuple[CandidateStanding, ...]
+    standings: Several[CandidateStanding]
     """All who were compared, best first."""
 
 
@@ -84,9 +97,9 @@ class RaceDecided(Event):
     """Number of the race within the run."""
     winner: CandidateStanding | None = None
     """Who won, if anyone earned its rent and beat the control."""
-    standings: tuple[CandidateStanding, ...] = ()
+    standings: Several[CandidateStanding] = ()
     """The last comparison, best first."""
-    reason: str
+    reason: Text
     """Why it came out so, as a sentence."""
 
 
@@ -114,7 +127,7 @@ class GraftStarted(SeedEventBase):
     """Where alpha is going."""
     duration_steps: Count
     """How many steps it takes."""
-    schedule: str
+    schedule: Name
     """Shape of the rise: linear, cosine or sigmoid."""
 
 
@@ -138,7 +151,7 @@ class SeedRetreated(SeedEventBase):
 
     kind: Literal["SeedRetreated"] = "SeedRetreated"
     """Name of the event."""
-    reason: str
+    reason: Text
     """Why, as a sentence."""
 
 
@@ -149,7 +162,7 @@ class SeedFossilized(SeedEventBase):
     """Name of the event."""
     host_dropped: bool
     """Whether the host layer's own parameters were removed."""
-    parameters: int
+    parameters: Whole
     """Trainable scalars of the whole model, after."""
     report: FieldReport | None = None
     """The evidence."""
@@ -160,7 +173,7 @@ class SeedCulled(SeedEventBase):
 
     kind: Literal["SeedCulled"] = "SeedCulled"
     """Name of the event."""
-    reason: str
+    reason: Text
     """Why, as a sentence."""
     report: FieldReport | None = None
     """The evidence."""
@@ -173,7 +186,7 @@ class SeedIsolated(SeedEventBase):
     """Name of the event."""
     failures: Count
     """Failed calls within the executor's window of steps."""
-    reason: str
+    reason: Text
     """The last failure."""
 
 
@@ -182,9 +195,9 @@ class RolledBack(Event):
 
     kind: Literal["RolledBack"] = "RolledBack"
     """Name of the event."""
-    to_step: Count
+    to_step: Step
     """The step whose state was restored."""
-    reason: str
+    reason: Text
     """What went wrong, as a sentence."""
 
 
@@ -204,7 +217,7 @@ class HealthMeasured(Event):
 
     kind: Literal["HealthMeasured"] = "HealthMeasured"
     """Name of the event."""
-    signals: tuple[HealthSignal, ...]
+    signals: Several[HealthSignal]
     """One for each layer."""
 
 
@@ -222,9 +235,9 @@ class CommandCarriedOut(Event):
 
     kind: Literal["CommandCarriedOut"] = "CommandCarriedOut"
     """Name of the event."""
-    command_id: str
+    command_id: Identifier
     """Which command."""
-    command: str
+    command: Text
     """Its kind and action, in a few words."""
 
 
@@ -233,11 +246,11 @@ class CommandRefused(Event):
 
     kind: Literal["CommandRefused"] = "CommandRefused"
     """Name of the event."""
-    command_id: str
+    command_id: Identifier
     """Which command."""
-    command: str
+    command: Text
     """Its kind and action, in a few words."""
-    reason: str
+    reason: Text
     """Why, as a sentence."""
 
 
@@ -246,7 +259,7 @@ class CheckpointSaved(Event):
 
     kind: Literal["CheckpointSaved"] = "CheckpointSaved"
     """Name of the event."""
-    path: str
+    path: Place
     """Where."""
 
 

@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from esper.contracts.base import Contract, Count, KernelId, NonNegative
+from esper.contracts.base import (
+    Contract,
+    Count,
+    KernelId,
+    Name,
+    NonNegative,
+    Positive,
+    Series,
+    Several,
+    Step,
+    Text,
+    Whole,
+)
 from esper.contracts.enums import KernelMode
 
 
@@ -36,20 +48,20 @@ class Evidence(Contract):
     """The user's metric without the kernel."""
     metric_with: float | None = None
     """The user's metric with it."""
-    samples: int = Field(ge=1)
+    samples: Positive
     """Growth-split samples compared."""
 
 
 class CandidateStanding(Contract):
     """How one candidate of a race stands. Losses are per sample, on the growth split."""
 
-    candidate: str
+    candidate: Name
     """`family/size`; with layer, mode and kernel it is unique within the race."""
-    layer_name: str
+    layer_name: Name
     """Qualified name of the layer it competes for."""
-    family: str
+    family: Name
     """Kernel family; `control` is the fresh copy of the host."""
-    size: str = ""
+    size: Name = ""
     """Size within the family."""
     mode: KernelMode
     """How it would join its host."""
@@ -93,28 +105,28 @@ class CandidateStanding(Contract):
 class RungRecord(Contract):
     """One mark of a race: everybody still in it, best first."""
 
-    step: int
+    step: Step
     """Host step at the mark."""
     host_loss: float | None
     """Calibrated growth loss of the host alone; None where it was not finite."""
     host_metric: float | None
     """The user's metric of the host alone."""
-    standings: tuple[CandidateStanding, ...]
+    standings: Several[CandidateStanding]
     """Everybody still in the race, best first."""
 
 
 class RaceRecord(Contract):
     """A whole race."""
 
-    index: int
+    index: Whole
     """Number of the race within the run, from 0."""
-    start: int
+    start: Step
     """Step at which it began."""
-    end: int
+    end: Step
     """Step at which it was decided."""
-    entrants: tuple[CandidateStanding, ...]
+    entrants: Several[CandidateStanding]
     """Everybody who started; not measured yet."""
-    rungs: tuple[RungRecord, ...]
+    rungs: Several[RungRecord]
     """Its marks, in order."""
     flops: float
     """Training FLOPs that the race used."""
@@ -123,9 +135,9 @@ class RaceRecord(Contract):
 class GrowthDecision(Contract):
     """What was decided at a step, on which evidence, and why in words."""
 
-    step: int
+    step: Step
     """Training step of the decision."""
-    verdict: str
+    verdict: Name
     """``graft``, ``decline``, ``fossilise``, ``cull`` or ``roll back``."""
     candidate: CandidateStanding | None
     """Whom it is about; None where nobody was."""
@@ -135,14 +147,14 @@ class GrowthDecision(Contract):
     """The candidate against the fresh copy of the host."""
     rent: float = 0.0
     """What the gain was charged for parameters and operations."""
-    reason: str
+    reason: Text
     """Why, as a sentence."""
 
 
 class CurvePoint(Contract):
     """One observation of the run's own curve."""
 
-    step: int
+    step: Step
     """Training step of the observation."""
     train_loss: float | None
     """Mean since the observation before; ``None`` at the start."""
@@ -178,13 +190,13 @@ class CostAccount(Contract):
 class LayerRecord(Contract):
     """One layer of an architecture drawing."""
 
-    name: str
+    name: Name
     """Qualified name of the layer."""
-    kind: str
+    kind: Name
     """Class of the layer, or ``family/size`` of the kernel in its place."""
-    detail: str
+    detail: Text
     """Its sizes, in a few words."""
-    parameters: int
+    parameters: Whole
     """Its trainable scalars."""
     grown: bool = False
     """Whether growth put it there."""
@@ -193,27 +205,27 @@ class LayerRecord(Contract):
 class GrowthReport(Contract):
     """The record of a run: what was observed, raced, decided and kept, and what it cost."""
 
-    steps: int
+    steps: Step
     """Training steps that were made."""
-    total_steps: int
+    total_steps: Step
     """Training steps that were planned."""
-    curve: tuple[CurvePoint, ...]
+    curve: Series[CurvePoint]
     """The run's own curve, in order."""
-    races: tuple[RaceRecord, ...]
+    races: Several[RaceRecord]
     """Every race, in order."""
-    decisions: tuple[GrowthDecision, ...]
+    decisions: Several[GrowthDecision]
     """Every decision, in order."""
     cost: CostAccount
     """Where the compute went."""
-    parameters_before: int
+    parameters_before: Whole
     """Trainable scalars of the model as it was given."""
-    parameters_after: int
+    parameters_after: Whole
     """Trainable scalars of the model as it is left."""
-    before: tuple[LayerRecord, ...]
+    before: Several[LayerRecord]
     """The architecture as it was given."""
-    after: tuple[LayerRecord, ...]
+    after: Several[LayerRecord]
     """The architecture as it is left."""
-    summary: str
+    summary: Text
     """What was added, where, why, and what it bought: the sentence that a person would want."""
 
     @property

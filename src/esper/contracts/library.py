@@ -6,19 +6,30 @@ are what it is sent. All are frozen pydantic models; none of this imports torch.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, StringConstraints
 
 from esper.contracts.assets import Blueprint, KernelMetadata
-from esper.contracts.base import Contract, Count, KernelId, NonNegative
+from esper.contracts.base import (
+    Contract,
+    Count,
+    Identifier,
+    Item,
+    JsonObject,
+    KernelId,
+    Moment,
+    Name,
+    NonNegative,
+    Positive,
+    Series,
+    Several,
+    Text,
+)
 from esper.contracts.enums import KernelMode, KernelStatus, Role
 from esper.contracts.operational import FieldReport
 
-Item = TypeVar("Item")
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """A short name that is safe in a URL."""
 
 AliasName = Annotated[
@@ -27,22 +38,19 @@ AliasName = Annotated[
 ]
 """`subject@stage`, for example `edge-conv@production`."""
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-"""Identity of a record, safe in a URL."""
-
-Text = Annotated[str, StringConstraints(max_length=4000)]
-"""Free text for people."""
-
-Tags = dict[Name, Annotated[str, StringConstraints(max_length=200)]]
+Tags = Annotated[
+    dict[Slug, Annotated[Name, Field(max_length=200)]],
+    Field(max_length=1000),
+]
 """Free labels by name: hardware, toolchain, task."""
 
 
 class Page(Contract, Generic[Item]):
     """A part of a longer list."""
 
-    items: tuple[Item, ...]
+    items: Several[Item]
     """The records, in the list's order."""
-    next_cursor: str | None = None
+    next_cursor: Name | None = None
     """Where the next page begins; None on the last."""
 
 
@@ -52,26 +60,26 @@ class Page(Contract, Generic[Item]):
 class Toolchain(Contract):
     """What a kernel was built and measured with."""
 
-    esper: str
+    esper: Name
     """Version of this package."""
-    torch: str
+    torch: Name
     """Version of torch."""
-    python: str
+    python: Name
     """Version of Python."""
-    machine: str
+    machine: Name
     """Processor architecture, for example `x86_64`."""
-    device: str = "cpu"
+    device: Name = "cpu"
     """Device of the measurements: `cpu`, or the accelerator's name."""
 
 
 class Target(Contract):
     """Where and how a kernel's latency is measured."""
 
-    device: str = "cpu"
+    device: Name = "cpu"
     """Device as torch spells it."""
-    dtype: str = "float32"
+    dtype: Name = "float32"
     """Element type, as torch spells it without the `torch.` prefix."""
-    batch_size: Annotated[int, Field(ge=1)]
+    batch_size: Positive
     """Samples in one call."""
     compiled: bool = False
     """Whether it runs under `torch.compile`."""
@@ -86,14 +94,14 @@ class Latency(Contract):
     """Median of the repeated calls, microseconds."""
     worst_us: NonNegative
     """Longest of the repeated calls, microseconds."""
-    calls: Annotated[int, Field(ge=1)]
+    calls: Positive
     """Calls that were timed."""
 
 
 class CheckResult(Contract):
     """One check of a proof."""
 
-    name: Name
+    name: Slug
     """Which check."""
     passed: bool
     """Whether the kernel met it."""
@@ -108,7 +116,7 @@ class ValidationReport(Contract):
     """Whether all checks passed."""
     reason: Text = ""
     """The first check that failed, in words; empty if none did."""
-    checks: tuple[CheckResult, ...] = ()
+    checks: Several[CheckResult] = ()
     """The checks in the order in which they ran."""
     parameters: Count = 0
     """Trainable scalars, counted on the built module."""
@@ -116,7 +124,7 @@ class ValidationReport(Contract):
     """Measured floating-point operations of one sample's forward pass."""
     peak_bytes: Count = 0
     """Most memory that one training step at the largest batch took, bytes."""
-    latencies: tuple[Latency, ...] = ()
+    latencies: Several[Latency] = ()
     """Forward latency for each target."""
     toolchain: Toolchain
     """What it was built and measured with."""
@@ -129,13 +137,13 @@ class Lease(Contract):
 
     blueprint: Blueprint
     """What to build."""
-    worker: Name
+    worker: Slug
     """Who holds it."""
-    token: Annotated[int, Field(ge=1)]
+    token: Positive
     """Fencing token: each lease of a blueprint has a larger one; only the newest is obeyed."""
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Positive
     """Which try this is."""
-    expires_at: datetime
+    expires_at: Moment
     """When it ends if nobody renews it, UTC."""
 
 
@@ -147,7 +155,7 @@ class BlueprintRecord(Contract):
 
     blueprint: Blueprint
     """The blueprint; its `state` is where it stands now."""
-    revision: Annotated[int, Field(ge=1)]
+    revision: Positive
     """Raised by one with every change."""
     attempts: Count = 0
     """Tries at building it so far."""
@@ -155,16 +163,16 @@ class BlueprintRecord(Contract):
     """Why it is INVALID; empty otherwise."""
     report: ValidationReport | None = None
     """Proof of the last try, if one got that far."""
-    kernels: tuple[KernelId, ...] = ()
+    kernels: Series[KernelId] = ()
     """Kernels that were built from it."""
-    updated_at: datetime
+    updated_at: Moment
     """Time of the last change, UTC."""
 
 
 class Signature(Contract):
     """Somebody's signature over a kernel's id (Ed25519 over its 32 raw bytes)."""
 
-    key_id: Name
+    key_id: Slug
     """Name of the key: the first 16 hexadecimal digits of the public key's SHA-256."""
     value: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
     """The 64 bytes of the signature in hexadecimal."""
@@ -181,7 +189,7 @@ class KernelRegistration(Contract):
     """Host type it was made for or grown on; empty for any."""
     tags: Tags = Field(default_factory=dict)
     """Labels: hardware, toolchain, task."""
-    signatures: tuple[Signature, ...] = ()
+    signatures: Several[Signature] = ()
     """Signatures over its id."""
 
 
@@ -190,21 +198,21 @@ class KernelRecord(Contract):
 
     metadata: KernelMetadata
     """The manifest, with `kernel_id` filled in."""
-    blueprint_id: str | None = None
+    blueprint_id: Identifier | None = None
     """The blueprint it was built from, if that is stored."""
-    host: str = ""
+    host: Name = ""
     """Host type it was made for or grown on; empty for any."""
     tags: Tags = Field(default_factory=dict)
     """Labels: hardware, toolchain, task."""
     status: KernelStatus = KernelStatus.CANDIDATE
     """Whether it may be used."""
-    revision: Annotated[int, Field(ge=1)] = 1
+    revision: Positive = 1
     """Raised by one with every change."""
     size_bytes: Count
     """Size of the file."""
     report: ValidationReport | None = None
     """Its proof, if it has one."""
-    signatures: tuple[Signature, ...] = ()
+    signatures: Several[Signature] = ()
     """Signatures over its id."""
     proven_gain: float | None = None
     """Mean gain over the field reports in which it was fossilised; None before the first."""
@@ -212,24 +220,24 @@ class KernelRecord(Contract):
     """How many reports there are."""
     latency_us: float | None = None
     """Lowest median latency among the measured targets; None if none was measured."""
-    stored_at: datetime
+    stored_at: Moment
     """When it was stored, UTC."""
 
 
 class KernelQuery(Contract):
     """A search among kernels; what is None does not restrict it."""
 
-    host: str | None = None
+    host: Name | None = None
     """Made for this host type, or for any."""
     mode: KernelMode | None = None
     """How it joins its host."""
-    input_shape: str | None = None
+    input_shape: Name | None = None
     """Exact shape of a sample at the input, as `3,32,32`; `*` for an axis of any size."""
-    output_shape: str | None = None
+    output_shape: Name | None = None
     """The same at the output."""
     status: KernelStatus | None = None
     """Where it stands."""
-    blueprint: str | None = None
+    blueprint: Name | None = None
     """Name of its blueprint."""
     max_parameters: Count | None = None
     """Most trainable scalars."""
@@ -248,9 +256,9 @@ class Alias(Contract):
     """The name."""
     kernel_id: KernelId
     """Where it points."""
-    revision: Annotated[int, Field(ge=1)]
+    revision: Positive
     """Raised by one with every change."""
-    updated_at: datetime
+    updated_at: Moment
     """Time of the last change, UTC."""
 
 
@@ -278,41 +286,41 @@ class Lineage(Contract):
     """The kernel."""
     blueprint: BlueprintRecord | None = None
     """What it was built from, if that is stored."""
-    siblings: tuple[KernelId, ...] = ()
+    siblings: Series[KernelId] = ()
     """Other kernels of the same blueprint."""
-    aliases: tuple[Alias, ...] = ()
+    aliases: Series[Alias] = ()
     """Names that point at it."""
-    outcomes: tuple[KernelOutcome, ...] = ()
+    outcomes: Series[KernelOutcome] = ()
     """Its field reports, oldest first."""
 
 
 class AuditEntry(Contract):
     """One change, in a log that can only grow; each entry seals the one before."""
 
-    sequence: Annotated[int, Field(ge=1)]
+    sequence: Positive
     """Position in the log, without gaps."""
-    at: datetime
+    at: Moment
     """When, UTC."""
-    actor: str
+    actor: Name
     """Whose token, or `local` for the command line on the library's own machine."""
-    action: str
+    action: Name
     """What was done, for example `kernel.validate`."""
-    subject: str
+    subject: Name
     """To what."""
-    detail: dict[str, JsonValue] = Field(default_factory=dict)
+    detail: JsonObject = Field(default_factory=dict)
     """With which values."""
-    previous: str
+    previous: Name
     """Digest of the entry before; 64 zeros for the first."""
-    digest: str
+    digest: Name
     """SHA-256 over the canonical JSON of everything above."""
 
 
 class TokenRequest(Contract):
     """Asks for a token."""
 
-    name: Name
+    name: Slug
     """For whom or what."""
-    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+    roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=10)]
     """What it may do."""
     days: Annotated[float, Field(gt=0, le=3650)] = 90.0
     """Days until it expires."""
@@ -323,13 +331,13 @@ class TokenRecord(Contract):
 
     token_id: Identifier
     """Identity; part of the token."""
-    name: Name
+    name: Slug
     """For whom or what."""
-    roles: tuple[Role, ...]
+    roles: Several[Role]
     """What it may do."""
-    created_at: datetime
+    created_at: Moment
     """When it was made, UTC."""
-    expires_at: datetime
+    expires_at: Moment
     """When it ends, UTC."""
     revoked: bool = False
     """Whether it was taken back."""
@@ -340,7 +348,7 @@ class IssuedToken(Contract):
 
     record: TokenRecord
     """What the library keeps."""
-    secret: str = Field(repr=False)
+    secret: Name = Field(repr=False)
     """The whole token, as `Authorization: Bearer` takes it."""
 
 

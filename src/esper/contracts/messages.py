@@ -8,21 +8,32 @@ its log travels as `RunRecords` (`records.py`). The envelope's payload is the JS
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import uuid4
 
-from pydantic import BaseModel, Field, JsonValue, TypeAdapter, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, model_validator
 
 from esper.contracts.assets import Blueprint
-from esper.contracts.base import Contract, Count, Fraction, KernelId, utc_now
+from esper.contracts.base import (
+    Body,
+    Contract,
+    Count,
+    Fraction,
+    Identifier,
+    KernelId,
+    Moment,
+    Name,
+    RunId,
+    Text,
+    utc_now,
+)
 from esper.contracts.enums import KasminaAction, TopicNames
 
 
 class Claim(Contract):
     """Where a payload lies that is too large for the bus."""
 
-    key: str = Field(min_length=1)
+    key: Name = Field(min_length=1)
     """Its key in the object store."""
     digest: KernelId
     """SHA-256 of its JSON."""
@@ -35,21 +46,21 @@ class OonaMessage(Contract):
 
     version: Literal[1] = 1
     """Version of the envelope."""
-    event_id: str = Field(default_factory=lambda: str(uuid4()), min_length=1)
+    event_id: Identifier = Field(default_factory=lambda: str(uuid4()))
     """Identity of the message: receivers drop what they have seen."""
-    sender_id: str = Field(min_length=1)
+    sender_id: Name = Field(min_length=1)
     """Who sent it: `component/instance`, for example `tolaria/<run id>`."""
     topic: TopicNames
     """Where it goes."""
-    payload: dict[str, JsonValue]
+    payload: Body
     """JSON of a command or an event; `kind` and `version` in it say of which. Empty while the
     payload waits under `claim`, which receivers never see: the bus puts it back."""
-    trace_id: str = Field(default_factory=lambda: uuid4().hex, min_length=1)
+    trace_id: Identifier = Field(default_factory=lambda: uuid4().hex)
     """Shared by all messages that follow from the same first cause: 32 hexadecimal digits, a
     W3C trace id."""
-    traceparent: str | None = None
+    traceparent: Name | None = None
     """The span that sent it, as the W3C header of that name; None where nobody traces."""
-    timestamp: datetime = Field(default_factory=utc_now)
+    timestamp: Moment = Field(default_factory=utc_now)
     """When it was sent, UTC."""
     claim: Claim | None = None
     """Where the payload lies, on its way through the bus."""
@@ -79,7 +90,7 @@ class Command(Contract):
 
     version: Literal[1] = 1
     """Version of the command's fields."""
-    command_id: str = Field(default_factory=lambda: str(uuid4()), min_length=1)
+    command_id: Identifier = Field(default_factory=lambda: str(uuid4()))
     """Identity of the command: carried out once, however often it arrives."""
 
 
@@ -88,11 +99,11 @@ class KasminaControlCommand(Command):
 
     kind: Literal["KasminaControlCommand"] = "KasminaControlCommand"
     """Name of the command."""
-    run_id: str = Field(min_length=1)
+    run_id: RunId
     """Which training run."""
     action: KasminaAction
     """What to do."""
-    layer_name: str = Field(min_length=1)
+    layer_name: Name = Field(min_length=1)
     """Qualified name of the layer."""
     seed_idx: Count
     """Slot within the layer."""
@@ -119,7 +130,7 @@ class RequestBlueprint(Command):
     """Name of the command."""
     blueprint: Blueprint
     """What to build."""
-    requested_by: str = Field(min_length=1)
+    requested_by: Name = Field(min_length=1)
     """Who asks."""
 
 
@@ -128,9 +139,9 @@ class StopTraining(Command):
 
     kind: Literal["StopTraining"] = "StopTraining"
     """Name of the command."""
-    run_id: str = Field(min_length=1)
+    run_id: RunId
     """Which run."""
-    reason: str
+    reason: Text
     """Why; it goes into the run's log."""
 
 

@@ -5,9 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
-from esper.contracts.base import Contract, Count, Fraction, KernelId, NonNegative
+from esper.contracts.base import (
+    Contract,
+    Count,
+    Fraction,
+    JsonObject,
+    KernelId,
+    Name,
+    NonNegative,
+    Several,
+    Step,
+    Text,
+    Whole,
+)
 from esper.contracts.enums import AdaptationAction, AdaptationOutcome, AdaptationStrategyName
 
 _MEASUREMENTS = (
@@ -31,11 +43,11 @@ class HealthSignal(Contract):
 
     layer_id: Count
     """Position of the layer among the model's Kasmina layers."""
-    layer_name: str = ""
+    layer_name: Name = ""
     """Qualified name of the layer in the model."""
     seed_id: Count = 0
     """Index of the slot that the signal is about; 0 where it is about the whole layer."""
-    step: Count | None = None
+    step: Step | None = None
     """Training step of the measurement."""
     activation_variance: NonNegative | None = None
     """Variance of the layer's output over batch and positions, mean over its units."""
@@ -92,9 +104,9 @@ class BudgetState(Contract):
 class GrowthObservation(Contract):
     """Everything that a controller sees when it is asked whether to grow."""
 
-    step: Count
+    step: Step
     """Present training step."""
-    total_steps: Count
+    total_steps: Step
     """Planned training steps."""
     train_loss: float | None = None
     """Smoothed loss on training batches."""
@@ -112,9 +124,9 @@ class GrowthObservation(Contract):
     """Growth loss as a share of the growth loss at the start; None where either is not finite."""
     plateau: bool | None = None
     """Whether the growth loss has stopped falling; None before there is enough history."""
-    signals: tuple[HealthSignal, ...] = ()
+    signals: Several[HealthSignal] = ()
     """The latest health signal of each layer."""
-    open_slots: tuple[str, ...] = ()
+    open_slots: Several[Name] = ()
     """Qualified names of the layers that have a free slot and no embargo."""
     live_seeds: Count = 0
     """Seeds that hold a kernel which is not permanent (yet)."""
@@ -122,7 +134,7 @@ class GrowthObservation(Contract):
     """Races held so far in this run."""
     fossilized: Count = 0
     """Kernels that became permanent so far in this run."""
-    last_race_step: Count | None = None
+    last_race_step: Step | None = None
     """Step at which the last race ended."""
     budget: BudgetState | None = None
     """What growth may still cost."""
@@ -131,15 +143,15 @@ class GrowthObservation(Contract):
 class AdaptationDecision(Contract):
     """What a controller decided, and why."""
 
-    step: Count
+    step: Step
     """Training step of the decision."""
     action: AdaptationAction = AdaptationAction.GROW
     """What to do."""
     strategy: AdaptationStrategyName = AdaptationStrategyName.REPLACE
     """What it is meant to achieve."""
-    layers: tuple[str, ...] = ()
+    layers: Several[Name] = ()
     """Qualified names of the layers concerned; empty means every open slot."""
-    families: tuple[str, ...] = ()
+    families: Several[Name] = ()
     """Kernel families to consider; empty means every family that fits."""
     window_steps: Count | None = None
     """Length of the race in training steps; None leaves it to the configuration."""
@@ -147,22 +159,22 @@ class AdaptationDecision(Contract):
     """How sure the controller is."""
     urgency: Fraction = 0.5
     """How soon it should happen; 1 is at once."""
-    reason: str
+    reason: Text
     """The sentence that a person would want."""
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: JsonObject = Field(default_factory=dict)
     """Further values that a particular strategy needs."""
 
 
 class FieldReport(Contract):
     """How one adaptation went, from its race to its end: what a policy learns from."""
 
-    step: Count
+    step: Step
     """Training step at which it ended."""
-    layer_name: str
+    layer_name: Name
     """Qualified name of the layer."""
     seed_idx: Count = 0
     """Slot within the layer."""
-    blueprint: str
+    blueprint: Name
     """Name of the blueprint."""
     kernel_id: KernelId | None = None
     """The kernel's file, if there is one."""
@@ -176,9 +188,9 @@ class FieldReport(Contract):
     """Upper end of the gain's bootstrap confidence interval."""
     rent: NonNegative = 0.0
     """What the gain was charged for parameters and operations."""
-    parameters_added: int = 0
+    parameters_added: Whole = 0
     """Change of the model's trainable scalars; negative where a host was dropped."""
-    flops_added: int = 0
+    flops_added: Whole = 0
     """Change of one sample's forward operations."""
-    notes: str = ""
+    notes: Text = ""
     """Anything a person should know; free text."""

@@ -5,12 +5,24 @@ Growth events, which have a training step, are in `events.py`.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from esper.contracts.base import Contract, KernelId, NonNegative, utc_now
+from esper.contracts.base import (
+    Contract,
+    Identifier,
+    JsonObject,
+    KernelId,
+    Moment,
+    Name,
+    NonNegative,
+    Positive,
+    RunId,
+    Step,
+    Text,
+    utc_now,
+)
 from esper.contracts.enums import AlertRule, ComponentName, ComponentStatus, Severity
 from esper.contracts.operational import FieldReport
 
@@ -27,9 +39,9 @@ class BuildStarted(PlatformEvent):
 
     kind: Literal["BuildStarted"] = "BuildStarted"
     """Name of the event."""
-    blueprint_id: str
+    blueprint_id: Identifier
     """Which blueprint."""
-    worker: str
+    worker: Name
     """Who builds."""
 
 
@@ -38,15 +50,15 @@ class BuildFinished(PlatformEvent):
 
     kind: Literal["BuildFinished"] = "BuildFinished"
     """Name of the event."""
-    blueprint_id: str
+    blueprint_id: Identifier
     """Which blueprint."""
-    worker: str
+    worker: Name
     """Who built."""
     seconds: NonNegative
     """How long it took."""
     kernel_id: KernelId | None = None
     """The kernel; None where there is none."""
-    reason: str = ""
+    reason: Text = ""
     """Why there is none, as a sentence."""
 
 
@@ -55,7 +67,7 @@ class FieldReported(PlatformEvent):
 
     kind: Literal["FieldReported"] = "FieldReported"
     """Name of the event."""
-    run_id: str
+    run_id: RunId
     """Run of the adaptation."""
     report: FieldReport
     """How it went."""
@@ -68,17 +80,17 @@ class ComponentHealth(PlatformEvent):
     """Name of the event."""
     component: ComponentName
     """What it is."""
-    instance: str
+    instance: Name
     """Which one: unique among those of its kind."""
     status: ComponentStatus
     """How it is."""
-    pid: int = Field(ge=1)
+    pid: Positive
     """Its process id, on its own machine."""
     interval_seconds: float = Field(gt=0)
     """When it will say so again; three times that without a word, and it counts as lost."""
     leaving: bool = False
     """Whether this is its last word before it ends in order."""
-    details: dict[str, JsonValue] = Field(default_factory=dict)
+    details: JsonObject = Field(default_factory=dict)
     """Figures of its own: counters, rates, sizes."""
 
 
@@ -87,21 +99,21 @@ class Alert(PlatformEvent):
 
     kind: Literal["Alert"] = "Alert"
     """Name of the event."""
-    alert_id: str = Field(min_length=1)
+    alert_id: Identifier
     """Identity: the same from its first raising to its end."""
     rule: AlertRule
     """What was found."""
     severity: Severity
     """How much it matters."""
-    subject: str
+    subject: Name
     """What it is about: a layer, a service, a topic; empty for the run as a whole."""
-    run_id: str | None = None
+    run_id: RunId | None = None
     """Run concerned, if it is about one."""
-    step: int | None = None
+    step: Step | None = None
     """Training step at which it was found."""
-    message: str
+    message: Text
     """What was found, with its figures, as a sentence."""
-    raised_at: datetime = Field(default_factory=utc_now)
+    raised_at: Moment = Field(default_factory=utc_now)
     """When it was found, UTC."""
-    ended_at: datetime | None = None
+    ended_at: Moment | None = None
     """When it was over, UTC; None while it lasts."""

@@ -7,11 +7,27 @@ resumed cuts its log back, so that an attempt says how many bytes of the attempt
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
-from esper.contracts.base import Contract, Count, Fraction, KernelId
+from esper.contracts.base import (
+    Body,
+    ByName,
+    Contract,
+    Count,
+    Fraction,
+    JsonObject,
+    KernelId,
+    Name,
+    Place,
+    RunId,
+    Several,
+    Step,
+    Text,
+    Whole,
+    bounded,
+)
 from esper.contracts.events import AnyEvent, Event, parse_event
 from esper.contracts.growth import CostAccount, GrowthReport, LayerRecord
 
@@ -19,7 +35,7 @@ from esper.contracts.growth import CostAccount, GrowthReport, LayerRecord
 class Record(Contract):
     """Base of the lines that are no growth event; `type` says which."""
 
-    step: Count
+    step: Step
     """Training step."""
 
 
@@ -30,9 +46,9 @@ class HostRecord(Contract):
     """Its trainable scalars."""
     training_flops: float | None = None
     """FLOPs of its training over the whole run; None where growth is off."""
-    layers: tuple[LayerRecord, ...] = ()
+    layers: Several[LayerRecord] = ()
     """Its layers that hold parameters, in the order in which the model names them."""
-    slots: dict[str, Count] = Field(default_factory=dict)
+    slots: ByName[Count] = Field(default_factory=dict)
     """Seed slots of every layer that may grow, by qualified name."""
 
 
@@ -41,27 +57,27 @@ class RunStarted(Record):
 
     type: Literal["start"] = "start"
     """Kind of line."""
-    name: str
+    name: Name
     """`data model`."""
-    config: dict[str, JsonValue]
+    config: JsonObject
     """The settings, complete."""
-    environment: dict[str, JsonValue]
+    environment: JsonObject
     """Versions and machine."""
-    total_steps: Count
+    total_steps: Step
     """Steps planned."""
     batch_size: Count
     """Samples in one batch."""
     learning_rate: float
     """Peak learning rate."""
-    data: str
+    data: Text
     """What the data is."""
-    source: str
+    source: Text
     """Where the data is from."""
-    metric: str
+    metric: Name
     """Name of the metric."""
     higher_is_better: bool = True
     """Direction of the metric."""
-    split: dict[str, Count]
+    split: ByName[Count]
     """Samples of `train`, `growth` and `test`."""
     host: HostRecord
     """The model as it was given."""
@@ -74,7 +90,7 @@ class RunResumed(Record):
     """Kind of line."""
     attempt: Count | None = None
     """Which attempt at the run begins here; None in logs that do not have it."""
-    environment: dict[str, JsonValue]
+    environment: JsonObject
     """Versions and machine."""
 
 
@@ -83,9 +99,9 @@ class KernelsEntered(Record):
 
     type: Literal["library"] = "library"
     """Kind of line."""
-    entered: tuple[KernelId, ...]
+    entered: Several[KernelId]
     """Kernels that may race."""
-    trouble: str | None = None
+    trouble: Text | None = None
     """Why there are no more, if the library failed."""
 
 
@@ -98,7 +114,7 @@ class StepLogged(Record):
     """Mean since the point before; None where it was not finite."""
     lr: float
     """Learning rate."""
-    alpha: dict[str, Fraction] = Field(default_factory=dict)
+    alpha: ByName[Fraction] = Field(default_factory=dict)
     """Blending coefficient of every live seed, by `layer#slot`."""
     step_seconds: float | None = None
     """Mean time of a step since the point before, in seconds; None in logs that do not have it."""
@@ -124,7 +140,7 @@ class CheckpointFailed(Record):
 
     type: Literal["checkpoint_failed"] = "checkpoint_failed"
     """Kind of line."""
-    error: str
+    error: Text
     """Why."""
 
 
@@ -133,9 +149,9 @@ class RunInterrupted(Record):
 
     type: Literal["interrupted"] = "interrupted"
     """Kind of line."""
-    signal: int | None = None
+    signal: Whole | None = None
     """The signal; None for a command."""
-    reason: str | None = None
+    reason: Text | None = None
     """The command's reason; None for a signal."""
 
 
@@ -146,7 +162,7 @@ class GrowthClosed(Record):
     """Kind of line."""
     report: GrowthReport
     """As in the run's `report.json`."""
-    kernels: dict[str, KernelId] = Field(default_factory=dict)
+    kernels: ByName[KernelId] = Field(default_factory=dict)
     """Files of the kernels that the run kept and has for a library, by the layer they grew in."""
 
 
@@ -155,7 +171,7 @@ class RunEnded(Record):
 
     type: Literal["end"] = "end"
     """Kind of line."""
-    result: dict[str, JsonValue]
+    result: JsonObject
     """The closing figures, as in the run's `result.json`."""
 
 
@@ -164,7 +180,7 @@ class KernelsDelivered(Record):
 
     type: Literal["delivery"] = "delivery"
     """Kind of line."""
-    step: Count = 0
+    step: Step = 0
     """Steps that the run had."""
     kernels: Count = 0
     """Kernels that the library took."""
@@ -174,7 +190,7 @@ class KernelsDelivered(Record):
     """What it will never take."""
     left: Count = 0
     """What is still in the outbox."""
-    trouble: str | None = None
+    trouble: Text | None = None
     """Why something is left."""
 
 
@@ -183,7 +199,7 @@ class RunFailed(Record):
 
     type: Literal["failed"] = "failed"
     """Kind of line."""
-    error: str
+    error: Text
     """The error, as a person saw it."""
 
 
@@ -219,12 +235,58 @@ def parse_record(line: dict[str, Any]) -> AnyRecord | AnyEvent:
     return _ADAPTER.validate_python(line)
 
 
+class LineRefusedError(ValueError):
+    """A line of a log is not within the bounds of its kind; the message names the field."""
+
+
+_OUT_OF_BOUNDS: Final = frozenset(
+    {
+        "finite_number",
+        "greater_than",
+        "greater_than_equal",
+        "int_parsing_size",
+        "less_than",
+        "less_than_equal",
+        "recursion_loop",
+        "string_pattern_mismatch",
+        "string_too_long",
+        "string_too_short",
+        "too_long",
+        "value_error",
+    }
+)
+"""Faults of a line that are refused; a line with any other fault may be of another version."""
+
+
+def checked_record(line: dict[str, Any]) -> AnyRecord | AnyEvent | None:
+    """Read a line that came from outside; None where its kind or shape is not known here.
+
+    A log may be of another version of Esper, whose lines are kept as they are; then only depth and
+    lengths are looked at.
+
+    Raises:
+        LineRefusedError: The line breaks the bounds of its kind; says in which field.
+    """
+    try:
+        return parse_record(line)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False, include_context=False):
+            if fault["type"] in _OUT_OF_BOUNDS:
+                field = ".".join(str(part) for part in fault["loc"][1:]) or "the whole"
+                raise LineRefusedError(f"{field}: {fault['msg']}") from error
+    try:
+        bounded(line)
+    except ValueError as error:
+        raise LineRefusedError(f"the whole: {error}") from error
+    return None
+
+
 class RunLine(Contract):
     """One line of a log, and where it stands."""
 
     position: Count
     """Byte of the log at which it begins."""
-    body: dict[str, JsonValue]
+    body: Body
     """The line; `parse_record` reads it."""
 
 
@@ -235,14 +297,14 @@ class RunRecords(Contract):
     """Name of the payload."""
     version: Literal[1] = 1
     """Version of its fields."""
-    run_id: str = Field(min_length=1)
+    run_id: RunId
     """Which run."""
     attempt: Count
     """How often the run had been resumed when it wrote them."""
     kept: Count = 0
     """Bytes of the earlier attempts' log that this attempt began with: what stood behind them
     is void."""
-    folder: str = ""
+    folder: Place = ""
     """Where the run's folder is, on its own machine."""
-    lines: tuple[RunLine, ...]
+    lines: Several[RunLine]
     """In the order in which they were written."""

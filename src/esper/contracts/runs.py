@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from pydantic import Field
 
-from pydantic import Field, JsonValue
-
-from esper.contracts.base import Contract, Count, KernelId
+from esper.contracts.base import (
+    Body,
+    Contract,
+    Count,
+    Identifier,
+    KernelId,
+    Moment,
+    Name,
+    Place,
+    RunId,
+    Series,
+    Step,
+    Text,
+    Whole,
+)
 from esper.contracts.enums import RunState
 from esper.contracts.platform_events import ComponentHealth
 
@@ -14,27 +26,27 @@ from esper.contracts.platform_events import ComponentHealth
 class RunSummary(Contract):
     """One run in a list."""
 
-    run_id: str
+    run_id: RunId
     """Identity of the run."""
-    name: str
+    name: Name
     """`data model`."""
     state: RunState
     """Where it is."""
-    folder: str
+    folder: Place
     """Its folder, on its own machine."""
     attempt: Count
     """How often it was resumed."""
-    started_at: datetime
+    started_at: Moment
     """When its first line was heard of, UTC."""
-    updated_at: datetime
+    updated_at: Moment
     """When its newest line was heard of, UTC."""
-    step: Count
+    step: Step
     """Newest training step that is known."""
-    total_steps: Count
+    total_steps: Step
     """Steps planned."""
-    seed: int | None = None
+    seed: Whole | None = None
     """Of everything random in the run."""
-    metric: str = "metric"
+    metric: Name = "metric"
     """Name of the metric."""
     higher_is_better: bool = True
     """Direction of the metric."""
@@ -62,7 +74,7 @@ class RunSummary(Contract):
     """All compute so far, as a multiple of the static model's whole training."""
     seconds: float | None = None
     """Time spent training; None until the run has ended."""
-    summary: str = ""
+    summary: Text = ""
     """What happened, as a sentence; empty until the run has ended."""
 
 
@@ -75,23 +87,23 @@ class StoredLine(Contract):
     """Byte of the log at which the line begins."""
     attempt: Count
     """Attempt that wrote it."""
-    at: datetime
+    at: Moment
     """When it was sent, UTC."""
-    trace_id: str
+    trace_id: Identifier
     """Trace that it belongs to."""
-    body: dict[str, JsonValue]
+    body: Body
     """The line; `esper.contracts.records.parse_record` reads it."""
 
 
 class Curve(Contract):
     """A figure over the steps of a run."""
 
-    name: str
+    name: Name
     """Which figure: `train_loss`, `growth_loss`, `growth_metric`, `lr`, `step_seconds`, or
     `health/<layer>/<measurement>`."""
-    steps: tuple[int, ...]
+    steps: Series[Step]
     """Training steps, in order."""
-    values: tuple[float | None, ...]
+    values: Series[float | None]
     """One for each step; None where it was not finite."""
     points: Count
     """How many points the store holds: more than are given where it thinned them out."""
@@ -100,13 +112,13 @@ class Curve(Contract):
 class Impact(Contract):
     """What was expected of an adaptation, and what it came to."""
 
-    layer_name: str
+    layer_name: Name
     """Qualified name of the layer."""
-    candidate: str
+    candidate: Name
     """`family/size` of the kernel."""
     kernel_id: KernelId | None = None
     """The kernel's file, if there is one."""
-    grafted_at: Count
+    grafted_at: Step
     """Step at which alpha began to rise."""
     predicted: float | None
     """Gain that the race found: relative fall of the calibrated growth loss against the host."""
@@ -114,9 +126,9 @@ class Impact(Contract):
     """Lower end of its confidence interval."""
     predicted_high: float | None = None
     """Upper end of its confidence interval."""
-    judged_at: int | None = None
+    judged_at: Step | None = None
     """Step at which the graft was judged; None while it goes on."""
-    verdict: str = ""
+    verdict: Name = ""
     """`fossilise`, `cull` or `roll back`; empty while it goes on."""
     outcome: float | None = None
     """Gain at the verdict, measured the same way."""
@@ -133,7 +145,7 @@ class ComponentView(Contract):
 
     health: ComponentHealth
     """What it said."""
-    seen_at: datetime
+    seen_at: Moment
     """When, UTC."""
     lost: bool = False
     """Whether it has said nothing for three of its intervals, and did not take its leave."""
@@ -144,17 +156,17 @@ class KernelHistoryEntry(Contract):
 
     kernel_id: KernelId
     """The kernel's file."""
-    run_id: str
+    run_id: RunId
     """The run."""
-    run_name: str
+    run_name: Name
     """`data model` of the run."""
-    layer_name: str
+    layer_name: Name
     """Qualified name of the layer that it competed for."""
-    candidate: str
+    candidate: Name
     """`family/size`."""
-    role: str
+    role: Name
     """`entered` where it came from a library, `grown` where the run made it."""
-    outcome: str
+    outcome: Name
     """An `AdaptationOutcome`, or `racing` while it is not known."""
     gain: float | None = None
     """Relative fall of the loss at its end."""
@@ -162,24 +174,24 @@ class KernelHistoryEntry(Contract):
     """Lower end of the gain's confidence interval."""
     ci_high: float | None = None
     """Upper end of the gain's confidence interval."""
-    step: int = Field(ge=0)
+    step: Step = Field(ge=0)
     """Step of the outcome, or of the newest standing."""
 
 
 class BuildView(Contract):
     """A build of a blueprint, as far as it is known."""
 
-    blueprint_id: str
+    blueprint_id: Identifier
     """Which blueprint."""
-    worker: str
+    worker: Name
     """Who builds."""
-    started_at: datetime | None
+    started_at: Moment | None
     """When it began, UTC; None where only its end was heard of."""
-    ended_at: datetime | None = None
+    ended_at: Moment | None = None
     """When it ended, UTC; None while it goes on."""
     seconds: float | None = None
     """How long it took."""
     kernel_id: KernelId | None = None
     """The kernel; None where there is none, or none yet."""
-    reason: str = ""
+    reason: Text = ""
     """Why there is none, as a sentence."""

@@ -12,14 +12,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final, Literal
 
 from pydantic import ValidationError
 
-from esper.contracts.base import Contract, Count
+from esper.contracts.base import Contract, Count, Moment, Name, Place, Positive, Several
 from esper.contracts.errors import PlatformError
 from esper.hosting.private_file import write_private
 from esper.hosting.service_lifecycle import ServiceState
@@ -41,17 +40,17 @@ _log = get_logger("hosting.discovery")
 class ServiceRecord(Contract):
     """One service of the platform."""
 
-    name: str
+    name: Name
     """What it is: `bus`, `urza`, `tezzeret`, `nissa`."""
     state: ServiceState
     """Where it is."""
-    address: str
+    address: Place
     """Where it answers; without secrets."""
-    pid: int | None = None
+    pid: Positive | None = None
     """Its process; None where it has none now."""
     restarts: Count = 0
     """How often it had to be started again."""
-    since: datetime
+    since: Moment
     """When it came to its state, UTC."""
 
 
@@ -60,23 +59,23 @@ class Platform(Contract):
 
     version: Literal[1] = 1
     """Version of this record."""
-    pid: int
+    pid: Positive
     """Process of `esper up`."""
-    started_at: datetime
+    started_at: Moment
     """When it was started, UTC."""
-    folder: str
+    folder: Place
     """Where its data lies."""
-    bus_url: str | None
+    bus_url: Place | None
     """The bus, password included; None where services do not share one."""
-    store_url: str
+    store_url: Place
     """The run store that its observer keeps."""
-    urza_url: str
+    urza_url: Place
     """The library."""
-    nissa_url: str
+    nissa_url: Place
     """The observer, and its dashboard."""
-    token_file: str
+    token_file: Place
     """File that holds a trainer's token for the library."""
-    services: tuple[ServiceRecord, ...]
+    services: Several[ServiceRecord]
     """What runs, in the order in which it was started."""
 
 

@@ -10,13 +10,12 @@ from typing import Any, Final
 from uuid import uuid4
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from esper.contracts.base import Contract
+from esper.contracts.base import Contract, Count, Name, Several, Text
 from esper.contracts.errors import (
     AccessDeniedError,
     ArtifactError,
@@ -78,28 +77,28 @@ _CLASS_OF_STATUS: Final[Mapping[int, type[EsperError]]] = MappingProxyType(
 class Fault(Contract):
     """One thing that is wrong with what was sent."""
 
-    where: str
+    where: Text
     """Path to the value, for example `body.blueprint.name`."""
-    message: str
+    message: Text
     """What is wrong with it; never the value itself, which may be a secret."""
 
 
 class Problem(Contract):
     """An error, as RFC 9457 has it."""
 
-    type: str
+    type: Name
     """Kind of the problem, `urn:esper:problem:<kind>`."""
-    title: str
+    title: Name
     """The kind in words; the same for every problem of it."""
-    status: int
+    status: Count
     """The HTTP status."""
-    detail: str
+    detail: Text
     """What failed, with which value, and what to do about it."""
-    instance: str
+    instance: Name
     """This one occurrence, `urn:uuid:...`; the server's log names it too."""
-    code: str
+    code: Name
     """Name of the error class in `esper.contracts.errors`."""
-    faults: tuple[Fault, ...] = Field(default=())
+    faults: Several[Fault] = ()
     """What is wrong with the request, value by value, where that is known."""
 
 
@@ -108,7 +107,7 @@ _log = get_logger("web")
 
 def problem_response(
     status: int,
-    detail: str,
+    detail: Text,
     *,
     code: str | None = None,
     faults: tuple[Fault, ...] = (),

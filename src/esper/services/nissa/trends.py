@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from pydantic import Field
 
-from esper.contracts.base import Contract
+from esper.contracts.base import ByName, Contract, Name, Series
 
 _MOST_SERIES: Final = 2000
 """Series that are kept; beyond that, new ones are left out."""
@@ -21,9 +21,9 @@ _CREATED: Final = "_created"
 class Reading(Contract):
     """A metric's value now."""
 
-    name: str
+    name: Name
     """The metric."""
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: ByName[Name] = Field(default_factory=dict)
     """What tells it apart from its like."""
     value: float | None
     """Its value; None where it is not finite."""
@@ -32,9 +32,9 @@ class Reading(Contract):
 class Summary(Contract):
     """What a metric was over the time that is remembered."""
 
-    name: str
+    name: Name
     """The metric."""
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: ByName[Name] = Field(default_factory=dict)
     """What tells it apart from its like."""
     last: float | None
     """Its newest value."""
@@ -51,13 +51,13 @@ class Summary(Contract):
 class Trend(Contract):
     """A metric over time."""
 
-    name: str
+    name: Name
     """The metric."""
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: ByName[Name] = Field(default_factory=dict)
     """What tells it apart from its like."""
-    times: tuple[float, ...]
+    times: Series[float]
     """Seconds since the epoch."""
-    values: tuple[float | None, ...]
+    values: Series[float | None]
     """One for each time; None where it was not finite."""
 
 

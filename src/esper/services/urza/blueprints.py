@@ -12,6 +12,7 @@ from sqlalchemy import select
 from esper.blueprints.ir import GraphIR
 from esper.contracts.asset_lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.assets import Blueprint
+from esper.contracts.base import Identifier
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import (
     BlueprintError,
@@ -19,7 +20,7 @@ from esper.contracts.errors import (
     RevisionConflictError,
     SubmissionError,
 )
-from esper.contracts.library import BlueprintRecord, Identifier, Page
+from esper.contracts.library import BlueprintRecord, Page
 from esper.execution.artifact_check import reference_cost
 from esper.services.urza.blueprint_rows import find_row, insert_row, read_row, stored, update_row
 from esper.services.urza.change import Changes, digest_of

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
-from esper.contracts.base import Contract, KernelId
-from esper.contracts.library import KernelRegistration, Name, Text, ValidationReport
+from esper.contracts.base import Contract, KernelId, Text
+from esper.contracts.library import KernelRegistration, Slug, ValidationReport
 
 LeaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 """How long a lease lasts, seconds."""
@@ -37,7 +37,7 @@ class KernelMove(Contract):
 class LeaseRequest(Contract):
     """Asks for the blueprint that has waited longest."""
 
-    worker: Name
+    worker: Slug
     """Who asks."""
     seconds: LeaseSeconds
     """How long the lease is to last without a heartbeat."""
@@ -95,5 +95,5 @@ class GarbageRequest(Contract):
 class Condition(Contract):
     """How the server is."""
 
-    status: str
+    status: Text
     """`live`, `ready`, `draining` or what is wrong."""

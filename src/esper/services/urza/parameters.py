@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Header, Path, Query
 
-from esper.contracts.base import KernelId
-from esper.contracts.library import AliasName, Identifier
+from esper.contracts.base import Identifier, KernelId
+from esper.contracts.library import AliasName
 
 BlueprintIdPath = Annotated[Identifier, Path(description="Identity of the blueprint.")]
 KernelIdPath = Annotated[KernelId, Path(description="SHA-256 of the kernel file.")]

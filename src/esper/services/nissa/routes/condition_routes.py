@@ -13,7 +13,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from esper.contracts.base import Contract, Count
+from esper.contracts.base import ByName, Contract, Count, Name
 from esper.contracts.enums import ComponentStatus, Severity
 from esper.contracts.runs import ComponentView
 from esper.contracts.version import VERSION
@@ -42,11 +42,11 @@ class Health(Contract):
 
     status: ComponentStatus
     """The worst of what follows; unknown where nobody was heard of."""
-    version: str
+    version: Name
     """Of Nissa."""
     bus: Literal["none", "up", "away"]
     """Whether Nissa is on a bus, and reaches it."""
-    components: dict[str, Count] = Field(default_factory=dict)
+    components: ByName[Count] = Field(default_factory=dict)
     """Processes by how they are; `lost` are those that said nothing for too long."""
     open_alerts: Count
     """Alerts that last."""
