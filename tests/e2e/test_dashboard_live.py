@@ -14,6 +14,7 @@ from esper.contracts.records import RunRecords
 from esper.services.nissa.backfill import deliveries_of
 from support.browser import watched_page
 from support.dashboard_server import DashboardServer, dashboard_server
+from support.run_deliveries import read
 
 
 def cut(folder: Path, kinds: Sequence[str]) -> list[Delivery]:
@@ -43,19 +44,19 @@ def test_a_run_is_followed_from_its_race_to_its_end_without_a_reload(
     browser: Browser, empty: DashboardServer, recorded_run: Path
 ) -> None:
     race, mark, graft, rest = cut(recorded_run, ["RaceStarted", "RungFinished", "GraftStarted"])
-    empty.ask(lambda store: store.append([race]))
+    empty.ask(lambda store: store.append(read([race])))
     with watched_page(browser, f"{empty.url}/runs/newest") as seen:
         page = seen.page
         page.evaluate("window.reloaded = false")
         expect(page.locator("#head")).to_contain_text("Race 1 is on")
         expect(page.locator("h1")).to_have_text("Nothing has grown so far.")
         expect(page.locator("#races")).to_contain_text("to come")
-        empty.ask(lambda store: store.append([mark]))
+        empty.ask(lambda store: store.append(read([mark])))
         expect(page.locator("#head")).to_contain_text("leads with a held-out gain")
-        empty.ask(lambda store: store.append([graft]))
+        empty.ask(lambda store: store.append(read([graft])))
         expect(page.locator("#head")).to_contain_text("is being blended into layer “0”")
         expect(page.locator("#network .state.is-grafting").first).to_be_visible()
-        empty.ask(lambda store: store.append([rest]))
+        empty.ask(lambda store: store.append(read([rest])))
         expect(page.locator("h1")).to_contain_text("took over layer")
         expect(page.locator("#test-metric")).to_be_visible()
         assert page.evaluate("window.reloaded") is False
@@ -66,14 +67,14 @@ def test_what_a_reader_opened_and_where_they_are_outlives_an_update(
     browser: Browser, empty: DashboardServer, recorded_run: Path
 ) -> None:
     first, rest = cut(recorded_run, ["RaceDecided"])
-    empty.ask(lambda store: store.append([first]))
+    empty.ask(lambda store: store.append(read([first])))
     with watched_page(browser, f"{empty.url}/runs/newest?slot=0%230") as seen:
         page = seen.page
         page.locator("#timeline > summary").click()
         page.locator('[data-slot="2#0"]').focus()
         expect(page.locator("#curves canvas")).to_be_visible()
         page.evaluate("document.querySelector('#curves canvas').dataset.same = 'yes'")
-        empty.ask(lambda store: store.append([rest]))
+        empty.ask(lambda store: store.append(read([rest])))
         expect(page.locator("#test-metric")).to_be_visible()
         expect(page.locator("#timeline")).to_have_attribute("open", "")
         expect(page.locator('[data-slot="2#0"]')).to_be_focused()
@@ -86,7 +87,7 @@ def test_the_list_shows_a_run_that_begins(
 ) -> None:
     with watched_page(browser, empty.url) as seen:
         expect(seen.page.locator("#runs")).to_contain_text("No run yet")
-        empty.ask(lambda store: store.append(cut(recorded_run, ["RaceStarted"])[:1]))
+        empty.ask(lambda store: store.append(read(cut(recorded_run, ["RaceStarted"])[:1])))
         expect(seen.page.locator("#runs .name")).to_have_text("mnist1d mnist1d-mlp")
 
 
@@ -147,7 +148,7 @@ def test_two_runs_chosen_in_the_list_are_compared(
         update={"payload": {**one.message.payload, "run_id": "another-run"}}
     )
     twin = Delivery(message=other, position="2", group="nissa")
-    empty.ask(lambda store: store.append([one, twin]))
+    empty.ask(lambda store: store.append(read([one, twin])))
     with watched_page(browser, empty.url) as seen:
         page = seen.page
         for box in page.get_by_role("checkbox").all():

@@ -58,6 +58,27 @@ def test_import_says_what_was_new_and_goes_on_after_a_folder_without_a_run(place
     assert esper("runs", "import", "one").stdout == "one: 0 new lines\n"
 
 
+def test_another_run_under_a_stored_id_is_refused_unless_it_is_to_replace_it(
+    imported: Path,
+) -> None:
+    log = imported / "one" / "run.jsonl"
+    log.write_text(log.read_text().replace('"name": "', '"name": "stolen ', 1))
+    refused = esper("runs", "import", "one")
+    assert refused.exit_code == FILE
+    assert "another run under its id, aaaa1111" in refused.stderr
+    assert "stolen" not in esper("runs", "list").stdout
+    assert esper("runs", "import", "--replace", "one").exit_code == 0
+    assert "stolen" in esper("runs", "show", "aaaa1111").stdout
+
+
+def test_a_line_that_is_left_out_is_named(place: Path) -> None:
+    log = place / "one" / "run.jsonl"
+    log.write_text(log.read_text() + json.dumps({"type": "new", "deep": "x" * 2_000_000}) + "\n")
+    done = esper("runs", "import", "one")
+    assert done.exit_code == 0
+    assert "line 10: the whole: a text has more than" in " ".join(done.stderr.split())
+
+
 def test_list_shows_what_is_asked_for(imported: Path) -> None:
     listed = esper("runs", "list").stdout
     assert "aaaa1111" in listed

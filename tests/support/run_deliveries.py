@@ -10,6 +10,7 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Delivery
 from esper.contracts.records import RunLine, RunRecords
+from esper.services.nissa.ingest import Batch
 from esper.services.nissa.run_store import RunStore
 
 NOW = 1_800_000_000.0
@@ -45,6 +46,11 @@ def delivery(
         timestamp=datetime.fromtimestamp(at, UTC),
     )
     return Delivery(message=message, position="1", group="nissa")
+
+
+def read(deliveries: Sequence[Delivery]) -> list[Batch]:
+    """What the store is given when these arrive."""
+    return [Batch.of(one) for one in deliveries]
 
 
 async def contents(store: RunStore, run_id: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import sys
 
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
-from support.run_deliveries import delivery
+from support.run_deliveries import delivery, read
 
 BATCHES = 40
 RUNS = ("run-1", "run-2")
@@ -30,7 +30,7 @@ async def _main(url: str, seed: int) -> None:
     todo = [(run_id, *batch) for run_id in RUNS for batch in batches(run_id)]
     random.Random(seed).shuffle(todo)
     for run_id, begin, lines in todo:
-        new = await store.append([delivery(lines, run_id=run_id, begin=begin)])
+        new = await store.append(read([delivery(lines, run_id=run_id, begin=begin)]))
         print(run_id, begin, len(new), flush=True)  # noqa: T201 the test reads it
     await store.close()
 

@@ -55,6 +55,7 @@ class RunsImportRequest:
 
     store: str | None
     folders: tuple[Path, ...]
+    replace: bool
 
 
 @dataclass(frozen=True, kw_only=True)

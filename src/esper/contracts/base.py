@@ -32,7 +32,12 @@ LONGEST_LINE: Final = 64 * 2**20
 _LONGEST_STRING: Final = 1_000_000
 _DEEPEST: Final = 32
 _MOST_VALUES: Final = 1_000_000
-_HIGHEST: Final = 2**63 - 1
+HIGHEST: Final = 2**63 - 1
+"""Largest whole number: what databases hold."""
+MOST_STEPS: Final = 10**12
+"""Largest training step."""
+MOST_SLOTS: Final = 10_000
+"""Seed slots of one layer."""
 
 
 class Contract(BaseModel):
@@ -58,6 +63,11 @@ def visible(text: str, *, keep: str = "") -> str:
 def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
     """Return a text of at most so many characters; one that was cut ends in an ellipsis."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def as_name(text: str) -> str:
+    """Return what a `Name` can hold of a text: for what is shown and was never checked."""
+    return shortened(visible(text), LONGEST_NAME)
 
 
 def _escape(character: str) -> str:
@@ -91,7 +101,7 @@ def bounded(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
                 below += item
             elif isinstance(item, str) and len(item) > _LONGEST_STRING:
                 raise ValueError(f"a text has more than {_LONGEST_STRING} characters")
-            elif isinstance(item, int) and not -_HIGHEST <= item <= _HIGHEST:
+            elif isinstance(item, int) and not -HIGHEST <= item <= HIGHEST:
                 raise ValueError("a whole number has more than 64 bits")
         values += len(below)
         if values > _MOST_VALUES:
@@ -131,17 +141,20 @@ RunId = Identifier
 KernelId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 of a kernel file's bytes, in lower-case hexadecimal."""
 
-Whole = Annotated[int, Field(ge=-_HIGHEST, le=_HIGHEST)]
+Whole = Annotated[int, Field(ge=-HIGHEST, le=HIGHEST)]
 """A whole number of 64 bits."""
 
-Count = Annotated[int, Field(ge=0, le=_HIGHEST)]
+Count = Annotated[int, Field(ge=0, le=HIGHEST)]
 """A whole number, 0 or more."""
 
-Positive = Annotated[int, Field(ge=1, le=_HIGHEST)]
+Positive = Annotated[int, Field(ge=1, le=HIGHEST)]
 """A whole number, 1 or more."""
 
-Step = Annotated[int, Field(ge=0, le=10**12)]
+Step = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 """A training step, from 0."""
+
+SlotIndex = Annotated[int, Field(ge=0, lt=MOST_SLOTS)]
+"""Index of a seed slot within its layer."""
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 """A number in [0, 1]."""

@@ -20,6 +20,7 @@ from esper.contracts.base import (
     NonNegative,
     Place,
     Several,
+    SlotIndex,
     Step,
     Text,
     Whole,
@@ -43,7 +44,7 @@ class SeedEventBase(Event):
 
     layer_name: Name
     """Qualified name of the layer."""
-    seed_idx: Count = 0
+    seed_idx: SlotIndex = 0
     """Slot within the layer."""
     blueprint: Name = ""
     """Name of the blueprint that the kernel was built from."""

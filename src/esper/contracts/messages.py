@@ -24,6 +24,7 @@ from esper.contracts.base import (
     Moment,
     Name,
     RunId,
+    SlotIndex,
     Text,
     utc_now,
 )
@@ -105,7 +106,7 @@ class KasminaControlCommand(Command):
     """What to do."""
     layer_name: Name = Field(min_length=1)
     """Qualified name of the layer."""
-    seed_idx: Count
+    seed_idx: SlotIndex
     """Slot within the layer."""
     kernel_id: KernelId | None = None
     """The kernel to load; required by `load_kernel`, refused by the others."""

@@ -16,6 +16,7 @@ from esper.contracts.base import (
     Name,
     NonNegative,
     Several,
+    SlotIndex,
     Step,
     Text,
     Whole,
@@ -45,7 +46,7 @@ class HealthSignal(Contract):
     """Position of the layer among the model's Kasmina layers."""
     layer_name: Name = ""
     """Qualified name of the layer in the model."""
-    seed_id: Count = 0
+    seed_id: SlotIndex = 0
     """Index of the slot that the signal is about; 0 where it is about the whole layer."""
     step: Step | None = None
     """Training step of the measurement."""
@@ -172,7 +173,7 @@ class FieldReport(Contract):
     """Training step at which it ended."""
     layer_name: Name
     """Qualified name of the layer."""
-    seed_idx: Count = 0
+    seed_idx: SlotIndex = 0
     """Slot within the layer."""
     blueprint: Name
     """Name of the blueprint."""

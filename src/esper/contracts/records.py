@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from esper.contracts.base import (
+    MOST_SLOTS,
     Body,
     ByName,
     Contract,
@@ -48,7 +49,7 @@ class HostRecord(Contract):
     """FLOPs of its training over the whole run; None where growth is off."""
     layers: Several[LayerRecord] = ()
     """Its layers that hold parameters, in the order in which the model names them."""
-    slots: ByName[Count] = Field(default_factory=dict)
+    slots: ByName[Annotated[int, Field(ge=0, le=MOST_SLOTS)]] = Field(default_factory=dict)
     """Seed slots of every layer that may grow, by qualified name."""
 
 
@@ -250,7 +251,6 @@ _OUT_OF_BOUNDS: Final = frozenset(
         "recursion_loop",
         "string_pattern_mismatch",
         "string_too_long",
-        "string_too_short",
         "too_long",
         "value_error",
     }

@@ -12,7 +12,7 @@ from esper.services.nissa.run_schema import KEEPING, SCHEMA
 from esper.services.nissa.run_store import RunStore
 from esper.storage.database import Database
 from support import logged_runs
-from support.run_deliveries import contents, delivery
+from support.run_deliveries import contents, delivery, read
 
 pytestmark = pytest.mark.asyncio
 
@@ -34,7 +34,7 @@ async def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(
 async def test_several_may_open_a_new_store_at_once(empty_database_url: str) -> None:
     stores = await asyncio.gather(*(RunStore.open(empty_database_url) for _ in range(4)))
     batch = delivery(logged_runs.lines())
-    new = await asyncio.gather(*(store.append([batch]) for store in stores))
+    new = await asyncio.gather(*(store.append(read([batch])) for store in stores))
     assert sorted(map(len, new)) == [0, 0, 0, len(logged_runs.lines())]
     found = [await contents(store, "run-1") for store in stores]
     assert all(one == found[0] for one in found)

@@ -14,7 +14,7 @@ from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, 
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
 from support.clocks import StillClock
-from support.run_deliveries import NOW, delivery
+from support.run_deliveries import NOW, delivery, read
 
 pytestmark = pytest.mark.asyncio
 
@@ -128,9 +128,13 @@ def _race(kernel_id: str | None, *, wins: bool) -> list[dict[str, Any]]:
 async def test_a_kernel_is_found_in_every_run_that_it_was_in(store: RunStore) -> None:
     library = {"type": "library", "step": 0, "entered": [KERNEL]}
     lines = [logged_runs.START, library, *_race(KERNEL, wins=False)]
-    await store.append([delivery(lines, run_id="late", at=NOW + 5)])
-    await store.append([delivery([logged_runs.START, *_race(KERNEL, wins=True)], run_id="early")])
-    await store.append([delivery([logged_runs.START, *_race(None, wins=True)], run_id="without")])
+    await store.append(read([delivery(lines, run_id="late", at=NOW + 5)]))
+    await store.append(
+        read([delivery([logged_runs.START, *_race(KERNEL, wins=True)], run_id="early")])
+    )
+    await store.append(
+        read([delivery([logged_runs.START, *_race(None, wins=True)], run_id="without")])
+    )
     entries = await store.kernel_history(KERNEL)
     assert [(s.run_id, s.role, s.outcome, s.step) for s in entries] == [
         ("early", "grown", "racing", 9),
@@ -140,7 +144,7 @@ async def test_a_kernel_is_found_in_every_run_that_it_was_in(store: RunStore) ->
 
 
 async def test_a_kernel_is_not_found_in_lines_that_are_void(store: RunStore) -> None:
-    await store.append([delivery([logged_runs.START, *_race(KERNEL, wins=True)])])
+    await store.append(read([delivery([logged_runs.START, *_race(KERNEL, wins=True)])]))
     resumed = {"type": "resume", "step": 0, "environment": {}}
-    await store.append([delivery([resumed], attempt=1, kept=10)])
+    await store.append(read([delivery([resumed], attempt=1, kept=10)]))
     assert await store.kernel_history(KERNEL) == []

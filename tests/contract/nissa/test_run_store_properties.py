@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from esper.contracts.ports import Delivery
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
-from support.run_deliveries import NOW, contents, delivery
+from support.run_deliveries import NOW, contents, delivery, read
 
 pytestmark = pytest.mark.asyncio
 
@@ -99,7 +99,7 @@ async def test_any_order_any_batches_any_doubling_give_the_log(
     mixed, plain = f"mixed-{next(_FRESH)}", f"plain-{next(_FRESH)}"
     new = []
     for batch in data.draw(batches(history, mixed)):
-        new += await store.append(batch)
+        new += await store.append(read(batch))
     for number, attempt in enumerate(history):
         whole = delivery(
             attempt.lines,
@@ -108,7 +108,7 @@ async def test_any_order_any_batches_any_doubling_give_the_log(
             kept=10 * attempt.kept,
             at=NOW + number,
         )
-        await store.append([whole])
+        await store.append(read([whole]))
     found, expected = await contents(store, mixed), await contents(store, plain)
     assert [line["body"] for line in found["lines"]] == _log(history)
     summaries = (found.pop("summary"), expected.pop("summary"))

@@ -20,7 +20,7 @@ from esper.storage.database import Database, Keeping
 from esper.storage.schema import BASE, Schema
 from support import logged_runs
 from support.clocks import StillClock
-from support.run_deliveries import delivery
+from support.run_deliveries import delivery, read
 from support.stored import ACTOR, build, kernel_file, outcome, register
 
 pytestmark = pytest.mark.asyncio
@@ -38,7 +38,7 @@ async def _fill_library(url: str, folder: Path) -> None:
 
 async def _fill_store(url: str, _folder: Path) -> None:
     store = await RunStore.open(url)
-    await store.append([delivery(logged_runs.lines())])
+    await store.append(read([delivery(logged_runs.lines())]))
     await store.close()
 
 

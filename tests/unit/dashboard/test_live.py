@@ -11,7 +11,7 @@ from esper.dashboard.live import news
 from esper.services.nissa.run_store import RunStore
 from esper.utils.clock import SystemClock
 from support import told_runs
-from support.run_deliveries import delivery
+from support.run_deliveries import delivery, read
 
 CONFIG = DashboardConfig(poll_seconds=0.01, tick_seconds=1_000, stream_seconds=1_000)
 
@@ -44,7 +44,7 @@ async def test_a_new_line_is_news_for_its_run_and_for_the_list_only(tmp_path: Pa
             group.create_task(listen(run_id))
         for said in heard.values():
             await said.get()
-        await store.append([delivery([told_runs.start()], run_id="run-1")])
+        await store.append(read([delivery([told_runs.start()], run_id="run-1")]))
         assert await heard["run-1"].get() == await heard[None].get()
         stop.append(True)
     assert heard["run-2"].empty()

@@ -12,7 +12,7 @@ from esper.dashboard.mount import mount
 from esper.dashboard.pages import PARTS
 from esper.services.nissa.run_store import RunStore
 from support import told_runs
-from support.run_deliveries import delivery
+from support.run_deliveries import delivery, read
 
 LINES = [
     told_runs.start(),
@@ -27,7 +27,7 @@ LINES = [
 @pytest_asyncio.fixture
 async def browser(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
-    await store.append([delivery(LINES)])
+    await store.append(read([delivery(LINES)]))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     mount(app, store)
     transport = httpx.ASGITransport(app)

@@ -12,7 +12,7 @@ from esper.dashboard.reading import KINDS, TYPES, RunReader
 from esper.services.nissa.run_store import RunStore
 from support import told_runs
 from support.clocks import StillClock
-from support.run_deliveries import delivery
+from support.run_deliveries import delivery, read
 
 
 @pytest_asyncio.fixture
@@ -36,9 +36,9 @@ def test_points_of_the_curve_and_health_are_left_to_the_curves() -> None:
 async def test_a_picture_grows_with_what_comes_in(store: RunStore) -> None:
     reader = RunReader(store)
     race = told_runs.race_lines()
-    await store.append([delivery([told_runs.start(), STEP, *race[:1]])])
+    await store.append(read([delivery([told_runs.start(), STEP, *race[:1]])]))
     assert len((await reader.picture("run-1")).lines) == 2
-    await store.append([delivery(race[1:], begin=1_000)])
+    await store.append(read([delivery(race[1:], begin=1_000)]))
     picture = await reader.picture("newest")
     assert len(picture.lines) == 5
     assert picture.open_race is not None
@@ -47,8 +47,8 @@ async def test_a_picture_grows_with_what_comes_in(store: RunStore) -> None:
 @pytest.mark.asyncio
 async def test_lines_stand_in_the_order_of_the_log_however_they_came(store: RunStore) -> None:
     race = told_runs.race_lines()
-    await store.append([delivery(race, begin=1_000)])
-    await store.append([delivery([told_runs.start()])])
+    await store.append(read([delivery(race, begin=1_000)]))
+    await store.append(read([delivery([told_runs.start()])]))
     picture = await RunReader(store).picture("run-1")
     assert picture.start is picture.lines[0]
 
@@ -56,10 +56,10 @@ async def test_lines_stand_in_the_order_of_the_log_however_they_came(store: RunS
 @pytest.mark.asyncio
 async def test_lines_that_a_resumed_run_cut_off_are_forgotten(store: RunStore) -> None:
     reader = RunReader(store)
-    await store.append([delivery([told_runs.start(), *told_runs.race_lines()])])
+    await store.append(read([delivery([told_runs.start(), *told_runs.race_lines()])]))
     assert len((await reader.picture("run-1")).growth.races) == 1
     resumed = {"type": "resume", "step": 0, "environment": {}}
-    await store.append([delivery([resumed], attempt=1, kept=10)])
+    await store.append(read([delivery([resumed], attempt=1, kept=10)]))
     picture = await reader.picture("run-1")
     assert [line.type for line in picture.lines] == ["start", "resume"]
     assert picture.growth.races == ()
@@ -68,7 +68,7 @@ async def test_lines_that_a_resumed_run_cut_off_are_forgotten(store: RunStore) -
 @pytest.mark.asyncio
 async def test_lines_of_another_version_are_counted_not_shown(store: RunStore) -> None:
     odd = {"type": "event", "kind": "RaceStarted", "step": 3, "horses": 5}
-    await store.append([delivery([told_runs.start(), odd])])
+    await store.append(read([delivery([told_runs.start(), odd])]))
     picture = await RunReader(store).picture("run-1")
     assert (len(picture.lines), picture.unread) == (1, 1)
 
@@ -84,7 +84,7 @@ async def test_a_run_that_went_silent_is_lost_even_without_a_new_line(tmp_path: 
     clock = StillClock()
     store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}", clock=clock)
     reader = RunReader(store)
-    await store.append([delivery([told_runs.start()])])
+    await store.append(read([delivery([told_runs.start()])]))
     assert (await reader.picture("run-1")).live
     clock.advance(3_600)
     assert (await reader.picture("run-1")).summary.state is RunState.LOST

@@ -122,10 +122,15 @@ def export(
 def import_(
     context: typer.Context,
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of runs.")],
+    replace: Annotated[
+        bool,
+        typer.Option(help="Put a run in the place of another one that is stored under its id."),
+    ] = False,
     store: Store = None,
 ) -> None:
     """Take runs in from their folders: what the store lacks of their logs."""
-    carry_out(context, "runs_import", RunsImportRequest(store=store, folders=tuple(folders)))
+    request = RunsImportRequest(store=store, folders=tuple(folders), replace=replace)
+    carry_out(context, "runs_import", request)
 
 
 @app.command(name="forget", epilog=FORGET_EXAMPLES)

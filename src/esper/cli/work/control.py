@@ -90,12 +90,12 @@ def _command(request: ControlRequest) -> KasminaControlCommand | StopTraining:
             raise ConfigError(f"{request.action} {verb} {name}")
     identity = read_identity(Path(request.run)) if Path(request.run).is_dir() else None
     run = request.run if identity is None else identity.run_id
-    if request.seed is None:
-        return StopTraining(run_id=run, reason=request.reason)
-    layer, _, slot = request.seed.partition("#")
+    layer, _, slot = (request.seed or "").partition("#")
     if slot and not slot.isdecimal():
         raise ConfigError(f"{request.seed!r}: the slot is a number; write LAYER#SLOT, like net.0#1")
     try:
+        if request.seed is None:
+            return StopTraining(run_id=run, reason=request.reason)
         return KasminaControlCommand(
             run_id=run,
             action=_ACTIONS[request.action],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from esper.cli.console import diagnostics, output, print_error
+from esper.cli.console import diagnostics, output, print_error, print_notice
 from esper.cli.exit_codes import ExitCode, exit_code_of
 from esper.cli.runs_requests import RunsImportRequest
 from esper.cli.work.run_stores import with_store
@@ -28,13 +28,15 @@ def run(request: RunsImportRequest) -> int:
         status: int = ExitCode.OK
         for folder in request.folders:
             try:
-                new = await import_folder(store, folder)
+                taken = await import_folder(store, folder, replace=request.replace)
             except RunFolderError as error:
                 print_error(diagnostics(), str(error))
                 status = exit_code_of(error)
             else:
-                lines = "line" if new == 1 else "lines"
-                text = Text(f"{folder}: {wording.count(new)} new {lines}")
+                for line in taken.refused:
+                    print_notice(diagnostics(), f"left out: {line}")
+                lines = "line" if taken.new == 1 else "lines"
+                text = Text(f"{folder}: {wording.count(taken.new)} new {lines}")
                 output().print(text, soft_wrap=True)
         return status
 

@@ -71,8 +71,14 @@ class FollowedRuns:
         Raises:
             RunStoreError: The run's earlier lines cannot be read.
         """
-        record = self._parsed(new.line)
+        record = new.record
         if record is None:
+            self._metrics.failed("line")
+            _log.warning(
+                "a line is of a kind that is not known here; it is stored, and not followed",
+                type=new.line.body.get("type"),
+                kind=new.line.body.get("kind"),
+            )
             return []
         self._metrics.runs.count(record)
         self._metrics.runs.show(new.run_id, record)
@@ -109,7 +115,7 @@ class FollowedRuns:
             lines = await self._store.lines(new.run_id, after=cursor, limit=_PAGE)
             for line in lines:
                 # Within a page lines stand as they came in; void ones are gone.
-                earlier = self._parsed(line) if line.cursor < new.line.cursor else None
+                earlier = _parsed(line) if line.cursor < new.line.cursor else None
                 if earlier is not None:
                     watch.follow(line, earlier)
                     if self._tracer is not None:
@@ -119,15 +125,10 @@ class FollowedRuns:
             cursor = lines[-1].cursor
         return watch
 
-    def _parsed(self, line: StoredLine) -> AnyRecord | AnyEvent | None:
-        try:
-            return parse_record(dict(line.body))
-        except ValidationError as error:
-            self._metrics.failed("line")
-            _log.warning(
-                "a line is of a kind that is not known here; it is stored, and not followed",
-                type=line.body.get("type"),
-                kind=line.body.get("kind"),
-                faults=error.error_count(),
-            )
-            return None
+
+def _parsed(line: StoredLine) -> AnyRecord | AnyEvent | None:
+    try:
+        return parse_record(dict(line.body))
+    except ValidationError:
+        # It was counted when it came.
+        return None

@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 from sqlalchemy import Connection, Text, bindparam, delete, insert, select, update
 
-from esper.contracts.records import RunLine, RunRecords
+from esper.contracts.events import AnyEvent
+from esper.contracts.ports import Delivery
+from esper.contracts.records import AnyRecord, LineRefusedError, RunLine, RunRecords, checked_record
 from esper.contracts.runs import StoredLine
 from esper.services.nissa import projection
 from esper.services.nissa.run_tables import (
@@ -44,6 +46,11 @@ _CHANGE_RUN: Final = update(RUNS).where(RUNS.c.run_id == _RUN)
 _STORED: Final = select(LINES.c.position).where(
     LINES.c.run_id == _RUN, LINES.c.position.between(bindparam("first"), bindparam("last"))
 )
+_STORED_BODIES: Final = (
+    select(LINES.c.position, LINES.c.attempt, LINES.c.body)
+    .where(LINES.c.run_id == _RUN, LINES.c.position.between(bindparam("first"), bindparam("last")))
+    .order_by(LINES.c.position)
+)
 _SERIES_OF: Final = select(SERIES.c.name, SERIES.c.series_id).where(
     SERIES.c.run_id == _RUN, SERIES.c.name.in_(bindparam("names", expanding=True))
 )
@@ -58,11 +65,13 @@ class AddedLine:
     """Its run."""
     line: StoredLine
     """The line, with its cursor."""
+    record: AnyRecord | AnyEvent | None
+    """What it says; None where its kind is not known here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Lines as they were sent."""
+    """Lines as they were sent, those apart that break the bounds of their kind."""
 
     records: RunRecords
     """The lines of one attempt of a run."""
@@ -70,6 +79,37 @@ class Batch:
     """When they were sent, UTC."""
     trace_id: str
     """Trace that they belong to."""
+    read: Mapping[int, AnyRecord | AnyEvent | None]
+    """What the lines say, by position."""
+    refused: Mapping[int, str]
+    """Why lines are not taken in, by position."""
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Self:
+        """Read the lines of a message.
+
+        Raises:
+            pydantic.ValidationError: Its payload is no `RunRecords`.
+        """
+        message = delivery.message
+        records = RunRecords.model_validate(message.payload)
+        read: dict[int, AnyRecord | AnyEvent | None] = {}
+        refused: dict[int, str] = {}
+        for line in records.lines:
+            try:
+                read[line.position] = checked_record(dict(line.body))
+            except LineRefusedError as error:
+                refused[line.position] = str(error)
+        if refused:
+            kept = tuple(line for line in records.lines if line.position not in refused)
+            records = records.model_copy(update={"lines": kept})
+        return cls(
+            records=records,
+            at=message.timestamp,
+            trace_id=message.trace_id,
+            read=read,
+            refused=refused,
+        )
 
 
 Attempts = Mapping[int, int]
@@ -99,6 +139,34 @@ def remove_run(connection: Connection, run_id: str) -> bool:
     for table in (SERIES, MENTIONS, LINES, ATTEMPTS, ALERTS):
         connection.execute(delete(table).where(table.c.run_id == run_id))
     return connection.execute(delete(RUNS).where(RUNS.c.run_id == run_id)).rowcount > 0
+
+
+def contradiction(connection: Connection, batches: Sequence[Batch]) -> int | None:
+    """Return the first byte at which a stored run says something else than these lines of it do.
+
+    Lines of one attempt are the same wherever they are read. The first line tells the run: it may
+    differ in nothing but the machine that a run was begun again on.
+    """
+    for batch in batches:
+        lines = {line.position: line.body for line in batch.records.lines}
+        found = connection.execute(
+            _STORED_BODIES,
+            {
+                "run": batch.records.run_id,
+                "first": min(lines, default=0),
+                "last": max(lines, default=0),
+            },
+        )
+        for position, attempt, text in found:
+            told, stored = dict(lines.get(position) or {}), orjson.loads(text)
+            if position == 0:
+                told.pop("environment", None)
+                stored.pop("environment", None)
+            elif attempt != batch.records.attempt:
+                continue
+            if told != stored:
+                return int(position)
+    return None
 
 
 def is_void(attempt: int, position: int, attempts: Attempts) -> bool:
@@ -158,7 +226,7 @@ def _note_run(connection: Connection, run_id: str, batches: Sequence[Batch]) -> 
         return
     if (known.attempt, bool(known.folder)) > (row["attempt"], bool(row["folder"])):
         row.update(folder=known.folder, attempt=known.attempt)
-    row["name"] = row["name"] or known.name
+    row["name"] = known.name or row["name"]
     row["started_at"] = min(row["started_at"], known.started_at)
     row["updated_at"] = max(row["updated_at"], known.updated_at)
     connection.execute(_CHANGE_RUN, {"run": run_id, **row})
@@ -203,7 +271,7 @@ def _store(
             body=line.body,
         )
         row = _row(run_id, stored)
-        new.append(AddedLine(run_id=run_id, line=stored))
+        new.append(AddedLine(run_id=run_id, line=stored, record=batch.read[line.position]))
         rows.append(row)
         points += [(name, row, value) for name, value in projection.figures_of(line.body)]
         mentions += [

@@ -26,6 +26,7 @@ from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.watch import PlatformWatch
 from esper.services.nissa.details import present
 from esper.services.nissa.followed_runs import FollowedRuns
+from esper.services.nissa.ingest import Batch
 from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
 from esper.utils.clock import SystemClock
@@ -117,7 +118,13 @@ class Observer:
         """
         began, now = self._clock.monotonic(), self._clock.now()
         lines = [d for d in deliveries if d.message.payload.get("kind") == "RunRecords"]
-        for new in await self._store.append(lines):
+        batches = [Batch.of(delivery) for delivery in lines]
+        for batch in batches:
+            for position, why in batch.refused.items():
+                self._metrics.failed("line")
+                run_id = batch.records.run_id
+                _log.warning("a line is refused", run_id=run_id, position=position, why=why)
+        for new in await self._store.append(batches):
             try:
                 await self._desk.pass_on(await self._followed.follow(new, now=now))
             except Exception:  # noqa: BLE001 the line is stored, what fails after it is logged

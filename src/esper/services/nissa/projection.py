@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from esper.contracts.base import as_name
 from esper.contracts.enums import RunState
 
 _STEP_FIGURES: Final = ("train_loss", "lr", "step_seconds")
@@ -55,7 +56,7 @@ def state_of(body: Body) -> RunState | None:
 def name_of(body: Body) -> str | None:
     """Return the run's name, which is in its first line."""
     name = body.get("name")
-    return name if body.get("type") == "start" and isinstance(name, str) else None
+    return as_name(name) if body.get("type") == "start" and isinstance(name, str) else None
 
 
 def figures_of(body: Body) -> Iterator[tuple[str, float | None]]:

@@ -18,8 +18,7 @@ from sqlalchemy import Connection, Select, exists, select
 from esper.contracts.enums import RunState, SeedState
 from esper.contracts.errors import ConfigError, RunNotFoundError, RunStoreError
 from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
-from esper.contracts.ports import Clock, Delivery
-from esper.contracts.records import RunRecords
+from esper.contracts.ports import Clock
 from esper.contracts.runs import (
     BuildView,
     ComponentView,
@@ -33,7 +32,7 @@ from esper.services.nissa import platform_rows, summaries
 from esper.services.nissa.curve_reader import CurveReader
 from esper.services.nissa.events_read import ADAPTATION_KINDS, events
 from esper.services.nissa.impact import impacts_of
-from esper.services.nissa.ingest import AddedLine, Batch, remove_run, take_in
+from esper.services.nissa.ingest import AddedLine, Batch, contradiction, remove_run, take_in
 from esper.services.nissa.kernel_history import HistoryRun, history_of
 from esper.services.nissa.nissa_config import default_url
 from esper.services.nissa.projection import entered_in, grown_in
@@ -99,26 +98,19 @@ class RunStore:
         """Release all connections."""
         await self._database.close()
 
-    async def append(self, deliveries: Sequence[Delivery]) -> Sequence[AddedLine]:
-        """Take in the lines of `RunRecords`, in one transaction.
+    async def append(self, batches: Sequence[Batch]) -> Sequence[AddedLine]:
+        """Take in lines, in one transaction.
 
         Returns:
             The lines that the store did not have, in the order of their cursors.
-
-        Raises:
-            pydantic.ValidationError: A payload is no `RunRecords`; nothing was taken in.
         """
-        batches = [
-            Batch(
-                records=RunRecords.model_validate(delivery.message.payload),
-                at=delivery.message.timestamp,
-                trace_id=delivery.message.trace_id,
-            )
-            for delivery in deliveries
-        ]
-        if not batches:
-            return []
-        return await self._write(take_in, batches)
+        return await self._write(take_in, batches) if batches else []
+
+    async def contradiction(self, batches: Sequence[Batch]) -> int | None:
+        """Return the first byte at which the stored run differs from these lines of it, if any."""
+        return await self._database.transact(
+            lambda connection: contradiction(connection, batches), writes=False
+        )
 
     async def runs(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from esper.contracts.base import MOST_SLOTS
 from esper.contracts.enums import SeedState
 from esper.contracts.events import (
     AnyEvent,
@@ -37,7 +38,7 @@ def slots_of(start: Body, events: Iterable[AnyEvent]) -> Mapping[str, Sequence[S
     states: dict[str, list[SeedState]] = {
         str(layer): [SeedState.DORMANT] * count
         for layer, count in mapping(mapping(start.get("host")).get("slots")).items()
-        if isinstance(count, int)
+        if isinstance(count, int) and count <= MOST_SLOTS
     }
     for event in events:
         state = _STATES.get(type(event))

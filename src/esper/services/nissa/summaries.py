@@ -7,14 +7,19 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
 from sqlalchemy.sql.selectable import ScalarSelect
 
+from esper.contracts.base import HIGHEST, MOST_STEPS, as_name
 from esper.contracts.enums import RunState
 from esper.contracts.runs import RunSummary
 from esper.services.nissa.nissa_config import LOST_AFTER_SECONDS
 from esper.services.nissa.projection import Body, mapping, number
 from esper.services.nissa.run_tables import LINES, RUNS
+from esper.utils.logging import get_logger
+
+_log = get_logger("nissa")
 
 _NEWEST: Final[Mapping[str, tuple[str, str]]] = {
     "start_body": ("start", ""),
@@ -63,16 +68,16 @@ def summary_of(row: Row[tuple[Any, ...]]) -> RunSummary:
     before = _count_in(host, "parameters")
     return RunSummary(
         run_id=row.run_id,
-        name=row.name,
+        name=as_name(row.name),
         state=row.state,
         folder=row.folder,
         attempt=row.attempt,
         started_at=datetime.fromtimestamp(row.started_at, UTC),
         updated_at=datetime.fromtimestamp(row.updated_at, UTC),
-        step=row.step or 0,
-        total_steps=_count_in(start, "total_steps"),
+        step=min(row.step or 0, MOST_STEPS),
+        total_steps=min(_count_in(start, "total_steps"), MOST_STEPS),
         seed=_seed(start),
-        metric=str(start.get("metric", "metric")),
+        metric=as_name(str(start.get("metric", "metric"))),
         higher_is_better=start.get("higher_is_better", result.get("higher_is_better")) is not False,
         train_loss=number(step.get("train_loss")),
         growth_loss=number(evaluated.get("growth_loss")),
@@ -131,12 +136,12 @@ def _body(text: str | None) -> Body:
 
 def _count_in(body: Body, name: str) -> int:
     value = body.get(name)
-    return value if isinstance(value, int) and value >= 0 else 0
+    return value if isinstance(value, int) and 0 <= value <= HIGHEST else 0
 
 
 def _seed(start: Body) -> int | None:
     seed = mapping(start.get("config")).get("seed")
-    return seed if isinstance(seed, int) else None
+    return seed if isinstance(seed, int) and abs(seed) <= HIGHEST else None
 
 
 def _compute(evaluated: Body, result: Body) -> float | None:
@@ -151,5 +156,15 @@ def _compute(evaluated: Body, result: Body) -> float | None:
 
 
 def several(rows: Sequence[Row[tuple[Any, ...]]]) -> list[RunSummary]:
-    """Return the runs of rows that `chosen` found."""
-    return [summary_of(row) for row in rows]
+    """Return the runs of rows that `chosen` found.
+
+    A store of an earlier version may hold what is refused today; one such run must not hide the
+    others.
+    """
+    runs: list[RunSummary] = []
+    for row in rows:
+        try:
+            runs.append(summary_of(row))
+        except ValidationError as error:
+            _log.warning("a stored run cannot be shown", run_id=as_name(row.run_id), why=str(error))
+    return runs

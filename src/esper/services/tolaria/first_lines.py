@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from pydantic import JsonValue
 
+from esper.contracts.base import as_name
 from esper.contracts.records import HostRecord, RunResumed, RunStarted
 from esper.core.morphable_model import MorphableModel
 from esper.orchestration.growth_report import layer_records
@@ -21,7 +22,7 @@ def started(session: Session) -> RunStarted:
     layers = model.kasmina_layers if isinstance(model, MorphableModel) else {}
     return RunStarted(
         step=0,
-        name=session.name,
+        name=as_name(session.name),
         config=config_to_mapping(session.config),
         environment=environment(session.device),
         total_steps=session.plan.steps,

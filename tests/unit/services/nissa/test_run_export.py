@@ -13,7 +13,7 @@ from pyarrow import parquet
 from esper.services.nissa.run_export import ExportFormat, export
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
-from support.run_deliveries import delivery
+from support.run_deliveries import delivery, read
 
 pytestmark = pytest.mark.asyncio
 
@@ -23,8 +23,8 @@ async def store(tmp_path: Path) -> AsyncIterator[RunStore]:
     opened = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
     lines = logged_runs.lines()
     # The second half comes first: the export has the order of the log.
-    await opened.append([delivery(lines[5:], begin=50)])
-    await opened.append([delivery(lines[:5])])
+    await opened.append(read([delivery(lines[5:], begin=50)]))
+    await opened.append(read([delivery(lines[:5])]))
     yield opened
     await opened.close()
 

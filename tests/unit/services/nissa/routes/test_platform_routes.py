@@ -13,7 +13,7 @@ from esper.services.nissa.run_store import RunStore
 from support import logged_runs
 from support.alert_lines import component
 from support.nissa_app import caller, nissa_app
-from support.run_deliveries import NOW, delivery
+from support.run_deliveries import NOW, delivery, read
 
 API = "/api/v1"
 AT = datetime.fromtimestamp(NOW, UTC)
@@ -33,7 +33,7 @@ def _alert(number: int, **changes: object) -> Alert:
 
 @pytest.mark.asyncio
 async def test_alerts_of_one_run_or_those_that_last_can_be_asked_for(runs: RunStore) -> None:
-    await runs.append([delivery(logged_runs.lines())])
+    await runs.append(read([delivery(logged_runs.lines())]))
     await runs.save_alert(_alert(1, run_id="run-1"))
     await runs.save_alert(_alert(2, ended_at=AT))
     async with caller(runs) as client:

@@ -8,14 +8,14 @@ from esper.contracts.runs import Curve, RunSummary, StoredLine
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
 from support.nissa_app import caller
-from support.run_deliveries import delivery
+from support.run_deliveries import delivery, read
 
 API = "/api/v1"
 
 
 @pytest.mark.asyncio
 async def test_a_run_is_told_as_the_store_has_it(runs: RunStore) -> None:
-    await runs.append([delivery(logged_runs.lines())])
+    await runs.append(read([delivery(logged_runs.lines())]))
     async with caller(runs) as client:
         (listed,) = (await client.get(f"{API}/runs")).json()
         assert RunSummary.model_validate(listed) == await runs.run("run-1")
@@ -34,7 +34,7 @@ async def test_a_run_is_told_as_the_store_has_it(runs: RunStore) -> None:
 
 @pytest.mark.asyncio
 async def test_curves_have_names_with_slashes_and_no_nan(runs: RunStore) -> None:
-    await runs.append([delivery(logged_runs.lines())])
+    await runs.append(read([delivery(logged_runs.lines())]))
     async with caller(runs) as client:
         names = (await client.get(f"{API}/runs/run-1/curves")).json()
         assert names == list(await runs.curve_names("run-1"))
