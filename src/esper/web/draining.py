@@ -1,25 +1,32 @@
 """DrainingServer: runs an ASGI application until it is told to stop, and then stops in order.
 
 At SIGTERM (or Ctrl+C) `/readyz` answers 503 at once, no new connection is taken, and what is being
-answered is finished within the time that was given. A second signal ends it now.
+answered is finished within the time that was given. A second signal ends it now. Callers are held
+to the limits of `connections.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import uvicorn
 
 from esper.utils.logging import get_logger
+from esper.web.connections import ConnectionLimits, GuardedProtocol, GuardedState
 
 _HEADERS: Final = [("X-Content-Type-Options", "nosniff")]
 _IDLE_SECONDS: Final = 75
 _BACKLOG: Final = 1024
+_TICKS_BETWEEN_SWEEPS: Final = 10
+_TICK_SECONDS: Final = 0.1
+"""How often uvicorn calls `on_tick`."""
 
 _log = get_logger("web")
 
@@ -53,10 +60,13 @@ def uvicorn_config(app: object, *, host: str, port: int, drain_seconds: float) -
         # Addresses in headers are whatever a caller wrote; limits go by the connection's own.
         proxy_headers=False,
         lifespan="off",
+        http=GuardedProtocol,
         ws="none",
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=max(round(drain_seconds), 1),
-        backlog=_BACKLOG,
+        # So many connections asyncio accepts in a row; where files run out it fails, and writes a
+        # traceback, as often. The system's own queue is made longer in `startup`.
+        backlog=1,
     )
 
 
@@ -70,6 +80,7 @@ class DrainingServer(uvicorn.Server):
         *,
         name: str,
         started: Callable[[str], None] | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         """Prepare; `serve` starts it.
 
@@ -78,8 +89,10 @@ class DrainingServer(uvicorn.Server):
             state: Is told when the server begins to stop.
             name: What the log calls the server.
             started: Is told the server's URL once it takes requests.
+            limits: What callers may take; None for the usual ones.
         """
         super().__init__(config)
+        self.server_state: GuardedState = GuardedState(limits=limits or ConnectionLimits())
         self._state = state
         self._name = name
         self._tell = started
@@ -103,6 +116,29 @@ class DrainingServer(uvicorn.Server):
         self._state.draining = True
         self.should_exit = True
         _log.info(f"{self._name} stops", at_once=self.force_exit)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with a queue for those who come while others are being accepted."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().set_exception_handler(self._on_problem)
+        for listener in (wire for server in self.servers for wire in server.sockets):
+            with socket.socket(fileno=os.dup(listener.fileno())) as twin:
+                twin.listen(_BACKLOG)
+
+    def _on_problem(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "out of system resource" in context["message"]:
+            # asyncio tries again in a second; some must have left by then.
+            some = len(self.server_state.connections) // 4 + 1
+            self.server_state.make_room("out_of_files", count=some)
+        else:
+            loop.default_exception_handler(context)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the connections once a second."""
+        if counter % _TICKS_BETWEEN_SWEEPS == 0:
+            now = asyncio.get_running_loop().time()
+            self.server_state.sweep(now, _TICKS_BETWEEN_SWEEPS * _TICK_SECONDS)
+        return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
         """Say where the server is, then run."""

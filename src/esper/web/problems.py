@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -28,6 +29,7 @@ from esper.contracts.errors import (
     LibraryError,
     LibraryNotFoundError,
     LibraryUnavailableError,
+    PlatformError,
     RevisionConflictError,
     RunNotFoundError,
     RunStoreError,
@@ -58,20 +60,41 @@ STATUS: Final[Mapping[type[EsperError], int]] = MappingProxyType(
 )
 """Error class -> status; the nearest ancestor decides, and what has none here is a 500."""
 
-_CLASS_OF_STATUS: Final[Mapping[int, type[EsperError]]] = MappingProxyType(
-    {
-        401: AccessDeniedError,
-        403: AccessDeniedError,
-        404: LibraryNotFoundError,
-        408: LibraryUnavailableError,
-        412: RevisionConflictError,
-        413: SubmissionError,
-        422: SubmissionError,
-        428: RevisionConflictError,
-        429: LibraryUnavailableError,
-        503: LibraryUnavailableError,
-    }
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemCodes:
+    """What a server calls the problems that no error class stands for."""
+
+    of_status: Mapping[int, type[EsperError]]
+    """Status -> the class that says it."""
+    otherwise: type[EsperError]
+    """The class for every other status; the kind is the status's own phrase then."""
+
+
+PLATFORM_CODES: Final = ProblemCodes(
+    of_status=MappingProxyType({401: AccessDeniedError, 403: AccessDeniedError}),
+    otherwise=PlatformError,
 )
+"""Of servers that are no library."""
+
+LIBRARY_CODES: Final = ProblemCodes(
+    of_status=MappingProxyType(
+        {
+            401: AccessDeniedError,
+            403: AccessDeniedError,
+            404: LibraryNotFoundError,
+            408: LibraryUnavailableError,
+            412: RevisionConflictError,
+            413: SubmissionError,
+            422: SubmissionError,
+            428: RevisionConflictError,
+            429: LibraryUnavailableError,
+            503: LibraryUnavailableError,
+        }
+    ),
+    otherwise=LibraryError,
+)
+"""Of a library: its clients raise these classes again."""
 
 
 class Fault(Contract):
@@ -109,6 +132,7 @@ def problem_response(
     status: int,
     detail: Text,
     *,
+    codes: ProblemCodes = PLATFORM_CODES,
     code: str | None = None,
     faults: tuple[Fault, ...] = (),
     headers: Mapping[str, str] | None = None,
@@ -118,13 +142,14 @@ def problem_response(
     Args:
         status: HTTP status.
         detail: What failed, and what to do about it.
+        codes: What the server calls its problems.
         code: Name of the error class; None means the one that belongs to the status.
         faults: What is wrong with the request, value by value.
         headers: Further headers, `Retry-After` for example.
     """
-    name = code or _CLASS_OF_STATUS.get(status, LibraryError).__name__
+    name = code or codes.of_status.get(status, codes.otherwise).__name__
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Error")).lower()
-    kind = words if code or status in _CLASS_OF_STATUS else HTTPStatus(status).phrase.lower()
+    kind = words if code or status in codes.of_status else HTTPStatus(status).phrase.lower()
     problem = Problem(
         type=f"urn:esper:problem:{re.sub(r'[^a-z]+', '-', kind)}",
         title=kind.capitalize(),
@@ -175,30 +200,36 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods(request))
         detail = f"{request.method} is not possible here; possible: {headers['Allow']}"
-    return problem_response(error.status_code, detail, headers=headers)
+    return problem_response(error.status_code, detail, codes=_codes(request), headers=headers)
 
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     """Answer for a request whose parts do not have the declared form."""
     assert isinstance(error, RequestValidationError)
     faults = tuple(_fault(entry) for entry in error.errors()[:20])
-    return problem_response(
-        422, "; ".join(f"{fault.where}: {fault.message}" for fault in faults[:3]), faults=faults
-    )
+    detail = "; ".join(f"{fault.where}: {fault.message}" for fault in faults[:3])
+    return problem_response(422, detail, codes=_codes(request), faults=faults)
 
 
 async def on_gone(request: Request, error: Exception) -> Response:
     """Answer somebody who hung up in the middle of a body: nobody reads it, and nothing failed."""
     assert isinstance(error, ClientDisconnect)
-    return problem_response(400, "the connection ended before the body did; send it again")
+    detail = "the connection ended before the body did; send it again"
+    return problem_response(400, detail, codes=_codes(request))
 
 
 async def on_unexpected(request: Request, error: Exception) -> Response:
     """Answer for a defect: a number to look up, and nothing of what went wrong."""
-    response = problem_response(500, "the server failed; its log says more under this instance")
+    detail = "the server failed; its log says more under this instance"
+    response = problem_response(500, detail, codes=_codes(request))
     # The problem's body is the one place where the instance stands.
     _log.error("the server failed", answer=bytes(response.body).decode(), exc_info=error)
     return response
+
+
+def _codes(request: Request) -> ProblemCodes:
+    app = request.scope.get("app")
+    return PLATFORM_CODES if app is None else app.state.problem_codes
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import urllib.error
 import urllib.request
 
 import pytest
 
 from esper.contracts.errors import PlatformError
+from esper.web import probe_server
 from esper.web.probe_server import ProbeServer
 
 
@@ -42,3 +45,34 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = other.getsockname()[1]
         with pytest.raises(PlatformError, match=str(port)):
             ProbeServer(port, is_ready=lambda: True, metrics=str)
+
+
+def test_half_open_callers_keep_nobody_out() -> None:
+    with (
+        ProbeServer(0, is_ready=lambda: True, metrics=str) as server,
+        contextlib.ExitStack() as callers,
+    ):
+        port = int(server.url.rpartition(":")[2])
+        for _ in range(60):
+            caller = callers.enter_context(socket.create_connection(("127.0.0.1", port)))
+            caller.sendall(b"GET /livez HTTP/1.1\r\nX: ")
+        assert get(f"{server.url}/livez") == (200, "live\n")
+        running = [thread for thread in threading.enumerate() if "process_request" in thread.name]
+        assert len(running) <= 20
+
+
+def test_a_caller_that_drips_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_server, "_SECONDS", 0.2)
+    with ProbeServer(0, is_ready=lambda: True, metrics=str) as server:
+        port = int(server.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as caller:
+            caller.sendall(b"GET /livez HTTP/1.1\r\n")
+            assert caller.recv(1) == b""
+
+
+def test_a_host_that_is_none_is_refused() -> None:
+    with ProbeServer(0, is_ready=lambda: True, metrics=str) as server:
+        request = urllib.request.Request(f"{server.url}/livez", headers={"Host": "[::1"})
+        with pytest.raises(urllib.error.HTTPError, match="400") as caught:
+            urllib.request.urlopen(request, timeout=10)
+        caught.value.close()

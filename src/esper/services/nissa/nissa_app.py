@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
-from esper.contracts.errors import EsperError
 from esper.contracts.ports import Clock
 from esper.contracts.version import VERSION
 from esper.services.nissa.nissa_config import NissaConfig
@@ -26,13 +22,8 @@ from esper.services.nissa.trends import Trends
 from esper.utils.clock import SystemClock
 from esper.web.description import describe, install
 from esper.web.http_metrics import HttpMetrics, MeasuredApp
-from esper.web.problems import (
-    on_esper_error,
-    on_gone,
-    on_http_exception,
-    on_invalid_request,
-    on_unexpected,
-)
+from esper.web.problems import PLATFORM_CODES
+from esper.web.refusals import add_refusals
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (CONDITION, RUNS, PLATFORM, STREAM)
 
@@ -73,11 +64,7 @@ def create_app(
     )
     app.add_middleware(TokenGuard, token=config.token)
     app.add_middleware(MeasuredApp, metrics=HttpMetrics("esper_nissa", counted.registry))
-    app.add_exception_handler(EsperError, on_esper_error)
-    app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(RequestValidationError, on_invalid_request)
-    app.add_exception_handler(ClientDisconnect, on_gone)
-    app.add_exception_handler(Exception, on_unexpected)
+    add_refusals(app, PLATFORM_CODES)
     install(app, describe(app))
     return app
 

@@ -10,7 +10,7 @@ from typing import Final
 from esper.contracts.errors import ConfigError
 from esper.utils.home import data_home
 from esper.utils.variables import settings_from
-from esper.web.loopback import is_loopback
+from esper.web.host_names import is_loopback
 
 PREFIX: Final = "ESPER_NISSA_"
 """What the names of Nissa's variables begin with."""

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from esper.web.loopback import is_loopback
+from esper.web.host_names import is_loopback
 from esper.web.problems import problem_response
 
 OPEN: Final = frozenset({"/livez", "/readyz"})

@@ -9,7 +9,7 @@ from typing import Final
 
 from esper.contracts.enums import Role
 from esper.contracts.errors import ConfigError
-from esper.web.loopback import is_loopback
+from esper.web.host_names import is_loopback
 
 Access = frozenset[Role] | None
 """The roles that may call a route; None for a route that is open to everyone."""

@@ -21,9 +21,9 @@ from esper.services.urza.access import ACCESS, ANONYMOUS, READ, Principal, allow
 from esper.services.urza.repeats import KEY_HEADER, once
 from esper.services.urza.request_limits import check_announced, limited, too_many
 from esper.services.urza.urza_state import PRINCIPAL, ServerState, state_of
+from esper.web.host_names import is_loopback
 from esper.web.http_metrics import ROUTE
-from esper.web.loopback import is_loopback
-from esper.web.problems import problem_response
+from esper.web.problems import LIBRARY_CODES, problem_response
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -100,7 +100,9 @@ async def _admitted(request: Request, state: ServerState, name: str) -> Principa
     except AccessDeniedError as error:
         _count(state, f"address {address}")
         state.metrics.refused("unauthenticated")
-        return problem_response(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+        return problem_response(
+            401, str(error), codes=LIBRARY_CODES, headers={"WWW-Authenticate": "Bearer"}
+        )
     _count(state, f"address {address}" if principal is ANONYMOUS else principal.actor)
     if allows(access, principal):
         return principal
@@ -108,7 +110,9 @@ async def _admitted(request: Request, state: ServerState, name: str) -> Principa
     has = ", ".join(sorted(principal.roles)) or "none"
     needed = ", ".join(sorted(access))
     return problem_response(
-        403, f"{name} needs one of the roles {needed}; this token has: {has}. Use another token."
+        403,
+        f"{name} needs one of the roles {needed}; this token has: {has}. Use another token.",
+        codes=LIBRARY_CODES,
     )
 
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from esper.contracts.errors import SubmissionError
 from esper.services.urza.idempotency import StoredAnswer
 from esper.services.urza.urza_state import ServerState
-from esper.web.problems import problem_response
+from esper.web.problems import LIBRARY_CODES, problem_response
 
 KEY_HEADER: Final = "idempotency-key"
 REPLAYED_HEADER: Final = "idempotency-replayed"
@@ -83,4 +83,5 @@ def _without_secret() -> Response:
         409,
         "a token was issued for this Idempotency-Key, and its secret was shown once and is not "
         "kept; if the answer was lost, revoke that token and issue another with a new key",
+        codes=LIBRARY_CODES,
     )

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
-from esper.contracts.errors import ConfigError, EsperError
+from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Clock
 from esper.contracts.version import VERSION
 from esper.services.urza.access import ACCESS, check_exposure, check_listed
@@ -36,13 +33,8 @@ from esper.utils.clock import SystemClock
 from esper.utils.spans import Spans
 from esper.web.description import describe, install
 from esper.web.http_metrics import HttpMetrics, MeasuredApp
-from esper.web.problems import (
-    on_esper_error,
-    on_gone,
-    on_http_exception,
-    on_invalid_request,
-    on_unexpected,
-)
+from esper.web.problems import LIBRARY_CODES
+from esper.web.refusals import add_refusals
 from esper.web.traced import TracedApp
 
 # The most frequent ones first: routes are tried in order.
@@ -92,11 +84,7 @@ def create_app(
     if spans is not None:
         app.add_middleware(TracedApp, spans=spans)
     app.add_middleware(MeasuredApp, metrics=app.state.urza.metrics)
-    app.add_exception_handler(EsperError, on_esper_error)
-    app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(RequestValidationError, on_invalid_request)
-    app.add_exception_handler(ClientDisconnect, on_gone)
-    app.add_exception_handler(Exception, on_unexpected)
+    add_refusals(app, LIBRARY_CODES)
     install(app, _description(app))
     return app
 

@@ -7,7 +7,7 @@ import pytest
 from esper.contracts.enums import Role
 from esper.contracts.errors import ConfigError
 from esper.services.urza.access import ACCESS, Principal, allows, check_exposure, check_listed
-from esper.web.loopback import is_loopback
+from esper.web.host_names import is_loopback
 
 
 def test_an_admin_may_call_every_route() -> None:

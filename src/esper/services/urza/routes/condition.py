@@ -12,7 +12,7 @@ from esper.services.urza.answers import answer, router
 from esper.services.urza.bodies import Condition
 from esper.services.urza.urza_state import LibraryDep, state_of
 from esper.web.http_metrics import MEDIA_TYPE
-from esper.web.problems import documented, problem_response
+from esper.web.problems import LIBRARY_CODES, documented, problem_response
 
 CONDITION: Final[APIRouter] = router("", "condition")
 
@@ -27,7 +27,7 @@ async def livez() -> Response:
 async def readyz(request: Request, library: LibraryDep) -> Response:
     """Say whether requests will be answered: the database is there and nobody said stop."""
     if state_of(request).draining:
-        return problem_response(503, "the server is stopping; use another")
+        return problem_response(503, "the server is stopping; use another", codes=LIBRARY_CODES)
     await library.check()
     return answer(Condition(status="ready"))
 
