@@ -107,8 +107,9 @@ class GuardedState(ServerState):
             now: The loop's time, in seconds.
             elapsed: Seconds since the last sweep.
         """
-        for connection in [*self.connections]:
-            if reason := connection.overstayed(now, elapsed):  # type: ignore[union-attr]  # ours
+        everyone: list[Any] = [*self.connections]  # all of them ours
+        for connection in everyone:
+            if reason := connection.overstayed(now, elapsed):
                 self.closed[reason] += 1
         if self.closed and now - self._said >= _SAID_EVERY:
             _log.warning("connections closed", **self.closed, open=len(self.connections))
