@@ -18,12 +18,12 @@ from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
 from esper.orchestration.blueprint_registry import BlueprintRegistry
-from esper.orchestration.compute_ledger import PROBE_SAMPLES
+from esper.orchestration.compute_ledger import PROBE_SAMPLES, forward_flops, training_flops
 from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
 from esper.orchestration.proposals import Proposal, Stand, propose
 from esper.orchestration.schedule import rewarm
-from esper.orchestration.shadow import forward_flops, training_flops
+from esper.orchestration.shadow import copy_module
 from esper.orchestration.strategies import STRATEGIES
 from esper.services.tolaria.sampler import EpochSampler
 from esper.services.tolaria.split import carve
@@ -70,7 +70,7 @@ class Setting:
     def step_flops(self, model: nn.Module) -> float:
         """Training FLOPs per sample."""
         x, y = (t[self.growth[:PROBE_SAMPLES]] for t in self.bundle.train.tensors)
-        return training_flops(model, x, y, self.bundle.loss_fn) / len(y)
+        return training_flops(copy_module(model), x, y, self.bundle.loss_fn) / len(y)
 
     def measure(self, model: nn.Module, *, test: bool) -> float:
         """The task's metric on a held-out split."""

@@ -172,7 +172,7 @@ class CostAccount(Contract):
     shadow: float
     """Training candidates in the shadow."""
     evaluation: float
-    """Forward passes over the growth split."""
+    """Forward passes over the growth split, by whomever, and the measuring of costs themselves."""
     static: float
     """The ungrown model trained for the same steps."""
 

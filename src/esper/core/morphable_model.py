@@ -28,6 +28,7 @@ from esper.contracts.lifecycle import SeedPhase
 from esper.core.attached import AttachedOptimizers
 from esper.core.kernel_guard import Isolations, guard
 from esper.core.kernel_supply import KernelSupply
+from esper.core.meter import Meter
 from esper.core.model_comparison import compare
 from esper.core.optimizer import isolate_scheduler
 from esper.core.plain_names import PREFIX, WRAPPED, add_prefix, strip_prefix
@@ -59,6 +60,7 @@ class MorphableModel(nn.Module):
     Attributes:
         total_forward_calls: Forward passes so far; those of a compiled model are not counted.
         original_model: As given, or None.
+        meter: Counts what is trained on while an orchestrator listens, or None.
         isolations: Layer and failure of each seed that was isolated; an orchestrator takes them out
             and tells of them. Without one the latest are kept.
     """
@@ -86,6 +88,7 @@ class MorphableModel(nn.Module):
         self._supply = KernelSupply(None, _DEFAULT_CACHE) if supply is None else supply
         self._optimizers = AttachedOptimizers()
         self._pending: list[Change] = []
+        self.meter: Meter | None = None
         self.isolations: Isolations = deque(maxlen=_ISOLATIONS)
         self.register_state_dict_post_hook(strip_prefix)  # type: ignore[no-untyped-call]  # torch does not type it
         self.register_load_state_dict_pre_hook(add_prefix)  # type: ignore[no-untyped-call]  # torch does not type it
@@ -111,12 +114,16 @@ class MorphableModel(nn.Module):
         ):
             return super().__call__(*args, **kwargs)
         own["total_forward_calls"] += 1
+        if own["meter"] is not None and own["training"]:
+            own["meter"].note(args, kwargs)
         return own["_modules"][WRAPPED](*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the wrapped model; arguments and result are its own."""
         if not is_dynamo_compiling():
             self.__dict__["total_forward_calls"] += 1
+            if self.meter is not None and self.training:
+                self.meter.note(args, kwargs)
         return self._modules[WRAPPED](*args, **kwargs)  # type: ignore[misc]  # never None
 
     def __getattr__(self, name: str) -> Any:

@@ -242,6 +242,12 @@ class GrowthSplit:
             raw = float(self._mean(output, target))
         return HeldOut(losses.float().cpu(), temperature, metric, raw)
 
+    def probe(self, samples: int) -> tuple[Any, Any]:
+        """A few samples to measure costs with: of the first batch, at most so many."""
+        x, y = self.batches[0]
+        rows = slice(min(samples, batch_size(y)))
+        return slice_batch(x, rows), slice_batch(y, rows)
+
     def samples(self, limit: int | None) -> int:
         """How many samples :meth:`measure` answers under ``limit``."""
         seen = 0

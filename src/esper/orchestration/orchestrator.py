@@ -19,6 +19,7 @@ from esper.contracts.growth import CostAccount, GrowthReport
 from esper.contracts.messages import KasminaControlCommand
 from esper.contracts.operational import GrowthObservation, HealthSignal
 from esper.contracts.ports import Controller, TelemetrySink
+from esper.core.meter import Meter
 from esper.core.morphable_model import MorphableModel
 from esper.core.single_process import check_single_process
 from esper.execution.artifact import KernelArtifact
@@ -30,10 +31,10 @@ from esper.orchestration.compute_ledger import PROBE_SAMPLES, Ledger
 from esper.orchestration.controller import HeuristicController
 from esper.orchestration.counterfactual import (
     GrowthSplit,
+    HeldOut,
     LossFn,
     MetricFn,
     batch_size,
-    slice_batch,
 )
 from esper.orchestration.grafting import Grafting
 from esper.orchestration.growth_config import GrowthConfig
@@ -41,7 +42,6 @@ from esper.orchestration.growth_report import growth_report, layer_records
 from esper.orchestration.journal import Journal
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.observation import observation
-from esper.orchestration.performance import PerformanceTracker
 from esper.orchestration.racing import Racing
 from esper.orchestration.run import Run
 from esper.orchestration.schedule import kernel_lr, leading_group
@@ -87,6 +87,9 @@ class SeedOrchestrator:
     _next_look = 0
     _next_due = 0
     """Step before which there is nothing to do but count."""
+    _seen: tuple[int, int, HeldOut] | None = None
+    """Step and samples of the latest look, and what it found."""
+    _signals: tuple[HealthSignal, ...] = ()
 
     def __init__(
         self,
@@ -117,6 +120,8 @@ class SeedOrchestrator:
             device=(device := next(model.parameters()).device),
         )
         randomness = OwnRandomness(seed, device)
+        with randomness():
+            ledger = Ledger(model.wrapped_model, *split.probe(PROBE_SAMPLES), loss_fn)
         self.run = Run(
             model=model,
             optimizer=optimizer,
@@ -126,8 +131,7 @@ class SeedOrchestrator:
             seed=seed,
             device=device,
             split=split,
-            ledger=_open_ledger(model, split, loss_fn, randomness),
-            performance=PerformanceTracker(),
+            ledger=ledger,
             blueprints=BlueprintRegistry(self.config.families, kernels),
             journal=_journal(model),
             randomness=randomness,
@@ -141,25 +145,30 @@ class SeedOrchestrator:
         self._commanding = Commanding(self.run, self._racing, self._grafting)
         self._probe = HealthProbe(model)
         self._monitor = HealthMonitor()
-        self._signals: tuple[HealthSignal, ...] = ()
-        self._unbooked: list[tuple[int, Tensor]] = []
+        self._unbooked: list[tuple[int, int, Tensor]] = []
+        model.meter = self._meter = Meter()
         self._look()
 
     # What a training loop calls ------------------------------------------------------------------
 
-    def step(self, x: Any, y: Any, loss: Tensor) -> None:
+    def step(self, x: Any, y: Any, loss: Tensor, *, samples: int | None = None) -> None:
         """Do what is due at this step boundary; mostly nothing but count.
 
         Args:
             x: the batch that the model was just trained on.
             y: its targets.
             loss: its loss (scalar tensor; not read at once, so no device is waited for).
+            samples: samples that the whole step was trained on, where gradients of several batches
+                were accumulated. Left out, the model's own training passes since the last step are
+                counted; those of a compiled model cannot be, so say it there.
         """
         run = self.run
         model = run.model
         run.step = step = run.step + 1
         model.apply_pending()
-        self._unbooked.append((batch_size(y), loss.detach()))
+        given = batch_size(y)
+        counted = self._meter.take(x, given)
+        self._unbooked.append((counted if samples is None else samples, given, loss.detach()))
         if model.isolations:
             run.tell_isolations()
         if self._grafting.drives:
@@ -198,15 +207,17 @@ class SeedOrchestrator:
     def _book(self) -> None:
         """Enter the steps since the last time: one by one they would cost more than they say."""
         steps, self._unbooked = self._unbooked, []
-        for samples, loss in steps:
-            self.run.ledger.charge_step(samples)
+        for samples, given, loss in steps:
+            self.run.ledger.charge_step(samples, given)
             self.run.performance.observe(loss)
 
     def finish(self) -> GrowthReport:
         """End the run: a race is called off, a graft judged as it stands. Returns the report."""
         self._book()
         self._racing.call_off()
-        self._grafting.conclude()
+        if self.is_grafting:
+            self._grafting.conclude()
+            self._seen = None
         self._probe.disarm()
         if self.run.performance.curve[-1].step < self.run.step:  # else it has just been looked at
             self._look()
@@ -237,7 +248,7 @@ class SeedOrchestrator:
             return False
         self._book()
         self._commanding.carry_out(command, kernel)
-        self._next_due = 0
+        self._next_due, self._seen = 0, None
         return True
 
     def cost(self) -> CostAccount:
@@ -262,9 +273,20 @@ class SeedOrchestrator:
 
     # Looking and asking --------------------------------------------------------------------------
 
+    def held_out(self, samples: int = _LOOK_SAMPLES) -> HeldOut:
+        """The model's answers on the growth split as it stands, measured once at a step.
+
+        Args:
+            samples: of the split's first so many, whole batches; all of them if it has no more.
+        """
+        run, samples = self.run, self.run.split.samples(samples)
+        if self._seen is None or self._seen[:2] != (run.step, samples):
+            self._seen = (run.step, samples, run.measure(samples))
+        return self._seen[2]
+
     def _look(self) -> None:
         run = self.run
-        run.performance.look(run.step, run.measure(_LOOK_SAMPLES))
+        run.performance.look(run.step, self.held_out())
         self._next_look = run.step + run.span(self.config.check_every)
 
     def _pace(self) -> float:
@@ -329,6 +351,7 @@ class SeedOrchestrator:
         run.step, run.last_race = state["step"], state["last_race"]
         self._next_look, self._next_due = state["next_look"], 0
         self._unbooked.clear()
+        self._seen = None
         self._signals = tuple(HealthSignal.model_validate(s) for s in state["signals"])
         self._probe.load_state_dict(state["probe"])
         if state["probing"]:
@@ -369,12 +392,3 @@ def _racing(run: Run, nursery: Nursery | None, metric: MetricFn | None) -> Racin
 def _journal(model: MorphableModel) -> Journal:
     parameters = sum(p.numel() for p in model.parameters())
     return Journal(parameters=parameters, layers=layer_records(model))
-
-
-def _open_ledger(
-    model: MorphableModel, split: GrowthSplit, loss_fn: LossFn, randomness: OwnRandomness
-) -> Ledger:
-    x, y = split.batches[0]
-    rows = slice(min(PROBE_SAMPLES, batch_size(y)))
-    with randomness():
-        return Ledger(model.wrapped_model, slice_batch(x, rows), slice_batch(y, rows), loss_fn)

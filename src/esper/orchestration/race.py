@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from esper.blueprints.flops import counting
 from esper.contracts.growth import CandidateStanding, RaceRecord, RungRecord
 from esper.orchestration.counterfactual import (
     GrowthSplit,
@@ -176,7 +176,7 @@ class Race:
 
     def _train_one(self, entrant: Entrant, x: Any, y: Any, rates: tuple[float, float]) -> None:
         if entrant.flops is None:
-            with FlopCounterMode(display=False) as counter:
+            with counting() as counter:
                 self._backward(entrant, x, y)
             entrant.flops = counter.get_total_flops() / batch_size(y)
         else:

@@ -17,7 +17,7 @@ from esper.contracts.events import AdaptationDecided, RaceDecided, RaceStarted, 
 from esper.contracts.growth import CandidateStanding, GrowthDecision, RaceRecord
 from esper.contracts.operational import AdaptationDecision
 from esper.orchestration.compute_ledger import PROBE_SAMPLES
-from esper.orchestration.counterfactual import batch_size, call_model, slice_batch
+from esper.orchestration.counterfactual import call_model
 from esper.orchestration.entrant import Entrant, enter
 from esper.orchestration.jury import Outcome
 from esper.orchestration.nursery import Batch, Mark, Nursery, Trouble, Ward
@@ -214,7 +214,7 @@ class Racing:
     def _shadow_flops(self, proposal: Proposal) -> float:
         """Estimate of one shadow step: a forward pass, and two backward from the slot on."""
         run = self._run
-        samples = run.ledger.samples / max(1, run.step)
+        samples = run.ledger.given / max(1, run.step)
         rows: float = min(samples, max(SMALLEST_BATCH, run.config.shadow_batch * samples))
         network = run.ledger.forward_flops + proposal.extra_flops
         return rows * 3.0 * network
@@ -224,6 +224,7 @@ class Racing:
         index = len(run.journal.races)
         randomness = OwnRandomness(run.seed * 1_000 + index + 1, run.device)
         shadow = self._shadow()
+        run.ledger.charge_evaluation(PROBE_SAMPLES)  # it ran once, to see its layers' order
         with randomness():
             entrants = [
                 enter(p.candidate, p.standing, p.extra_flops, shadow, p.kernel) for p in proposals
@@ -236,23 +237,21 @@ class Racing:
         limit = self._run.config.limits.max_latency_us
         if limit is None:
             return entrants
-        batch, clock = self._probe_batch(), self._run.clock
+        batch, clock = self._run.split.probe(PROBE_SAMPLES)[0], self._run.clock
         fast = []
         for entrant in entrants:
             kernel, mode = entrant.kernel.eval(), entrant.standing.mode
             with torch.no_grad(), shadow.standing_in(entrant.slot, kernel, mode, {}) as model:
                 latency = _median_seconds(partial(call_model, model, batch), clock)
+            calls = 1 + _TIMINGS
+            self._run.ledger.charge_evaluation(calls * PROBE_SAMPLES, entrant.extra_flops)
             kernel.train()
             if entrant.is_control or latency * 1e6 <= limit:
                 fast.append(entrant)
         return fast
 
     def _shadow(self) -> Shadow:
-        return Shadow(self._run.model.wrapped_model, self._probe_batch())
-
-    def _probe_batch(self) -> Any:
-        x, y = self._run.split.batches[0]
-        return slice_batch(x, slice(min(PROBE_SAMPLES, batch_size(y))))
+        return Shadow(self._run.model.wrapped_model, self._run.split.probe(PROBE_SAMPLES)[0])
 
     def _race(
         self,

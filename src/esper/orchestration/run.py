@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from pydantic import BaseModel
@@ -37,7 +37,7 @@ class Run:
     device: torch.device
     split: GrowthSplit
     ledger: Ledger
-    performance: PerformanceTracker
+    performance: PerformanceTracker = field(default_factory=PerformanceTracker)
     blueprints: BlueprintRegistry
     journal: Journal
     randomness: OwnRandomness

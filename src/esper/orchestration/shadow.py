@@ -17,12 +17,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import TrainingError
 from esper.execution.kasmina_layer import KasminaLayer
-from esper.orchestration.counterfactual import LossFn, call_model
+from esper.orchestration.counterfactual import call_model
 
 
 class OwnRandomness:
@@ -187,18 +186,3 @@ def _running_order(model: nn.Module, x: Any) -> dict[str, int]:
         for hook in hooks:
             hook.remove()
     return order
-
-
-def forward_flops(model: nn.Module, x: Any) -> int:
-    """FLOPs of one forward pass over the batch ``x`` (a multiply-add is two)."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        call_model(model, x)
-    return int(counter.get_total_flops())
-
-
-def training_flops(model: nn.Module, x: Any, y: Any, loss_fn: LossFn) -> int:
-    """FLOPs of one forward and backward pass, measured on a copy of ``model``."""
-    twin = copy_module(model)
-    with FlopCounterMode(display=False) as counter:
-        torch.autograd.backward([loss_fn(call_model(twin, x), y)])
-    return int(counter.get_total_flops())

@@ -7,12 +7,13 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from esper.contracts.enums import KasminaAction, KernelMode
 from esper.contracts.events import LearningRateRewarmed, RaceStarted, RungFinished, SeedIsolated
 from esper.orchestration.growth_config import GrowthConfig
 from support.proven_kernels import proven
-from support.small_runs import TOTAL_STEPS, Eager, SmallRun
+from support.small_runs import BATCH, TOTAL_STEPS, Eager, SmallRun, data
 
 AT_ONCE = GrowthConfig(rung=0.05, rungs=2, families=("bottleneck-mlp",), min_evidence=1)
 
@@ -112,3 +113,46 @@ def test_an_isolated_kernel_leaves_an_event(permanent: bool) -> None:
     assert (event.step, event.layer_name, event.seed_idx, event.blueprint) == (3, "0", 0, "bad/one")
     assert event.failures == 3
     assert "NaN" in event.reason
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_every_micro_batch_of_a_step_is_booked(told: bool) -> None:
+    whole, parts = SmallRun(), SmallRun()
+    whole.train(3)
+    for _ in range(3):
+        x, y = data(BATCH)
+        for part, target in zip(x.chunk(4), y.chunk(4), strict=True):
+            loss = F.cross_entropy(parts.model(part), target) / 4
+            torch.autograd.backward([loss])
+        parts.optimizer.step()
+        parts.grow.step(part, target, loss, samples=BATCH if told else None)
+    assert parts.grow.cost().host == whole.grow.cost().host > 0
+    assert parts.grow.cost().static == whole.grow.cost().static
+    assert parts.grow.run.ledger.given == 3 * BATCH // 4
+
+
+def test_the_growth_split_is_measured_once_at_a_step() -> None:
+    run = SmallRun()
+    run.train(9)
+    before = run.grow.cost().evaluation
+    run.train(1)  # the first look
+    looked = run.grow.cost().evaluation
+    assert looked - before == pytest.approx(100 * run.grow.run.ledger.forward_flops)
+    seen = run.grow.held_out()
+    assert seen.loss == run.grow.report().curve[-1].growth_loss
+    assert run.grow.cost().evaluation == looked
+    run.train(1)
+    assert run.grow.held_out() is not seen
+    assert run.grow.cost().evaluation - looked == pytest.approx(looked - before)
+
+
+def test_a_command_between_two_looks_has_the_growth_split_measured_again() -> None:
+    run = with_a_fossil(KernelMode.REPLACING)
+    seen = run.grow.held_out()
+    assert run.grow.held_out() is seen
+    geometry = run.model.layer("2").geometry
+    assert geometry is not None
+    kernel = proven(geometry, "bottleneck-mlp", mode=KernelMode.RESIDUAL)
+    where = {"layer_name": "2", "kernel_id": kernel.kernel_id}
+    assert run.grow.carry_out(run.command(KasminaAction.LOAD_KERNEL, **where), kernel)
+    assert run.grow.held_out() is not seen

@@ -19,7 +19,7 @@ from esper.contracts.growth import CurvePoint
 from esper.contracts.records import CheckpointFailed, Evaluated, StepLogged
 from esper.core import checkpoint
 from esper.core.morphable_model import MorphableModel
-from esper.services.tolaria.evaluation import evaluate
+from esper.services.tolaria.evaluation import Figures, evaluate
 from esper.services.tolaria.run_control import Control, Orders
 from esper.services.tolaria.run_folder import CHECKPOINT, resume_command
 from esper.services.tolaria.run_log import RunLog
@@ -194,9 +194,7 @@ class Run:
 
     def _evaluate(self) -> None:
         session, progress, config = self.session, self.progress, self.session.config
-        limit = config.eval_samples
-        growth = (session.growth[0][:limit], session.growth[1][:limit])
-        figures = evaluate(session.model, growth, session.bundle.loss_fn, session.bundle.measure)
+        figures = _figures(session)
         progress.early_stop = progress.early_stop.after(figures.loss, config.early_stop)
         progress.stopped_early = progress.early_stop.is_due(config.early_stop)
         point = CurvePoint(
@@ -208,6 +206,16 @@ class Run:
         progress.curve.append(point)
         cost = None if session.orchestrator is None else session.orchestrator.cost()
         self.telemetry.write(Evaluated(**dict(point), cost=cost))
+
+
+def _figures(session: Session) -> Figures:
+    """The model on the growth split; an orchestrator that has just looked is not asked to again."""
+    limit = session.config.eval_samples
+    if session.orchestrator is not None:
+        seen = session.orchestrator.held_out(limit)
+        return Figures(loss=seen.raw_loss, metric=math.nan if seen.metric is None else seen.metric)
+    growth = (session.growth[0][:limit], session.growth[1][:limit])
+    return evaluate(session.model, growth, session.bundle.loss_fn, session.bundle.measure)
 
 
 def restore(session: Session, state: checkpoint.Checkpoint | None) -> Progress:
