@@ -172,12 +172,12 @@ class EsperConfig(Settings):
     """Version of this configuration, for its authors."""
     environment: str = Field(default="development", min_length=1)
     """Where it is used: development, staging, production, ..."""
-    database: DatabaseConfig
-    """The registry's database."""
-    redis: RedisConfig
-    """The message bus."""
-    storage: StorageConfig
-    """The object store."""
+    database: DatabaseConfig | None = None
+    """The registry's database; None: a file of the platform's own."""
+    redis: RedisConfig | None = None
+    """The server that carries the message bus; None: one that the platform starts."""
+    storage: StorageConfig | None = None
+    """The object store; None: a folder of the platform's own."""
     components: dict[ComponentName, ComponentConfig] = Field(default_factory=dict)
     """The services by name; one that is not named runs with its defaults."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)

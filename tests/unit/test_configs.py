@@ -82,6 +82,9 @@ def _complaint(file: Path) -> str:
 
 def test_the_documented_example_loads(file: Path) -> None:
     config = EsperConfig.from_yaml(file)
+    assert config.database is not None
+    assert config.redis is not None
+    assert config.storage is not None
     assert config.database.username == "ada"
     assert config.database.password == "p@ss/word"
     assert config.redis.database == 0
@@ -122,6 +125,7 @@ def test_a_number_may_come_from_the_environment(
     monkeypatch.setenv("REDIS_PORT", "7000")
     _edited(file, "port: 6379", 'port: "${REDIS_PORT}"\n  database: ${REDIS_DB:-3}')
     config = EsperConfig.from_yaml(file)
+    assert config.redis is not None
     assert (config.redis.port, config.redis.database) == (7000, 3)
 
 
@@ -153,12 +157,17 @@ def test_every_mistake_is_told_at_once(file: Path) -> None:
     assert "database.port" in complaint
 
 
-def test_a_missing_section_is_named(tmp_path: Path) -> None:
+def test_a_section_that_is_left_out_is_the_platform_s_own_and_one_that_is_not_is_whole(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "short.yaml"
     path.write_text("name: x\n", encoding="utf-8")
+    config = EsperConfig.from_yaml(path)
+    assert (config.database, config.redis, config.storage) == (None, None, None)
+    path.write_text("database: {host: db}\nstorage: {}\n", encoding="utf-8")
     complaint = _complaint(path)
-    for section in ("database", "redis", "storage"):
-        assert f"{section}: Field required" in complaint
+    for key in ("name", "database.username", "storage.access_key"):
+        assert f"{key}: Field required" in complaint
 
 
 def test_errors_do_not_show_rejected_values(file: Path) -> None:

@@ -20,6 +20,8 @@ class HostingConfig:
     be told anything; ``auto`` takes ``valkey`` where its package is installed."""
     workers: int = 1
     """Blueprints that the forge builds at the same time; 0 runs no forge."""
+    forge_options: tuple[str, ...] = ()
+    """Further options of `esper tezzeret run`."""
     urza_port: int = 8420
     """Port of the library; 0 takes a free one, as for the others."""
     nissa_port: int = 8430

@@ -124,6 +124,7 @@ def _tezzeret(config: HostingConfig, environment: Environment) -> Service:
     words = (
         *("tezzeret", "run", "--urza", _http(config.urza_port)),
         *("--workers", str(config.workers), "--drain-seconds", str(config.drain_seconds)),
+        *config.forge_options,
     )
     token = {"ESPER_URZA_TOKEN_FILE": str(forge_token(config.folder))}
     service = _esper(

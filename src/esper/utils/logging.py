@@ -8,13 +8,21 @@ output stays the program's own.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import TextIO, cast
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
+from esper.contracts.errors import ConfigError
+
+LEVEL: Final = "ESPER_LOG_LEVEL"
+"""Names the least severe level that is written, where the program does not."""
+FORMAT: Final = "ESPER_LOG_FORMAT"
+"""`json` or `console`; anything else: console on a terminal, JSON elsewhere."""
 
 
 class RunContext:
@@ -110,7 +118,7 @@ def _formatter(shared: Sequence[Processor], *, json: bool, colors: bool) -> logg
 
 def setup_logging(
     service_name: str,
-    level: int | str = logging.INFO,
+    level: int | str | None = None,
     *,
     json: bool | None = None,
     stream: TextIO | None = None,
@@ -121,21 +129,29 @@ def setup_logging(
 
     Args:
         service_name: Stands in every line as `service`.
-        level: The least severe level that is written.
-        json: One JSON object a line; None means: unless `stream` is a terminal.
+        level: The least severe level that is written; default `ESPER_LOG_LEVEL`, or INFO.
+        json: One JSON object a line; default as `ESPER_LOG_FORMAT` says (`json` or `console`), or
+            else: unless `stream` is a terminal.
         stream: Where lines go; None means standard error.
+
+    Raises:
+        ConfigError: `ESPER_LOG_LEVEL` names no level.
     """
     out = sys.stderr if stream is None else stream
     terminal = out.isatty()
-    as_json = not terminal if json is None else json
+    if json is None:
+        json = {"json": True, "console": False}.get(os.environ.get(FORMAT, ""), not terminal)
     shared = [_stamp(service_name), *_SHARED]
     handler = _EsperHandler(out)
-    handler.setFormatter(_formatter(shared, json=as_json, colors=terminal))
+    handler.setFormatter(_formatter(shared, json=json, colors=terminal))
     root = logging.getLogger()
     for old in [entry for entry in root.handlers if isinstance(entry, _EsperHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(level)
+    try:
+        root.setLevel(level or os.environ.get(LEVEL) or logging.INFO)
+    except ValueError as error:
+        raise ConfigError(f"{LEVEL} is no level of logging ({error}); give INFO, say") from None
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
