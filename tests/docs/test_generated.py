@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 import typer.main
@@ -64,7 +64,7 @@ def _platform_settings(kind: type[BaseModel] = EsperConfig, prefix: str = "") ->
         nested = [setting.annotation, *get_args(setting.annotation)]
         for inner in nested:
             if isinstance(inner, type) and issubclass(inner, BaseModel):
-                middle = "NAME." if get_args(setting.annotation) else ""
+                middle = "NAME." if get_origin(setting.annotation) is dict else ""
                 found += _platform_settings(inner, f"{prefix}{name}.{middle}")
     return found
 
