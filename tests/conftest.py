@@ -14,6 +14,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 # No test finds the platform, the runs or the kernels of whoever runs it. Kept from one time to the
 # next: compiled kernels lie there.
 os.environ["ESPER_HOME"] = str(Path(tempfile.gettempdir()) / f"esper-tests-{getpass.getuser()}")
@@ -25,6 +26,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from support import forked
+
+# Processes that `multiprocessing` starts are forked from a server that has torch loaded, too.
+forked.install()
 
 for _name in ("ESPER_REDIS_URL", "ESPER_REDIS_URL_FILE", "ESPER_RUN_STORE"):
     os.environ.pop(_name, None)

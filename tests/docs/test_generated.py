@@ -23,6 +23,7 @@ from esper.configs import EsperConfig
 from esper.contracts import lifecycle, messages
 from esper.contracts.events import AnyEvent
 from esper.services.tolaria.training_config import TolariaConfig
+from support import forked
 
 REFERENCE = pages.ROOT / "docs" / "reference"
 
@@ -32,7 +33,7 @@ def _read(name: str) -> str:
 
 
 def _generate(*arguments: str, where: Path = pages.ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "docs.generate", *arguments],
         cwd=where,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

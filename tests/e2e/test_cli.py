@@ -15,6 +15,7 @@ import pytest
 
 from esper.contracts.growth import GrowthReport
 from esper.report import wording
+from support import forked
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +24,7 @@ STEPS = 600
 
 
 def esper(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [*ESPER, *arguments],
         cwd=folder,
         capture_output=True,
@@ -177,7 +178,7 @@ def test_a_stopped_run_leaves_a_checkpoint_and_says_how_to_go_on(
     tmp_path: Path, signum: signal.Signals, status: int
 ) -> None:
     command = [*ESPER, "train", "-q", "digits", "--steps", "1000000", "-o", "r"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = forked.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "r" / "run.jsonl"
     deadline = time.monotonic() + 120
     while not (log.exists() and '"type":"step"' in log.read_text(encoding="utf-8")):

@@ -14,6 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from esper.cli.app import app
+from support import forked
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def run(place: Path) -> Iterator[subprocess.Popen[bytes]]:
         *("--set", "growth.first_check=0.9", "--set", "growth.last_start=0.95"),
     ]
     with (place / "terminal.txt").open("wb") as terminal:
-        process = subprocess.Popen(command, stdout=terminal, stderr=terminal)
+        process = forked.Popen(command, stdout=terminal, stderr=terminal)
     try:
         yield process
     finally:

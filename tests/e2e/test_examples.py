@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support import forked
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 SAYS = {
@@ -30,7 +31,7 @@ def test_every_example_is_tested() -> None:
 @pytest.mark.parametrize("name", SAYS)
 def test_an_example_runs(name: str, tmp_path: Path) -> None:
     arguments, expected = SAYS[name]
-    result = subprocess.run(
+    result = forked.run(
         [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},

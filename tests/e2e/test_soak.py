@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ANY_LENGTH = (
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_a_platform_that_is_used_for_a_while_holds_its_bars() -> None:
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-m", "benchmarks.soak", "--minutes", "0.3", "--every", "3", "--dry"],
         cwd=ROOT,
         capture_output=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from esper.contracts.enums import Role
 from esper.utils.spans import root_of
 from esper.utils.trace import trace_id_of
+from support import forked
 from support.nissa_server import nissa_server
 from support.otlp_receiver import ReceivedSpan, Receiver, otlp_receiver
 from support.servers.valkey import ValkeyServer
@@ -31,7 +31,7 @@ def _train(server: UrzaServer, bus: str, output: Path, receiver: Receiver) -> st
     """Train a short run in a process of its own; return its id."""
     settings = [part for pair in SHORT.items() for part in ("--set", "=".join(pair))]
     command = [*ESPER, "train", "-q", "mnist1d", "--steps", "360", "--output", str(output)]
-    done = subprocess.run(
+    done = forked.run(
         [*command, *settings, "--urza", server.url, "--deposit"],
         env={
             **server.environment(Role.TRAINER),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from esper.contracts.enums import AdaptationOutcome, Role
 from esper.contracts.growth import GrowthReport
 from esper.contracts.library import KernelQuery
 from esper.services.urza.client.urza_client import UrzaClient
+from support import forked
 from support.urza_server import ESPER, UrzaServer, urza_server, without_library
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -30,7 +30,7 @@ SHORT = {
 def train(server: UrzaServer, output: Path, *options: str) -> str:
     settings = [part for pair in SHORT.items() for part in ("--set", "=".join(pair))]
     command = [*ESPER, "train", "-q", "mnist1d", "--steps", "360", "--output", str(output)]
-    done = subprocess.run(
+    done = forked.run(
         [*command, *settings, "--urza", server.url, *options],
         env=server.environment(Role.TRAINER),
         capture_output=True,
@@ -81,7 +81,7 @@ def _train_while_the_library_is_away(server: UrzaServer, output: Path) -> None:
 
 
 def _send(server: UrzaServer, folder: Path) -> None:
-    sent = subprocess.run(
+    sent = forked.run(
         [*ESPER, "report", str(folder), "--send", "--urza", server.url],
         env={**without_library(), "ESPER_URZA_TOKEN": server.tokens[Role.TRAINER]},
         capture_output=True,

@@ -16,6 +16,7 @@ from esper.contracts.library import KernelRegistration
 from esper.execution.artifact_check import kernel_id_of
 from esper.services.urza.client.urza_client import UrzaClient
 from kernels import kernel_file
+from support import forked
 from support.servers.s3 import S3Place
 from support.urza_server import ESPER, urza_server, without_library
 
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 def esper(
     *arguments: str, folder: Path, settings: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [*ESPER, *arguments],
         cwd=folder,
         env={**without_library(), "ESPER_HOME": str(folder), **(settings or {})},

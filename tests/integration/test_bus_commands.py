@@ -27,7 +27,7 @@ from esper.contracts.messages import OonaMessage, StopTraining
 from esper.contracts.ports import Bus
 from esper.contracts.records import RunLine, RunRecords
 from esper.services.oona.open import open_bus
-from support import logged_runs
+from support import forked, logged_runs
 from support.servers.server import free_port
 from support.servers.valkey import ValkeyServer
 
@@ -136,7 +136,7 @@ def test_dead_letters_are_listed_shown_and_published_again(url: str) -> None:
 
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    process = forked.Popen(
         [sys.executable, "-m", "esper.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -21,6 +21,7 @@ from esper.core.model_wrapper import wrap
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.worker import Worker
 from esper.services.urza.client.urza_client import UrzaClient
+from support import forked
 from support.forge import blueprint_at, blueprint_of, perceptron
 from support.places import geometry_at
 from support.urza_server import ESPER, UrzaServer, urza_server
@@ -52,7 +53,7 @@ def forge(server: UrzaServer, tmp_path: Path) -> Iterator[subprocess.Popen[str]]
     """`esper tezzeret run` with one worker."""
     command = [*ESPER, "tezzeret", "run", "--no-compile", "--batch", "4"]
     command += ["--compile-cache", str(tmp_path / "compiled")]
-    with subprocess.Popen(
+    with forked.Popen(
         command, env=server.environment(Role.COMPILER), stderr=subprocess.PIPE, text=True
     ) as process:
         try:
@@ -147,7 +148,7 @@ def test_a_blueprint_that_kills_its_workers_is_set_aside_after_three_tries(
 
 
 def test_a_forge_with_the_wrong_token_says_which_one_it_needs(server: UrzaServer) -> None:
-    done = subprocess.run(
+    done = forked.run(
         [*ESPER, "tezzeret", "run", "--no-compile"],
         env=server.environment(Role.READER),
         capture_output=True,
@@ -163,7 +164,7 @@ def test_proving_needs_no_library(tmp_path: Path) -> None:
     kernel = tmp_path / "kernel.safetensors"
     arguments = ["tezzeret", "prove", "low-rank/small", "--mode", "replacing", "--host", "linear"]
     arguments += ["--input", "40", "--output-shape", "10", "--no-compile", "-o", str(kernel)]
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-m", "esper.cli", *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ from uuid import uuid4
 from esper.contracts.errors import BusUnavailableError
 from esper.contracts.ports import Bus
 from esper.services.oona.open import open_bus
+from support import forked
 from support.bus_effects import GROUP, TOPIC, account, create, fast_config
 from support.buses import message
 
@@ -65,7 +66,7 @@ class Scenario:
     def start(self, name: str) -> None:
         """Start a consumer, or start it again under its name."""
         folders = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]
-        self._consumers[name] = subprocess.Popen(
+        self._consumers[name] = forked.Popen(
             [
                 *(sys.executable, "-m", "support.bus_effects"),
                 *(self.url, self.prefix, name, str(self.path)),

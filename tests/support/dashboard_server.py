@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,6 +19,7 @@ from esper.services.nissa.nissa_app import create_app
 from esper.services.nissa.nissa_config import NissaConfig
 from esper.services.nissa.run_store import RunStore
 from esper.web.draining import uvicorn_config
+from support import forked
 
 T = TypeVar("T")
 SECONDS = 60
@@ -82,7 +82,7 @@ def train_short_run(folder: Path) -> Path:
     run = folder / "run"
     command = [sys.executable, "-m", "esper.cli", "train", "--quick-start", "mnist1d"]
     environment = {**os.environ, "ESPER_HOME": str(folder / "home")}
-    subprocess.run(
+    forked.run(
         [*command, "--steps", "800", "--output", str(run)],
         env=environment,
         check=True,

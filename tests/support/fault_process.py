@@ -17,7 +17,7 @@ from esper.services.urza.kernel_library import Library
 from esper.services.urza.urza_config import S3Access, UrzaConfig
 from esper.utils import failpoint
 from esper.utils.clock import SystemClock
-from support import fault_lives
+from support import fault_lives, forked
 
 _FOLDERS = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))
 
@@ -26,7 +26,7 @@ class Launcher:
     """Starts processes, one at a time, in milliseconds."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = forked.Popen(
             [sys.executable, "-m", "support.fault_process"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, _FOLDERS))},
             stdin=subprocess.PIPE,

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import forked
+
 STOP_SECONDS = 30
 
 
@@ -42,7 +44,7 @@ def nissa_server(
     own = {name: value for name, value in os.environ.items() if not name.startswith("ESPER_NISSA")}
     with (
         log.open("w") as errors,
-        subprocess.Popen(
+        forked.Popen(
             [*command, "--store", store, *arguments],
             env={**own, "ESPER_HOME": str(folder), **(settings or {})},
             stdout=subprocess.PIPE,

@@ -20,6 +20,7 @@ from esper.hosting.discovery import Platform, find
 from esper.hosting.service_lifecycle import ServiceState
 from esper.services.nissa.run_store import RunStore
 from esper.utils.home import data_home
+from support import forked
 from support.urza_server import ESPER, without_library
 
 FREE_PORTS = tuple(
@@ -85,7 +86,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def esper(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [*ESPER, *words],
         env=environment(home),
         cwd=home,
@@ -102,7 +103,7 @@ def up(home: Path, *words: str) -> Iterator[Up]:
     home.mkdir(exist_ok=True)
     with (
         (home / "up.log").open("a") as log,
-        subprocess.Popen(
+        forked.Popen(
             [*ESPER, "up", *FREE_PORTS, *words],
             env=environment(home),
             stdout=log,
@@ -144,7 +145,7 @@ def training(
     command = [*ESPER, "train", "--output", str(home / name), *words]
     with (
         (home / f"{name}.log").open("w") as log,
-        subprocess.Popen(
+        forked.Popen(
             command, env=environment(home, **more), cwd=home, stdout=log, stderr=log, text=True
         ) as process,
     ):

@@ -25,6 +25,7 @@ from esper.services.urza.kernel_library import Library
 from esper.services.urza.urza_app import create_app
 from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock
+from support import forked
 
 API = "/api/v1"
 FILE = kernels.kernel_file()
@@ -164,7 +165,7 @@ def process(folder: Path, **settings: Any) -> Iterator[Process]:
     default = UrzaConfig.default(folder)
     places = {"database_url": default.database_url, "blobs": default.blobs}
     config = json.dumps({**places, "auth": "token", "port": 0, **settings})
-    child = subprocess.Popen(
+    child = forked.Popen(
         [sys.executable, "-c", _MAIN, config],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,

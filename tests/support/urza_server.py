@@ -18,6 +18,7 @@ from esper.services.urza.client.urza_client import UrzaClient
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock
+from support import forked
 
 ESPER = [sys.executable, "-m", "esper.cli"]
 STOP_SECONDS = 30
@@ -62,7 +63,7 @@ def urza_server(folder: Path, settings: Mapping[str, str] | None = None) -> Iter
     log = folder.with_name(f"{folder.name}.log")
     with (
         log.open("w") as errors,
-        subprocess.Popen(
+        forked.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
         ) as process,
     ):

@@ -12,6 +12,7 @@ import pytest
 from esper.contracts.enums import Role
 from esper.execution.error_recovery import ErrorRecoveryManager, RetryConfig
 from esper.services.urza.client.urza_client import UrzaClient
+from support import forked
 from support.urza_server import ESPER, UrzaServer, urza_server, without_library
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 def restarted(server: UrzaServer) -> subprocess.Popen[str]:
     port = server.url.rpartition(":")[2]
     command = [*ESPER, "urza", "serve", "--folder", str(server.folder), "--port", port]
-    return subprocess.Popen(
+    return forked.Popen(
         command,
         env=without_library(),
         stdout=subprocess.PIPE,

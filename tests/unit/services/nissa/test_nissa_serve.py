@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from esper.services.nissa.nissa_config import NissaConfig
 from esper.services.nissa.nissa_serve import serve
 from esper.services.oona.link import Link
 from esper.services.oona.open import open_bus
-from support import logged_runs
+from support import forked, logged_runs
 from support.alert_lines import component
 from support.nissa_server import nissa_server
 from support.servers.valkey import ValkeyServer
@@ -93,7 +92,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 
 def test_the_command_says_in_a_line_why_it_does_not_serve_strangers(tmp_path: Path) -> None:
-    done = subprocess.run(
+    done = forked.run(
         [*ESPER, "nissa", "serve", "--host", "0.0.0.0"],
         env={"ESPER_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
         capture_output=True,
