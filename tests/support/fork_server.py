@@ -141,7 +141,7 @@ def _become(order: dict[str, Any], fds: list[int], answers: socket.socket) -> so
             os.close(held)
         return theirs
     theirs.close()
-    answers = _place(fds, order["targets"], answers)
+    answers, ours = _place(fds, order["targets"], answers, ours)
     os.chdir(order["cwd"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for one in order["ignored"]:
@@ -161,18 +161,19 @@ def _become(order: dict[str, Any], fds: list[int], answers: socket.socket) -> so
     return None
 
 
-def _place(fds: list[int], targets: tuple[int, ...], connection: socket.socket) -> socket.socket:
-    """Put descriptors where they belong; returns the connection, out of their way."""
-    above = max(*targets, *fds, connection.fileno()) + 1
+def _place(
+    fds: list[int], targets: tuple[int, ...], *sockets: socket.socket
+) -> list[socket.socket]:
+    """Put descriptors where they belong; returns the sockets, out of their way."""
+    above = max(*targets, *fds, *(one.fileno() for one in sockets)) + 1
     moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in fds]
-    kept = fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD_CLOEXEC, above)
-    for fd in fds:
+    kept = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD_CLOEXEC, above) for one in sockets]
+    for fd in (*fds, *(one.detach() for one in sockets)):
         os.close(fd)
-    connection.close()
     for fd, target in zip(moved, targets, strict=True):
         os.dup2(fd, target, inheritable=True)
         os.close(fd)
-    return socket.socket(fileno=kept)
+    return [socket.socket(fileno=fd) for fd in kept]
 
 
 def _title(text: str) -> None:

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
 from typing import Final
@@ -23,6 +22,8 @@ from esper.utils.backoff import Backoff
 from esper.utils.logging import get_logger
 
 _PR_SET_PDEATHSIG: Final = 1
+# Looked up here: between a fork and its program nothing may take a lock.
+_tell_process: Final = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
 
 _log = get_logger("platform")
 
@@ -112,7 +113,7 @@ class HostedProcess:
                 # Ctrl-C in the terminal is for `esper up` alone, which tells services in order.
                 start_new_session=True,
                 # One C function is called there, and it takes no lock.
-                preexec_fn=_ending_with_parent(),  # noqa: PLW1509
+                preexec_fn=_end_with_parent,  # noqa: PLW1509
             )
         self._started = self._heard = now
         self._move(ServiceEvent.STARTED)
@@ -167,9 +168,7 @@ class HostedProcess:
             os.truncate(log, 0)
 
 
-def _ending_with_parent() -> Callable[[], object] | None:
-    """What tells a child to stop when `esper up` is killed; only Linux can do that."""
-    if sys.platform != "linux":
-        return None
-    tell = ctypes.CDLL(None, use_errno=True).prctl
-    return lambda: tell(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+def _end_with_parent() -> None:
+    """Tell a child to stop when `esper up` is killed; only Linux can do that."""
+    if _tell_process is not None:
+        _tell_process(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
