@@ -128,6 +128,7 @@ def _become(order: dict[str, Any], fds: list[int], answers: socket.socket) -> so
 
     Returns None there; and in the server for what it will start itself, whom that one serves.
     """
+    os.chdir(order["cwd"])
     if order["session"]:
         os.setsid()
     elif order["group"] != -1:
@@ -142,7 +143,6 @@ def _become(order: dict[str, Any], fds: list[int], answers: socket.socket) -> so
         return theirs
     theirs.close()
     answers, ours = _place(fds, order["targets"], answers, ours)
-    os.chdir(order["cwd"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for one in order["ignored"]:
         signal.signal(one, signal.SIG_IGN)
