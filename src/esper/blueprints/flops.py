@@ -46,6 +46,25 @@ def _twice(forward: Callable[..., int]) -> Callable[..., int]:
     return lambda *args, **keywords: 2 * forward(*args, **keywords)
 
 
+def _convolution_backward(
+    gradient: Shape,
+    x: Shape,
+    weight: Shape,
+    _bias: Shape | None,
+    _stride: Sequence[int],
+    _padding: Sequence[int],
+    _dilation: Sequence[int],
+    transposed: bool,
+    _output_padding: Sequence[int],
+    _groups: int,
+    wanted: Sequence[bool],
+    **_: Any,
+) -> int:
+    """As many products as forward for each gradient; torch's own formula knows no groups."""
+    places = x if transposed else gradient
+    return 2 * math.prod(places) * math.prod(weight[1:]) * sum(wanted[:2])
+
+
 def _matrix_vector(matrix: Shape, *_: Any, **__: Any) -> int:
     return 2 * math.prod(matrix)
 
@@ -62,6 +81,7 @@ _KERNELS: dict[Any, Callable[..., int]] = {
     _ATEN.mkldnn_rnn_layer_backward: _twice(_onednn_lstm),
     _ATEN._cudnn_rnn: _cudnn_rnn,  # as above
     _ATEN._cudnn_rnn_backward: _twice(_cudnn_rnn),  # as above
+    _ATEN.convolution_backward: _convolution_backward,
     _ATEN.mv: _matrix_vector,
     _ATEN.dot: _matrix_vector,
     _ATEN.addmv: _add_matrix_vector,
