@@ -1,13 +1,26 @@
-"""The terminal: one console for results, one for everything else.
+"""The terminal: one console for results, one for everything else, and how tables are shown.
 
-Colour and live displays only on a terminal; `NO_COLOR` and `FORCE_COLOR` are respected (both by
-rich). Results go to standard output, progress and errors to standard error, so that
-`esper ... > file` gives a clean file.
+Results go to standard output, progress and errors to standard error, so that `esper ... > file`
+gives a clean file. Colour, live displays and drawn tables only on a terminal (`NO_COLOR` and
+`FORCE_COLOR` are respected, both by rich); elsewhere a table is plain columns, as wide as they are.
+A name that came from outside cannot write to the terminal: its control characters are shown.
 """
 
 from __future__ import annotations
 
-from rich.console import Console
+import errno
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic_core import to_json
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.highlighter import JSONHighlighter
+from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
@@ -22,23 +35,163 @@ THEME = Theme(
     }
 )
 
+Cell = str | Text
 
-def output() -> Console:
+# Those of ASCII and Latin-1 but the end of a line, those that turn the direction of writing or end
+# a line elsewhere, and what cannot be encoded at all.
+_CONTROL: Final = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_GONE: Final = {errno.EPIPE, errno.EIO, errno.EBADF}
+"""What a write says where nobody reads any more: a pipe, a terminal, a file that was closed."""
+
+
+class Terminal(Console):
+    """A console on which text is only text, and that falls silent when nobody reads it."""
+
+    def __init__(self, **given: Any) -> None:
+        # The terminal wraps, not we: a line of ours stays one line in a file.
+        super().__init__(theme=THEME, highlight=False, markup=False, soft_wrap=True, **given)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render as rich does, with control characters of texts made visible."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Fall silent; rich itself would end the program, and with it a training."""
+        self.quiet = True
+        if self.file.closed:
+            return
+        # What Python still holds for the old place is written when it exits.
+        silence, place = os.open(os.devnull, os.O_WRONLY), self.file.fileno()
+        if silence != place:
+            os.dup2(silence, place)
+            os.close(silence)
+
+    def _write_buffer(self) -> None:
+        try:
+            super()._write_buffer()
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            raise BrokenPipeError(error.errno, "nobody reads any more") from error
+
+
+def output() -> Terminal:
     """Where results go."""
-    return Console(theme=THEME, highlight=False, soft_wrap=False)
+    return Terminal()
 
 
-def diagnostics() -> Console:
+def diagnostics() -> Terminal:
     """Where progress, notices and errors go."""
-    return Console(theme=THEME, highlight=False, stderr=True)
+    return Terminal(stderr=True)
+
+
+def visible(text: str) -> str:
+    r"""Return a text with its control characters written out: `\x1b`, `\u202e`."""
+    return _CONTROL.sub(_written_out, text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
+def say(console: Console, *parts: Cell | tuple[str, str]) -> None:
+    """Print one line of pieces, each a text or a text with its style."""
+    shown = (part if isinstance(part, Text) else _piece(part) for part in parts)
+    console.print(Text.assemble(*shown), soft_wrap=True)
+
+
+def _piece(part: str | tuple[str, str]) -> str | tuple[str, str]:
+    return visible(part) if isinstance(part, str) else (visible(part[0]), part[1])
 
 
 def print_error(console: Console, message: str) -> None:
     """Print an error as one clear line (wrapped by the terminal, never by us)."""
-    line = Text.assemble(("Error: ", "bad"), (message, "red"))
-    console.print(line, soft_wrap=True)
+    say(console, ("Error: ", "bad"), (message, "red"))
 
 
 def print_notice(console: Console, message: str) -> None:
     """Print something that a person should know but need not act upon."""
-    console.print(Text(message, style="warn"), soft_wrap=True)
+    say(console, (message, "warn"))
+
+
+def print_table(
+    console: Console,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    right: Iterable[str] = (),
+    title: str | None = None,
+) -> None:
+    """Print a table: drawn and fitted on a terminal, elsewhere plain columns that nothing cuts.
+
+    Args:
+        console: Where to.
+        headings: Of the columns; all empty for none.
+        rows: Cells, in the order of the headings.
+        right: Headings of the columns that are aligned to the right.
+        title: Stands above it.
+    """
+    right = set(right)
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    if console.is_terminal:
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            show_header=any(headings),
+            title=title,
+            title_justify="left",
+        )
+        for heading in headings:
+            justify = "right" if heading in right else "left"
+            table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        for row in cells:
+            table.add_row(*row)
+        console.print(table, soft_wrap=False)
+        return
+    lines = [[cell.plain for cell in row] for row in cells]
+    if any(headings):
+        lines.insert(0, list(headings))
+    if title is not None:
+        say(console, title)
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    sides = [heading in right for heading in headings]
+    for line in lines:
+        padded = map(_padded, line, widths, sides)
+        console.print(Text("  ".join(padded).rstrip()), soft_wrap=True)
+
+
+def print_facts(console: Console, facts: Mapping[str, Cell], *, title: str | None = None) -> None:
+    """Print names and what they stand for, one a line."""
+    rows = [(Text(name, style="quiet"), value) for name, value in facts.items()]
+    print_table(console, ("", ""), rows, title=title)
+
+
+def print_json(console: Console, data: Any) -> None:
+    """Print data, or contracts in it, as JSON: the one way in which `--json` answers."""
+    print_json_line(console, to_json(data, indent=2, inf_nan_mode="null").decode())
+
+
+def print_json_line(console: Console, text: str) -> None:
+    """Print what is JSON already, as it stands."""
+    shown = Text(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    JSONHighlighter().highlight(shown)
+    console.print(shown, soft_wrap=True)
+
+
+def _cell(cell: Cell) -> Text:
+    """A cell is one line of text: a name with an end of line in it must not become two rows."""
+    plain = cell if isinstance(cell, str) else cell.plain
+    shown = visible(plain).replace("\n", r"\n")
+    if isinstance(cell, Text):
+        return cell if shown == plain else Text(shown, style=cell.style)
+    return Text(shown)
+
+
+def _padded(text: str, width: int, is_right: bool) -> str:
+    space = " " * (width - cell_len(text))
+    return space + text if is_right else text + space

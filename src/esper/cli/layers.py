@@ -1,35 +1,62 @@
-"""The layers of a model as a table: sizes, geometry, slots."""
+"""A model as tables: its layers with sizes, geometry and slots, and the plan of a run with it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rich import box
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from esper.blueprints.geometry import Geometry
+from esper.cli.console import print_facts, print_table, say
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.morphable_model import MorphableModel
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.seed import Seed
 from esper.report import wording
+from esper.services.tolaria.session import Session
+from esper.services.tolaria.training_config import TolariaConfig
 
 
-def layer_table(model: MorphableModel) -> Table:
-    """One row for each layer that can grow."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="layers that can grow")
-    for heading in ("layer", "type", "reads", "parameters", "slots"):
-        table.add_column(heading, justify="right" if heading == "parameters" else "left")
-    for name, facts in describe_layers(model).items():
-        table.add_row(
+def print_plan(console: Console, config: TolariaConfig, session: Session) -> None:
+    """Print what a dry run says: everything that a run would use, before it uses it."""
+    bundle, plan = session.bundle, session.plan
+    facts = {
+        "run": session.name,
+        "data": bundle.description,
+        "source": bundle.source,
+        "splits": f"train {wording.count(session.sampler.size)}, growth "
+        f"{wording.count(len(session.growth[1]))}, test {wording.count(len(bundle.test))}",
+        "steps": f"{wording.count(plan.steps)} of batch {plan.batch_size}",
+        "optimizer": f"{config.optimizer.name}, learning rate {plan.learning_rate:g}, "
+        f"schedule {config.schedule.name}",
+        "metric": bundle.measure.name,
+        "device": f"{session.device}, {config.precision}",
+        "seed": str(config.seed),
+        "parameters": wording.count(session.parameters_before),
+        "growth": "on" if session.orchestrator is not None else "off",
+        "output": str(config.output),
+    }
+    print_facts(console, facts)
+    if isinstance(session.model, MorphableModel):
+        print_layers(console, session.model)
+    say(console, ("Nothing was written: this was a dry run.", "quiet"))
+
+
+def print_layers(console: Console, model: MorphableModel) -> None:
+    """Print one row for each layer that can grow."""
+    rows = [
+        (
             Text(name, style="name"),
             facts["type"],
             facts["reads"],
             wording.count(facts["parameters"]),
             slots_text(facts["slots"]),
         )
-    return table
+        for name, facts in describe_layers(model).items()
+    ]
+    headings = ("layer", "type", "reads", "parameters", "slots")
+    print_table(console, headings, rows, right=("parameters",), title="layers that can grow")
 
 
 def describe_layers(model: MorphableModel) -> dict[str, dict[str, Any]]:
@@ -49,13 +76,13 @@ def geometry_text(geometry: Geometry | None) -> str:
 
 def slots_text(slots: list[dict[str, Any]]) -> Text:
     """The slots that hold something, and how many are free."""
+    dormant = SeedPhase.DORMANT.name.lower()
     text = Text()
     for slot in slots:
-        if slot["state"] != SeedPhase.DORMANT.name.lower():
-            what = slot["kernel"] or "kernel"
-            text.append(f"#{slot['slot']} {what}: {slot['state']}", "good")
-            text.append(f" (alpha {slot['alpha']:.2f})\n")
-    free = sum(slot["state"] == SeedPhase.DORMANT.name.lower() for slot in slots)
+        if slot["state"] != dormant:
+            text.append(f"#{slot['slot']} {slot['kernel'] or 'kernel'}: {slot['state']}", "good")
+            text.append(f" (alpha {slot['alpha']:.2f}), ")
+    free = sum(slot["state"] == dormant for slot in slots)
     return text.append(f"{free} dormant", "quiet")
 
 

@@ -9,8 +9,12 @@ from typing import Final
 
 from esper.contracts.errors import ArtifactError, KernelNotFoundError
 from esper.contracts.library import Signature
-from esper.execution.artifact import read_kernel_file
-from esper.execution.artifact_check import is_kernel_id, kernel_id_of
+from esper.execution.artifact_check import (
+    ArtifactLimits,
+    check_file,
+    is_kernel_id,
+    kernel_id_of,
+)
 from esper.execution.signature_file import add_signature, read_signatures
 from esper.utils.home import cache_home
 from esper.utils.object_store import ObjectStore
@@ -149,11 +153,11 @@ class LocalKernelStore:
 
 
 def _checked_bytes(path: Path) -> bytes:
-    """Return the file's bytes, which are those that passed the check."""
-    kernel_id = read_kernel_file(path).kernel_id
-    data = path.read_bytes()
-    if kernel_id_of(data) != kernel_id:
-        raise ArtifactError(f"{path} changed while it was read; try again")
+    """Return the file's bytes, which passed the check; not more are read than a kernel may have."""
+    limits = ArtifactLimits()
+    with path.open("rb") as file:
+        data = file.read(limits.file_bytes + 1)
+    check_file(data, limits=limits, origin=str(path))
     return data
 
 

@@ -15,8 +15,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, inspect, text
 
+from esper.contracts.errors import ConfigError
 from esper.storage.database import Database
 
 HEAD: Final = "head"
@@ -80,9 +82,13 @@ class Schema:
         """Bring the tables back down to `revision`, in one transaction; `base` removes all.
 
         Raises:
+            ConfigError: There is no such revision.
             EsperError: The database cannot be reached.
         """
-        await self._migrate(database, lambda config: command.downgrade(config, revision))
+        try:
+            await self._migrate(database, lambda config: command.downgrade(config, revision))
+        except CommandError as error:
+            raise ConfigError(f"no way back to revision {revision!r}: {error}") from error
 
     async def differences(self, database: Database) -> list[str]:
         """Return how the tables differ from what the code expects; `alembic check` in words."""

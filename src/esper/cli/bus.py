@@ -1,0 +1,277 @@
+"""`esper bus`: looks at the messages between the parts of the platform."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final
+
+import typer
+from rich.text import Text
+
+from esper.cli.bus_text import about, print_message, read_position, read_topic, read_topics
+from esper.cli.console import diagnostics, output, print_json, print_notice, print_table, say
+from esper.cli.lazy import later
+from esper.cli.noun import Noun
+from esper.cli.options import AsJson, Redis
+from esper.contracts.enums import TopicNames
+from esper.contracts.errors import BusError, ConfigError
+from esper.contracts.messages import OonaMessage
+from esper.contracts.ports import Bus, DeadLetter
+
+with later():
+    from esper.hosting import bus_access
+    from esper.services.oona import bus_config
+
+NOUN = Noun("Look at the messages between the parts of the platform.", extra="oona")
+DEAD = Noun("Inspect messages that were given up, and send them again.", extra="oona")
+NOUN.add("dead", DEAD)
+
+_PAUSE_SECONDS: Final = 0.25
+_WHEN = "an age (30s, 10m, 2h, 1d), a time (2026-11-21T09:00), or a position"
+
+Topic = Annotated[str, typer.Argument(help="For example events.seed.")]
+Topics = Annotated[
+    list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Default: every topic.")
+]
+
+
+@NOUN.command(
+    "tail",
+    "esper bus tail",
+    "esper bus tail events.seed events.race --since 10m",
+    "esper bus tail health.alerts --json",
+)
+def tail(
+    *,
+    topics: Topics = None,
+    since: Annotated[str, typer.Option(metavar="WHEN", help=f"Begin there: now, {_WHEN}.")] = "now",
+    redis: Redis = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show messages as they come, until Ctrl-C. Nobody else gets fewer for it."""
+    wanted = read_topics(topics or ())
+    after = dict.fromkeys(wanted, read_position(since, time.time()))
+    console = output()
+
+    async def follow() -> None:
+        async with bus_access.shared_bus(redis) as bus:
+            while not console.quiet:  # nobody reads any more
+                # Read, not consumed: a group would hold back trimming, and count as one that lags.
+                pages = await asyncio.gather(*(_news(bus, topic, after[topic]) for topic in wanted))
+                for page in pages:
+                    if page:
+                        after[page[-1][1].topic] = page[-1][0]
+                news = sorted((one for page in pages for one in page), key=_when)
+                for position, message in news:
+                    print_message(console, position, message, as_json=as_json)
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    handler = logging.StreamHandler()
+    handler.addFilter(_once())
+    logging.basicConfig(handlers=[handler], format="%(message)s", level=logging.WARNING)
+    try:
+        asyncio.run(follow())
+    except KeyboardInterrupt:
+        return  # its ordinary end
+
+
+@NOUN.command("stats", "esper bus stats", "esper bus stats --redis redis://127.0.0.1:6379/0")
+def stats(*, redis: Redis = None, as_json: AsJson = False) -> None:
+    """Show how far each group is behind, and how many messages were given up."""
+
+    async def ask() -> tuple[Sequence[Any], dict[str, int]]:
+        async with bus_access.shared_bus(redis) as bus:
+            dead = {topic.value: len(await _dead(bus, topic)) for topic in TopicNames}
+            return await bus.lag(), {topic: count for topic, count in dead.items() if count}
+
+    groups, dead = asyncio.run(ask())
+    console = output()
+    if as_json:
+        print_json(console, {"groups": groups, "dead": dead})
+        return
+    if not groups:
+        say(console, ("no group reads from this bus", "quiet"))
+    else:
+        rows = [
+            (
+                Text(group.topic.value, style="name"),
+                group.group,
+                f"{group.waiting:,}",
+                f"{group.pending:,}",
+                f"{group.oldest_seconds:.1f} s" if group.waiting or group.pending else "",
+                str(group.consumers),
+            )
+            for group in groups
+        ]
+        headings = ("topic", "group", "waiting", "pending", "oldest", "consumers")
+        print_table(console, headings, rows, right=headings[2:])
+    for topic, count in dead.items():
+        letters = "message" if count == 1 else "messages"
+        line = f"{count:,} {letters} of {topic} given up: esper bus dead list {topic}"
+        say(console, (line, "bad"))
+
+
+@NOUN.command(
+    "replay",
+    "esper bus replay events.seed --since 2h",
+    "esper bus replay control.results --since 2026-11-21T09:00 --until 2026-11-21T10:00",
+    "esper bus replay telemetry.training --limit 5 --json",
+)
+def replay(
+    *,
+    topic: Topic,
+    since: Annotated[
+        str, typer.Option(metavar="WHEN", help=f"Begin there: {_WHEN}; default: all that is held.")
+    ] = "0",
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="End there; default: now.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most messages.")] = 1_000_000,
+    redis: Redis = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a topic still holds. Nothing is delivered again."""
+    wanted, now = read_topic(topic), time.time()
+    begin = read_position(since, now)
+    end = None if until is None else read_position(until, now)
+    console = output()
+
+    async def show() -> None:
+        left = limit
+        async with bus_access.shared_bus(redis) as bus:
+            async for position, message in bus.replay(wanted, since=begin, until=end):
+                print_message(console, position, message, as_json=as_json)
+                left -= 1
+                if not left or console.quiet:
+                    return
+
+    asyncio.run(show())
+
+
+@DEAD.command("list", "esper bus dead list", "esper bus dead list events.training --json")
+def list_dead(
+    *,
+    topics: Topics = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most of each topic, the oldest first.")] = 100,
+    redis: Redis = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what was given up, by whom, and why."""
+    wanted = read_topics(topics or ())
+
+    async def ask() -> list[DeadLetter]:
+        async with bus_access.shared_bus(redis) as bus:
+            return [letter for one in wanted for letter in await bus.dead(one, limit=limit)]
+
+    letters = asyncio.run(ask())
+    if as_json:
+        print_json(output(), [_as_data(letter) for letter in letters])
+    elif not letters:
+        print_notice(diagnostics(), "no message was given up")
+    else:
+        rows = [
+            (
+                Text(letter.message.topic.value, style="name"),
+                letter.dead_id,
+                letter.group,
+                str(letter.tries),
+                about(letter.message),
+                Text(letter.error, style="bad"),
+            )
+            for letter in letters
+        ]
+        print_table(output(), ("topic", "id", "given up by", "tries", "what", "error"), rows)
+
+
+@DEAD.command("show", "esper bus dead show events.training 1763718000000-0")
+def show_dead(
+    *,
+    topic: Topic,
+    dead_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")],
+    redis: Redis = None,
+) -> None:
+    """Show one whole message, as JSON, with its error."""
+    wanted = read_topic(topic)
+
+    async def ask() -> Sequence[DeadLetter]:
+        async with bus_access.shared_bus(redis) as bus:
+            return await _dead(bus, wanted)
+
+    found = [letter for letter in asyncio.run(ask()) if letter.dead_id == dead_id]
+    if not found:
+        raise BusError(
+            f"the topic {topic!r} has no dead letter {dead_id!r}; "
+            f"esper bus dead list {topic} shows those that it has"
+        )
+    print_json(output(), _as_data(found[0]))
+
+
+@DEAD.command(
+    "retry",
+    "esper bus dead retry events.training 1763718000000-0",
+    "esper bus dead retry events.training --all",
+)
+def retry(
+    *,
+    topic: Topic,
+    dead_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="As `list` shows them.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that the topic has.")] = False,
+    redis: Redis = None,
+) -> None:
+    """Publish messages again, each under its own event id: who has seen it drops it."""
+    if bool(dead_ids) == everything:
+        raise ConfigError("say which messages are to be tried again: give their ids, or --all")
+    wanted = read_topic(topic)
+
+    async def send() -> int:
+        async with bus_access.shared_bus(redis) as bus:
+            ids = dead_ids or [letter.dead_id for letter in await _dead(bus, wanted)]
+            for dead_id in ids:
+                await bus.retry(wanted, dead_id)
+            return len(ids)
+
+    count = asyncio.run(send())
+    text = f"{count} {'message' if count == 1 else 'messages'} published again"
+    say(diagnostics(), (text, "good"))
+
+
+async def _dead(bus: Bus, topic: TopicNames) -> Sequence[DeadLetter]:
+    """All that a topic has."""
+    return await bus.dead(topic, limit=bus_config.OonaConfig().keep_dead)
+
+
+def _as_data(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "dead_id": letter.dead_id,
+        "group": letter.group,
+        "tries": letter.tries,
+        "error": letter.error,
+        "message": letter.message.model_dump(mode="json", exclude={"claim"}),
+    }
+
+
+def _once() -> Callable[[logging.LogRecord], bool]:
+    """Let each warning through once: an entry that cannot be read is met again at every look."""
+    seen: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        known = text in seen
+        seen.add(text)
+        return not known
+
+    return is_new
+
+
+async def _news(bus: Bus, topic: TopicNames, after: str) -> Sequence[tuple[str, OonaMessage]]:
+    found = bus.replay(topic, since=after)
+    return [(position, message) async for position, message in found if position != after]
+
+
+def _when(one: tuple[str, OonaMessage]) -> tuple[int, ...]:
+    return tuple(int(part) for part in one[0].split("-"))

@@ -1,0 +1,157 @@
+"""Nouns: how a command is declared, and where its errors end.
+
+    NOUN = Noun("Look at the messages.", extra="oona")
+
+    @NOUN.command("stats", "esper bus stats --json")
+    def stats(*, redis: Redis = None, as_json: AsJson = False) -> int | None:
+        ...
+
+The function does the work and returns the exit status; None is success. An `EsperError` that it
+raises becomes one line and its exit status.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from typing import Any, TypeVar, get_type_hints
+
+import typer
+
+from esper.cli.console import diagnostics, print_error
+from esper.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from esper.contracts.errors import EsperError
+from esper.utils import extras
+
+Function = TypeVar("Function", bound=Callable[..., int | None])
+
+
+class Noun:
+    """What is said after `esper`: a group of commands, or a command by itself.
+
+    Args:
+        text: Help of the group; None makes the only command the noun.
+        extra: The extra that brings all that its commands need.
+    """
+
+    def __init__(self, text: str | None = None, *, extra: str | None = None) -> None:
+        self.app = typer.Typer(
+            help=text, no_args_is_help=True, rich_markup_mode="rich", add_completion=False
+        )
+        self._extra = extra
+        if text is not None:
+            self.app.callback()(lambda: None)  # a group, though it had one command only
+
+    def command(
+        self, name: str, *examples: str, text: str | None = None
+    ) -> Callable[[Function], Function]:
+        """Declare a function as a command; the function stays what it is.
+
+        Args:
+            name: Of the command.
+            examples: Lines that can be copied, for the end of its help.
+            text: Its help, where the docstring is not all of it.
+        """
+
+        def declared(function: Function) -> Function:
+            command = _guarded(function, self._extra)
+            epilog = block("Examples", (f"$ {line}" for line in examples))
+            self.app.command(name, help=text, epilog=epilog)(command)
+            return function
+
+        return declared
+
+    def add(self, name: str, noun: Noun) -> None:
+        """Put another group of commands into this one."""
+        self.app.add_typer(noun.app, name=name)
+
+
+def block(title: str, lines: Any) -> str:
+    """Lay out indented lines for the end of a help; the leading backspace keeps them apart."""
+    shown = (f"  {line}".replace("[", r"\[") for line in lines)
+    return "\n".join(["\b", f"[bold]{title}[/bold]", *shown])
+
+
+def exit_codes() -> str:
+    """Lay out the exit codes for the end of the main help."""
+    return block("Exit codes", (f"{code.value:>3}  {text}" for code, text in MEANINGS.items()))
+
+
+def _guarded(function: Callable[..., int | None], extra: str | None) -> Callable[..., None]:
+    """Give a command the options of its groups, and end its errors in a line and a status.
+
+    A parameter whose type is a dataclass stands for the dataclass's fields, as options.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+
+    @wraps(function)
+    def command(context: typer.Context, **given: Any) -> None:
+        verbose = bool(context.obj) or bool(given.get("verbose"))
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+        if "context" in hints:
+            given["context"] = context
+        status = _status(function, given, extra, verbose=verbose)
+        if status != ExitCode.OK:
+            raise typer.Exit(int(status))
+
+    declared = [inspect.Parameter("context", _ANYWHERE, annotation=typer.Context)]
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in groups:
+            declared += _options(groups[name])
+        elif name != "context":
+            declared.append(parameter.replace(annotation=hints[name], kind=_BY_NAME))
+    del command.__wrapped__  # type: ignore[attr-defined] # its signature is another
+    command.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in declared}
+    return command
+
+
+_ANYWHERE = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_BY_NAME = inspect.Parameter.KEYWORD_ONLY
+
+
+def _options(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(field.name, _BY_NAME, default=field.default, annotation=hints[field.name])
+        for field in fields(group)
+    ]
+
+
+def _status(
+    function: Callable[..., int | None],
+    given: Mapping[str, Any],
+    extra: str | None,
+    *,
+    verbose: bool,
+) -> int:
+    console = diagnostics()
+    try:
+        return function(**given) or ExitCode.OK
+    except EsperError as error:
+        if verbose:
+            traceback.print_exc()
+        print_error(console, str(error))
+        return exit_code_of(error)
+    except KeyboardInterrupt:
+        print_error(console, "interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.OK  # whoever read our output has seen enough
+    except Exception as error:  # noqa: BLE001 the outermost boundary: report and give a status
+        lack = extras.lack(error, extra=extra)
+        if lack is not None:
+            print_error(console, str(lack))
+            return exit_code_of(lack)
+        traceback.print_exc()
+        print_error(
+            console,
+            f"{type(error).__name__}: {error}. This is a mistake in Esper, or in code that it was "
+            "given; the lines above say where",
+        )
+        return ExitCode.BUG

@@ -1,0 +1,55 @@
+"""`esper report`: the page about a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from esper.cli.console import diagnostics, output, print_notice, say
+from esper.cli.exit_codes import ExitCode
+from esper.cli.lazy import later
+from esper.cli.library_news import delivered
+from esper.cli.noun import Noun
+from esper.cli.options import refuse
+
+with later():
+    from esper import bootstrap
+    from esper.report import write
+
+NOUN = Noun()
+
+
+@NOUN.command("report", "esper report runs/mnist1d-001", "esper report runs/mnist1d-001 --send")
+def report(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    send: Annotated[
+        bool,
+        typer.Option(
+            "--send",
+            help="Send the library what the run still has for it: kernels and reports of them.",
+        ),
+    ] = False,
+    urza: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="With --send: the library; default: the one that the run began with.",
+        ),
+    ] = None,
+) -> int:
+    """Write a run's report again: report.html and its pictures."""
+    if not send:
+        refuse("nothing is sent without --send", urza=urza)
+    written = write.write_report(folder)
+    say(output(), (written.story.headline, "figure"))
+    for path in (written.page, *written.pictures):
+        say(output(), (str(path), "name"))
+    if not send:
+        return ExitCode.OK
+    delivery = bootstrap.send(folder, urza)
+    print_notice(diagnostics(), delivered(asdict(delivery)))
+    return ExitCode.OK if not delivery.left else ExitCode.FAILED

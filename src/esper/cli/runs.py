@@ -1,0 +1,408 @@
+"""`esper runs`: what training runs did, out of the run store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.text import Text
+
+from esper.cli.console import (
+    diagnostics,
+    output,
+    print_error,
+    print_facts,
+    print_json,
+    print_notice,
+    print_table,
+    say,
+)
+from esper.cli.exit_codes import ExitCode, exit_code_of
+from esper.cli.lazy import later
+from esper.cli.noun import Noun
+from esper.cli.options import AsJson, read_choice, read_optional
+from esper.contracts.enums import RunState
+from esper.contracts.errors import ConfigError, RunFolderError, RunNotFoundError, RunStoreError
+from esper.contracts.runs import Impact, RunSummary
+from esper.core.durable_file import write_durably
+from esper.hosting.discovery import find
+from esper.report import wording
+
+with later():
+    from esper.services.nissa import backfill, nissa_config, run_export, run_store
+
+if TYPE_CHECKING:
+    from esper.services.nissa.run_export import ExportFormat
+    from esper.services.nissa.run_store import RunStore
+
+NOUN = Noun("Show, compare and export training runs.", extra="nissa")
+
+SHORT = 8
+"""Characters of an id that are shown where there is little room."""
+_NOT_THERE = "—"
+_SQLITE = "sqlite:///"
+_STYLES = {
+    RunState.RUNNING: "name",
+    RunState.FINISHED: "good",
+    RunState.STOPPED_EARLY: "good",
+    RunState.INTERRUPTED: "warn",
+    RunState.FAILED: "bad",
+    RunState.LOST: "bad",
+}
+
+Result = TypeVar("Result")
+Settings = Mapping[str, object]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Run store, sqlite:///<file> or postgresql://…; default: $ESPER_RUN_STORE, that of "
+        "the platform that runs here, or your own.",
+    ),
+]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="Id, beginning of an id, `newest`, or the folder of a run."),
+]
+Runs = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN...", help="Ids, beginnings of ids, `newest`, or folders of runs."),
+]
+
+
+@NOUN.command("list", "esper runs list", "esper runs list --state running --text mnist1d")
+def list_runs(
+    *,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STATE",
+            help="Only runs that are running, finished, stopped_early, interrupted, failed, lost.",
+        ),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Only runs whose name, id or folder contains it.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most runs.")] = 20,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, those that began last first."""
+    only = read_optional(RunState, state and state.replace(" ", "_"), "--state")
+    found = _with_store(store, lambda opened: opened.runs(limit=limit, state=only, text=text), missing=())
+    if as_json:
+        print_json(output(), found)
+        return
+    if not found:
+        print_notice(diagnostics(), "no such runs in the run store")
+        return
+    print_table(
+        output(),
+        ("run", "name", "state", "began", "steps", "metric", "grew"),
+        [
+            (
+                run.run_id[:SHORT],
+                run.name,
+                Text(run.state.value.replace("_", " "), style=_STYLES[run.state]),
+                f"{run.started_at.astimezone():%m-%d %R}",
+                f"{wording.count(run.step)}/{wording.count(run.total_steps)}",
+                _score(run, run.growth_metric if run.test_metric is None else run.test_metric),
+                str(run.fossilized),
+            )
+            for run in found
+        ],
+        right=("steps", "metric", "grew"),
+    )
+
+
+@NOUN.command("show", "esper runs show newest", "esper runs show runs/mnist1d-001")
+def show(*, run: Run = "newest", store: Store = None, as_json: AsJson = False) -> None:
+    """Show one run: its figures, what grew, and what was expected of it."""
+
+    async def read(opened: RunStore) -> tuple[RunSummary, Sequence[Impact], Sequence[Text]]:
+        summary = await _named(opened, run)
+        impacts = await opened.impacts(summary.run_id)
+        alerts = await opened.alerts(summary.run_id, open_only=True)
+        told = [Text(f"{alert.rule.value}: {alert.message}", style="warn") for alert in alerts]
+        return summary, impacts, told
+
+    summary, impacts, alerts = _with_store(store, read)
+    console = output()
+    if as_json:
+        print_json(console, {"run": summary, "impacts": impacts})
+        return
+    say(console, (f"run {summary.run_id}", "figure"))
+    print_facts(console, figures(summary))
+    if impacts:
+        print_table(
+            console,
+            ("layer", "kernel", "step", "expected", "came to", "verdict"),
+            [
+                (
+                    impact.layer_name,
+                    impact.candidate,
+                    wording.count(impact.grafted_at),
+                    _gain(impact.predicted, impact.predicted_low, impact.predicted_high),
+                    _gain(impact.outcome, impact.outcome_low, impact.outcome_high),
+                    impact.verdict or "under way",
+                )
+                for impact in impacts
+            ],
+            right=("step",),
+        )
+    for alert in alerts:
+        say(console, alert)
+    if summary.summary:
+        say(console, summary.summary)
+
+
+@NOUN.command("compare", "esper runs compare 3f2a 91bc", "esper runs compare runs/a runs/b")
+def compare(*, runs: Runs, store: Store = None, as_json: AsJson = False) -> None:
+    """Show runs side by side: figures, and the settings in which they differ."""
+
+    async def read(opened: RunStore) -> list[tuple[RunSummary, Settings]]:
+        found = [await _named(opened, name) for name in runs]
+        return [(summary, await _settings(opened, summary.run_id)) for summary in found]
+
+    found = _with_store(store, read)
+    summaries, differing = [one[0] for one in found], differences([one[1] for one in found])
+    if as_json:
+        print_json(output(), {"runs": summaries, "settings": differing})
+        return
+    columns = [figures(summary) for summary in summaries]
+    rows = [
+        (heading, *(column.get(heading, _NOT_THERE) for column in columns))
+        for heading in dict.fromkeys(heading for column in columns for heading in column)
+    ]
+    rows += [
+        (name, *(_NOT_THERE if value is None else str(value) for value in values))
+        for name, values in differing.items()
+    ]
+    headings = ("", *(summary.run_id[:SHORT] for summary in summaries))
+    print_table(output(), headings, rows)
+
+
+@NOUN.command(
+    "export",
+    "esper runs export newest --output curves.csv",
+    "esper runs export 3f2a --output curves.parquet",
+    "esper runs export 3f2a --format jsonl",
+)
+def export(
+    *,
+    run: Run = "newest",
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="csv and parquet hold the curves, jsonl the whole log; default: by the output's "
+            "name, else csv.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to; default: standard output.")
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Write a run's curves or its log for other programs."""
+    chosen = _format(form, output)
+    if output is None and chosen.value == "parquet" and sys.stdout and sys.stdout.isatty():
+        raise ConfigError("Parquet is nothing for a terminal: say where to with --output FILE")
+
+    async def read(opened: RunStore) -> bytes:
+        return await run_export.export(opened, (await _named(opened, run)).run_id, chosen)
+
+    data = _with_store(store, read)
+    if output is not None:
+        write_durably(output, data)
+        print_notice(diagnostics(), f"{output}: {len(data):,} bytes")
+    elif sys.stdout is not None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+@NOUN.command("import", "esper runs import runs/mnist1d-001", "esper runs import runs/*")
+def import_(
+    *,
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of runs.")],
+    store: Store = None,
+) -> int:
+    """Take runs in from their folders: what the store lacks of their logs."""
+
+    async def take_in(opened: RunStore) -> int:
+        status: int = ExitCode.OK
+        for folder in folders:
+            try:
+                new = await backfill.import_folder(opened, folder)
+            except RunFolderError as error:
+                print_error(diagnostics(), str(error))
+                status = exit_code_of(error)
+            else:
+                say(output(), f"{folder}: {wording.count(new)} new {'line' if new == 1 else 'lines'}")
+        return status
+
+    return _with_store(store, take_in, make=True)
+
+
+@NOUN.command("forget", "esper runs forget 3f2a")
+def forget(*, runs: Runs, store: Store = None) -> None:
+    """Remove runs from the store. Their folders stay, and can be imported again."""
+
+    async def remove(opened: RunStore) -> list[RunSummary]:
+        # All that were named, or none if one is not there.
+        found = [await _named(opened, name) for name in runs]
+        for run_id in {summary.run_id for summary in found}:
+            await opened.forget(run_id)
+        return found
+
+    for summary in _with_store(store, remove):
+        say(output(), f"forgotten: {summary.run_id} ({summary.name}); its folder stays")
+
+
+def figures(run: RunSummary) -> dict[str, str]:
+    """A run's figures by their headings, in the order in which they are shown."""
+    known = {
+        "name": run.name,
+        "state": run.state.value.replace("_", " "),
+        "began": _moment(run.started_at),
+        "newest line": _moment(run.updated_at),
+        "folder": run.folder,
+        "resumed": str(run.attempt),
+        "steps": f"{wording.count(run.step)} of {wording.count(run.total_steps)}",
+        "seed": "" if run.seed is None else str(run.seed),
+        "train loss": _loss(run.train_loss),
+        "growth loss": _loss(run.growth_loss),
+        f"growth {run.metric}": _score(run, run.growth_metric),
+        "test loss": _loss(run.test_loss),
+        f"test {run.metric}": _score(run, run.test_metric),
+        "parameters": f"{wording.count(run.parameters_before)} → "
+        f"{wording.count(run.parameters_after)}",
+        "races": str(run.races),
+        "kernels kept": str(run.fossilized),
+        "kernels removed": str(run.culled),
+        "compute": "" if run.compute is None else wording.multiple(run.compute),
+        "time": "" if run.seconds is None else wording.duration(run.seconds),
+    }
+    return {heading: figure for heading, figure in known.items() if figure}
+
+
+def flat(value: object, prefix: str = "") -> Settings:
+    """Return nested settings by their dotted names."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    found: dict[str, object] = {}
+    for name, inner in value.items():
+        found.update(flat(inner, f"{prefix}.{name}" if prefix else str(name)))
+    return found
+
+
+def differences(settings: Sequence[Settings]) -> dict[str, list[object]]:
+    """Return the settings that are not the same in all runs, with the value in each."""
+    names = dict.fromkeys(name for one in settings for name in one)
+    rows = {name: [one.get(name) for one in settings] for name in names}
+    return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
+
+
+def _with_store(
+    url: str | None,
+    work: Callable[[RunStore], Awaitable[Result]],
+    *,
+    make: bool = False,
+    missing: Result | None = None,
+) -> Result:
+    """Open the run store that is meant, work on it, and close it.
+
+    Args:
+        url: Of the store; None is what `ESPER_RUN_STORE` names, that of the platform that runs on
+            this machine, or the user's own.
+        work: Given the store.
+        make: Make the store if it is not there; who only reads makes none.
+        missing: What the work comes to while the user has no store yet.
+    """
+    named = url is not None or bool(os.environ.get("ESPER_RUN_STORE"))
+    if not named and (platform := find()) is not None:
+        url, named = platform.store_url, True
+    address = url or nissa_config.default_url()
+    file = Path(address.removeprefix(_SQLITE))
+    if address.startswith(_SQLITE) and not make and not file.exists():
+        if missing is not None and not named:
+            return missing
+        raise RunStoreError(
+            f"there is no run store at {file}: it is made when a run is trained, or taken in with "
+            "`esper runs import FOLDER`"
+        )
+
+    async def opened() -> Result:
+        store = await run_store.RunStore.open(url)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(opened())
+
+
+async def _named(store: RunStore, name: str) -> RunSummary:
+    """The run that a user named: by id, beginning of an id, `newest`, or folder."""
+    if not Path(name).is_dir():
+        return await store.run(name)
+    try:
+        return await store.run(backfill.identity_of(Path(name)).run_id)
+    except RunNotFoundError as error:
+        raise RunNotFoundError(
+            f"the run in {name} is not in the run store: `esper runs import {name}` takes it in"
+        ) from error
+
+
+async def _settings(store: RunStore, run_id: str) -> Settings:
+    start = await store.lines(run_id, types=("start",), limit=1)
+    return flat(start[0].body.get("config")) if start else {}
+
+
+def _format(word: str | None, output: Path | None) -> ExportFormat:
+    """The format that was asked for, or that the file's name says; never two different ones."""
+    kind = run_export.ExportFormat
+    chosen = None if word is None else read_choice(kind, word, "--format")
+    if output is None:
+        return chosen or kind.CSV
+    known = {f".{form.value}": form for form in kind}
+    named = known.get(output.suffix.lower())
+    if named is None and chosen is None:
+        raise ConfigError(
+            f"--output {output}: its name says no format; end it in {', '.join(known)}, or give "
+            "--format"
+        )
+    if named is not None and chosen not in {None, named}:
+        raise ConfigError(f"--output {output} is named as {named.value}, not as --format {word}")
+    return chosen or named or kind.CSV
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone():%F %R}"
+
+
+def _score(run: RunSummary, value: float | None) -> str:
+    if value is None:
+        return ""
+    return wording.score(value, is_percent=wording.is_percentage(run.metric))
+
+
+def _loss(value: float | None) -> str:
+    return "" if value is None else wording.loss(value)
+
+
+def _gain(gain: float | None, low: float | None, high: float | None) -> str:
+    if gain is None:
+        return wording.MISSING
+    known = wording.signed_percent(gain)
+    if low is None or high is None:
+        return known
+    return f"{known} ({wording.signed_percent(low)} to {wording.signed_percent(high)})"

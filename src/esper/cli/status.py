@@ -1,0 +1,63 @@
+"""`esper status`: how the platform on this machine is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from esper.cli.console import diagnostics, output, print_json, print_notice, print_table, say
+from esper.cli.exit_codes import ExitCode
+from esper.cli.noun import Noun
+from esper.cli.options import AsJson
+from esper.hosting.discovery import ServiceRecord, find
+from esper.hosting.platform_status import current
+from esper.hosting.service_lifecycle import ServiceState
+
+NOUN = Noun()
+
+
+@NOUN.command("status", "esper status", "esper status --json")
+def status(*, as_json: AsJson = False) -> int:
+    """Show what runs here and how it is; exit code 1 unless all of it is ready."""
+    platform = find()
+    if platform is None:
+        print_notice(diagnostics(), "no platform runs here; `esper up` starts one")
+        return ExitCode.FAILED
+    records, console = current(platform), output()
+    if as_json:
+        shown = platform.model_copy(update={"services": records})
+        # Without the URLs that may hold a password.
+        print_json(console, shown.model_dump(mode="json", exclude={"bus_url", "store_url"}))
+    else:
+        print_services(console, records)
+        began = f"{platform.started_at.astimezone():%F %R}"
+        line = f"since {began}, process {platform.pid}, data in {platform.folder}"
+        say(console, (line, "quiet"))
+    ready = all(record.state is ServiceState.READY for record in records)
+    return ExitCode.OK if ready else ExitCode.FAILED
+
+
+def print_services(console: Console, records: Sequence[ServiceRecord]) -> None:
+    """Print one row for each service."""
+    rows = [
+        (
+            record.name,
+            Text(record.state.value, "good" if record.state is ServiceState.READY else "bad"),
+            record.address,
+            "" if record.pid is None else str(record.pid),
+            str(record.restarts),
+            _since(record.since),
+        )
+        for record in records
+    ]
+    headings = ("service", "state", "address", "process", "restarts", "since")
+    print_table(console, headings, rows, right=("process", "restarts"))
+
+
+def _since(moment: datetime) -> str:
+    here = moment.astimezone()
+    today = here.date() == datetime.now().astimezone().date()
+    return f"{here:%T}" if today else f"{here:%F %R}"

@@ -1,0 +1,242 @@
+"""`esper tezzeret`: the forge, which builds kernels from blueprints and proves them."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from esper.cli import blueprints
+from esper.cli.console import output, print_json, print_table, say
+from esper.cli.exit_codes import ExitCode
+from esper.cli.lazy import later
+from esper.cli.noun import Noun
+from esper.cli.options import AsJson, Urza, refuse
+from esper.cli.place import Place
+from esper.contracts.assets import Blueprint
+from esper.contracts.errors import ConfigError
+from esper.contracts.library import Target
+from esper.core.durable_file import write_durably
+from esper.utils.clock import SystemClock
+from esper.utils.logging import setup_logging
+from esper.utils.stop import Flag
+
+with later():
+    from esper import bootstrap
+    from esper.services.tezzeret import build_job, forge_config, forge_metrics, proof
+    from esper.web import probe_server
+
+if TYPE_CHECKING:
+    from esper.services.tezzeret.build_job import Outcome
+    from esper.services.tezzeret.forge_config import TezzeretConfig
+
+NOUN = Noun("Build kernels from blueprints and prove them.", extra="tezzeret")
+
+_MEBIBYTE = 2**20
+_MEASURE, _LIMITS = "Where to measure", "What a build may take"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """The options that say where kernels are measured, and what one build may take."""
+
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, ...", rich_help_panel=_MEASURE)
+    ] = "cpu"
+    dtype: Annotated[
+        str, typer.Option(help="float32, float16 or bfloat16.", rich_help_panel=_MEASURE)
+    ] = "float32"
+    batches: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--batch",
+            min=1,
+            help="Samples of a call; may be repeated. Default: 1 and 32.",
+            rich_help_panel=_MEASURE,
+        ),
+    ] = None
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile too, into the cache that trainers share, at the largest batch.",
+            rich_help_panel=_MEASURE,
+        ),
+    ] = True
+    compile_cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Compiled kernels; default: $ESPER_HOME/compiled, or in the user's cache folder.",
+            rich_help_panel=_MEASURE,
+        ),
+    ] = None
+    build_seconds: Annotated[
+        float | None,
+        typer.Option(min=1, help="Longest time; default: 300.", rich_help_panel=_LIMITS),
+    ] = None
+    memory_mib: Annotated[
+        int | None,
+        typer.Option(min=64, help="Most memory; default: 4096.", rich_help_panel=_LIMITS),
+    ] = None
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; default: 1.", rich_help_panel=_LIMITS)
+    ] = None
+
+    def config(self, **more: Any) -> TezzeretConfig:
+        """The forge's settings; what is None is left at its default.
+
+        Raises:
+            ConfigError: A value is out of range.
+        """
+        # One eager target for each batch size, and a compiled one for the largest.
+        targets = [
+            Target(device=self.device, dtype=self.dtype, batch_size=batch)
+            for batch in sorted(set(self.batches or (1, 32)))
+        ]
+        if self.compiled:
+            targets.append(targets[-1].model_copy(update={"compiled": True}))
+        asked = {
+            "build_seconds": self.build_seconds,
+            "memory_bytes": None if self.memory_mib is None else self.memory_mib * _MEBIBYTE,
+            "threads": self.threads,
+            "compile_cache": self.compile_cache,
+            **more,
+        }
+        given: Any = {name: value for name, value in asked.items() if value is not None}
+        return forge_config.TezzeretConfig(targets=tuple(targets), **given)
+
+
+@NOUN.command(
+    "run",
+    "esper tezzeret run --urza http://127.0.0.1:8420",
+    "esper tezzeret run --workers 4 --no-compile",
+)
+def run(
+    *,
+    urza: Urza = None,
+    workers: Annotated[int, typer.Option(min=1, help="Builds at the same time.")] = 1,
+    name: Annotated[
+        str | None, typer.Option(help="What the library knows it by; default: forge.")
+    ] = None,
+    drain_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Time for builds to end after SIGTERM; default: 60."),
+    ] = None,
+    probe_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Answer /livez, /readyz and /metrics on this port of 127.0.0.1; 0 takes a free "
+            "one. Default: nowhere.",
+        ),
+    ] = None,
+    bench: Bench,
+) -> None:
+    """Build and prove what waits in a library, until SIGTERM or Ctrl-C."""
+    config = bench.config(workers=workers, name=name, drain_seconds=drain_seconds)
+    setup_logging("tezzeret")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request is noise
+    stop = Flag()
+
+    def told(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for word in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(word, told)
+    with ExitStack() as stack:
+        supervisor = stack.enter_context(bootstrap.forge(config, urza))
+        if probe_port is not None:
+            metrics = forge_metrics.ForgeMetrics(
+                wanted=config.workers, alive=supervisor.alive, starts=lambda: supervisor.starts
+            )
+            probes = probe_server.ProbeServer(
+                probe_port,
+                is_ready=lambda: supervisor.is_ready() and not stop.is_set(),
+                metrics=metrics.text,
+            )
+            stack.enter_context(probes)
+            say(output(), probes.url)
+        supervisor.run(stop)
+
+
+@NOUN.command(
+    "prove",
+    "esper tezzeret prove low-rank/small --host linear --input 40 --output-shape 100",
+    "esper tezzeret prove graph.json --mode residual --no-compile --json",
+)
+def prove(
+    *,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|FAMILY/SIZE",
+            help="Graph IR or a pulled blueprint as JSON; or a family, with or without a size.",
+        ),
+    ],
+    mode: Annotated[
+        str | None, typer.Option(help="replacing or residual; default: what there is.")
+    ] = None,
+    place: Place,
+    seed: Annotated[int, typer.Option(min=0, help="Of the initial weights.")] = 0,
+    file: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the proven kernel there."),
+    ] = None,
+    as_json: AsJson = False,
+    bench: Bench,
+) -> int:
+    """Build and prove one blueprint here, without a library; exit code 1 if a check fails."""
+    if Path(source).is_file():
+        shapes = place != Place(host=place.host)
+        refuse("the file holds one graph, with its shapes", input=shapes)
+        wanted = [blueprints.of_file(Path(source), mode=mode, host=place.host)]
+    else:
+        family, _, size = source.partition("/")
+        wanted = blueprints.of_family(family, size or None, mode, place)
+    if file is not None and len(wanted) > 1:
+        names = ", ".join(f"{one.name} {one.mode.value}" for one in wanted)
+        raise ConfigError(f"--output takes one kernel, not {names}; give size and --mode")
+    config = bench.config(seed=seed)
+    context, clock, status = build_job.prepare(config), SystemClock(), ExitCode.OK
+    for blueprint in wanted:
+        outcome = build_job.build_apart(blueprint, config, context=context, clock=clock)
+        _print_outcome(blueprint, outcome, as_json=as_json)
+        if not isinstance(outcome, proof.Proof) or outcome.data is None:
+            status = ExitCode.FAILED
+        elif file is not None:
+            write_durably(file, outcome.data)
+    return status
+
+
+def _print_outcome(blueprint: Blueprint, outcome: Outcome, *, as_json: bool) -> None:
+    report = outcome.report if isinstance(outcome, proof.Proof) else None
+    reason = getattr(outcome, "reason", "") if report is None else report.reason
+    console = output()
+    if as_json:
+        name, mode = blueprint.name, blueprint.mode.value
+        print_json(console, {"blueprint": name, "mode": mode, "report": report, "reason": reason})
+        return
+    passed = report is not None and report.passed
+    verdict = ("proven", "good") if passed else ("not proven", "bad")
+    say(console, (blueprint.name, "name"), f" ({blueprint.mode.value}): ", verdict)
+    if report is None:
+        say(console, reason)
+        return
+    rows = [
+        (
+            Text(check.name, style="name"),
+            Text("good", style="good") if check.passed else Text("FAILED", style="bad"),
+            check.detail,
+        )
+        for check in report.checks
+    ]
+    print_table(console, ("check", "", "what was found"), rows)

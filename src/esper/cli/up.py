@@ -1,0 +1,139 @@
+"""`esper up`: the whole platform on one machine."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from esper.cli.console import diagnostics, output, say
+from esper.cli.lazy import later
+from esper.cli.noun import Noun
+from esper.cli.status import print_services
+from esper.hosting.discovery import Platform
+from esper.utils.home import data_home
+from esper.utils.logging import setup_logging
+from esper.utils.stop import Flag
+
+with later():
+    from esper.cli import local_library
+    from esper.hosting import hosting_config, platform
+
+if TYPE_CHECKING:
+    from esper.hosting.platform_plan import Plan
+
+NOUN = Noun(extra="platform")
+
+_PORTS = "Where services answer; 0 takes a free port"
+
+
+@NOUN.command(
+    "up",
+    "esper up",
+    "esper up --workers 4 --folder platform",
+    "esper up --bus redis://127.0.0.1:6379/0",
+    "esper train --quick-start mnist1d    # in another terminal: is watched, can be controlled",
+)
+def up(
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Data, logs and secrets of the platform; default: $ESPER_HOME, or the user's "
+            "data folder.",
+        ),
+    ] = None,
+    bus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|valkey|in-process|URL",
+            help="Start a Valkey server (auto: where it is installed), use the server at "
+            "redis://…, or let runs be watched only.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Kernels that are built at the same time; default: 1; 0 runs no forge."
+        ),
+    ] = None,
+    urza_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Library; default: 8420.", rich_help_panel=_PORTS),
+    ] = None,
+    nissa_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Observer and dashboard; default: 8430.", rich_help_panel=_PORTS
+        ),
+    ] = None,
+    tezzeret_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Probes of the forge; default: 8440.", rich_help_panel=_PORTS
+        ),
+    ] = None,
+    bus_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Valkey server; default: 8450.", rich_help_panel=_PORTS
+        ),
+    ] = None,
+) -> None:
+    """Run library, forge, observer, dashboard and bus until Ctrl-C; `esper train` finds them."""
+    home = data_home()
+    typed = {
+        "bus": bus,
+        "workers": workers,
+        "urza_port": urza_port,
+        "nissa_port": nissa_port,
+        "tezzeret_port": tezzeret_port,
+        "bus_port": bus_port,
+    }
+    given = {name: value for name, value in typed.items() if value is not None}
+    config = hosting_config.HostingConfig(folder=folder or home, **given)
+    setup_logging("platform")
+    stop, hurry = Flag(), Flag()
+
+    def told(number: int, frame: FrameType | None) -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for word in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(word, told)
+    platform.host(
+        config, home, stop, hurry, issue_tokens=_issue_tokens, planned=_say_plan, ready=_say_ready
+    )
+
+
+def _issue_tokens(folder: Path) -> None:
+    # In a process of its own: what it takes to open a library would stay in this one's memory.
+    with ProcessPoolExecutor(
+        1,
+        mp_context=get_context("spawn"),
+        # Ctrl-C goes to the whole group; the answer to it is this process's.
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    ) as apart:
+        apart.submit(_issue_here, folder).result()
+
+
+def _issue_here(folder: Path) -> None:
+    local_library.issue_tokens(folder)
+
+
+def _say_plan(plan: Plan) -> None:
+    names = ", ".join(service.name for service in plan.services)
+    say(diagnostics(), (f"starting {names}; bus: {plan.bus}", "quiet"))
+
+
+def _say_ready(running: Platform) -> None:
+    console = output()
+    print_services(console, running.services)
+    say(console, ("dashboard: ", "quiet"), (running.nissa_url, "name"))
+    say(console, ("`esper train` finds it by itself; Ctrl-C stops it", "quiet"))

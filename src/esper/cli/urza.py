@@ -1,0 +1,172 @@
+"""`esper urza`: runs and keeps a library of blueprints and kernels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import Annotated
+
+import typer
+
+from esper.cli import urza_token
+from esper.cli.console import output, print_json, say
+from esper.cli.exit_codes import ExitCode
+from esper.cli.lazy import later
+from esper.cli.library_text import collect
+from esper.cli.local_library import LOCAL, ask, is_missing, settings
+from esper.cli.noun import Noun
+from esper.cli.options import Address, AsJson, Folder, Limit, Remote, refuse
+from esper.contracts.enums import ComponentName
+from esper.contracts.library import AuditEntry
+from esper.report import wording
+from esper.utils.bus_address import bus_url
+from esper.utils.logging import setup_logging
+
+with later():
+    from esper.hosting import presence
+    from esper.services.urza import kernel_library, library_schema, urza_serve
+
+NOUN = Noun("Run and keep a library of blueprints and kernels.", extra="urza")
+NOUN.add("token", urza_token.NOUN)
+
+
+@NOUN.command(
+    "serve",
+    "esper urza serve",
+    "esper urza serve --folder library --port 8420",
+    "ESPER_URZA_AUTH=token esper urza serve --host 0.0.0.0",
+)
+def serve(
+    *,
+    folder: Folder = None,
+    host: Address = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Default: 8420; 0 takes a free one.")
+    ] = None,
+) -> None:
+    """Serve a library until SIGTERM or Ctrl-C; settings come from ESPER_URZA_<SETTING>."""
+    config = settings(folder, host=host, port=port)
+    setup_logging("urza")
+    with presence.presence(bus_url(os.environ), ComponentName.URZA, f"urza-{config.port}"):
+        # On standard output, so that a script can read which port it became.
+        urza_serve.serve(config, started=lambda url: say(output(), url))
+
+
+@NOUN.command("migrate", "esper urza migrate", "esper urza migrate --check")
+def migrate(
+    *,
+    folder: Folder = None,
+    down: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="Go back to this revision; base is the empty one."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit code 1 if there is work.")
+    ] = False,
+) -> int:
+    """Bring a library's database to this version's form, making it if there is none."""
+    config = settings(folder)
+    if check:
+        refuse("--check changes nothing: leave one of them out", down=down)
+        if is_missing(config):  # looking must not make it
+            return _say_revision(None)
+
+    async def move() -> int:
+        database, schema = kernel_library.open_database(config), library_schema.SCHEMA
+        try:
+            before = await schema.current(database)
+            if check:
+                return _say_revision(before)
+            if down is None:
+                await schema.upgrade(database)
+            else:
+                await schema.downgrade(database, down)
+            after = await schema.current(database)
+            say(output(), f"revision {before or 'none'} → {after or 'none'}")
+            return ExitCode.OK
+        finally:
+            await database.close()
+
+    return asyncio.run(move())
+
+
+@NOUN.command("gc", "esper urza gc --dry-run", "esper urza gc --grace-hours 48")
+def gc(
+    *,
+    folder: Folder = None,
+    urza: Remote = None,
+    grace_hours: Annotated[
+        float | None,
+        typer.Option(min=0, help="Spare blobs younger than this; default: the library's setting."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove blobs that no kernel refers to."""
+    grace = None if grace_hours is None else 3600 * grace_hours
+    own = settings(folder).gc_grace_seconds if urza is None and grace is None else grace
+    report = ask(
+        urza,
+        folder,
+        lambda client: client.collect_garbage(grace_seconds=grace, dry_run=dry_run),
+        lambda library: library.garbage.collect(LOCAL, own, dry_run),
+    )
+    done = "would be removed" if dry_run else "removed"
+    blobs = "1 blob" if report.blobs == 1 else f"{wording.count(report.blobs)} blobs"
+    say(output(), f"{blobs}, {wording.count(report.bytes)} bytes {done}")
+
+
+@NOUN.command("audit", "esper urza audit --limit 20", "esper urza audit --verify")
+def audit(
+    *,
+    folder: Folder = None,
+    urza: Remote = None,
+    limit: Limit = 50,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the whole chain in place of showing it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show who changed what, oldest first, or check that nothing was altered afterwards."""
+    if verify:
+        refuse("--verify shows no entries", json=as_json)
+        entries = ask(
+            urza,
+            folder,
+            lambda client: client.verify_audit(),
+            lambda library: library.audit.verify(),
+        )
+        say(output(), f"{wording.count(entries)} entries, each seals the one before: good")
+        return
+    found = collect(
+        lambda cursor, size: ask(
+            urza,
+            folder,
+            lambda client: client.audit(cursor=cursor, limit=size),
+            lambda library: library.audit.entries(cursor, size),
+        ),
+        limit,
+    )
+    if as_json:
+        print_json(output(), found)
+        return
+    for entry in found:
+        _print_entry(entry)
+
+
+def _print_entry(entry: AuditEntry) -> None:
+    detail = f"  {json.dumps(entry.detail, ensure_ascii=True)}" if entry.detail else ""
+    say(
+        output(),
+        (f"{entry.sequence:>6}  {entry.at:%F %T}  ", "quiet"),
+        (entry.actor, "name"),
+        f"  {entry.action}  {entry.subject}",
+        (detail, "quiet"),
+    )
+
+
+def _say_revision(revision: str | None) -> int:
+    wanted = library_schema.SCHEMA.latest()
+    state = "current" if revision == wanted else f"this version needs {wanted}"
+    say(output(), f"revision {revision or 'none'}: {state}")
+    return ExitCode.OK if revision == wanted else ExitCode.FAILED
