@@ -71,7 +71,7 @@ WITHOUT_EXTRAS = """
 import sys
 for name in ("redis", "cryptography", "httpx", "sqlalchemy", "fastapi"):
     sys.modules[name] = None
-import esper, esper.bootstrap, esper.cli.work.kernel_file
+import esper, esper.bootstrap, esper.cli.kernel_file
 from esper.configs import RedisConfig
 from esper.contracts.errors import ConfigError
 from esper.core.model_wrapper import wrap

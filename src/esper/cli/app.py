@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -14,7 +14,7 @@ from esper.contracts.version import VERSION
 class Nouns(LazyGroup):
     """What can be said after `esper`, in the order of its help."""
 
-    nouns = {
+    nouns: ClassVar = {
         "train": "esper.cli.train",
         "up": "esper.cli.up",
         "status": "esper.cli.status",

@@ -20,7 +20,6 @@ from esper.cli.options import (
     Limit,
     Urza,
     first_problem,
-    read_choice,
     read_optional,
     refuse,
 )
@@ -35,7 +34,8 @@ from esper.report import wording
 
 with later():
     from esper.blueprints import graph_weights, ir
-    from esper.blueprints.library import blueprint_catalog, family
+    from esper.blueprints.library import blueprint_catalog
+    from esper.blueprints.library import family as family_catalog
     from esper.execution import artifact_check
 
 if TYPE_CHECKING:
@@ -61,18 +61,18 @@ def list_blueprints(*, place: Place, as_json: AsJson = False) -> None:
     """List the families; with a geometry, those that fit, with parameters and FLOPs."""
     geometry = place.geometry()
     if geometry is None:
-        families = [
+        families: list[dict[str, Any]] = [
             {"family": name, "sizes": list(member.sizes), "summary": member.summary}
             for name, member in blueprint_catalog.families().items()
         ]
         if as_json:
             print_json(output(), families)
             return
-        rows = [
+        families_rows = [
             (Text(one["family"], style="name"), ", ".join(one["sizes"]), one["summary"])
             for one in families
         ]
-        print_table(output(), ("family", "sizes", "what it is"), rows)
+        print_table(output(), ("family", "sizes", "what it is"), families_rows)
         return
     found = blueprint_catalog.candidates(geometry)
     if as_json:
@@ -107,7 +107,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one family; with a geometry, the graphs that it gives there (--json: as IR)."""
-    member, geometry, console = family.FAMILIES.lookup(name), place.geometry(), output()
+    member, geometry, console = family_catalog.FAMILIES.lookup(name), place.geometry(), output()
     if geometry is None:
         refuse("these choose among graphs, which need --host and --input", size=size, mode=mode)
         if as_json:
@@ -142,7 +142,7 @@ def push(
     file: Annotated[
         Path | None, typer.Argument(help="Graph IR as JSON, or what `pull --json` wrote.")
     ] = None,
-    family_name: Annotated[
+    family: Annotated[
         str | None, typer.Option("--family", help="Blueprint family instead.")
     ] = None,
     size: Annotated[str | None, typer.Option(help="One size only; default: every one.")] = None,
@@ -158,7 +158,7 @@ def push(
     as_json: AsJson = False,
 ) -> None:
     """Submit blueprints to a library, where a forge builds and proves them."""
-    if (family_name is None) == (file is None):
+    if (family is None) == (file is None):
         raise ConfigError("say what to push: either a FILE, or --family with --host and --input")
     state = BlueprintState.PROPOSED if proposed else BlueprintState.UNVALIDATED
     if file is not None:
@@ -166,8 +166,8 @@ def push(
         refuse("the FILE holds one graph, with its shapes", size=size, input=shapes)
         blueprints = [of_file(file, mode=mode, name=name, host=place.host, state=state)]
     else:
-        assert family_name is not None  # one of the two is there
-        blueprints = of_family(family_name, size, mode, place, name=name, state=state)
+        assert family is not None  # one of the two is there
+        blueprints = of_family(family, size, mode, place, name=name, state=state)
     with library(urza) as client:
         records = [client.submit(blueprint) for blueprint in blueprints]
     if as_json:
@@ -206,14 +206,14 @@ def pull(
 
 
 @NOUN.command(
-    "search", "esper blueprints search --state invalid", "esper blueprints search --host conv2d --json"
+    "search",
+    "esper blueprints search --state invalid",
+    "esper blueprints search --host conv2d --json",
 )
 def search(
     *,
     host: Host = None,
-    family_name: Annotated[
-        str | None, typer.Option("--family", help="Blueprint family.")
-    ] = None,
+    family: Annotated[str | None, typer.Option(help="Blueprint family.")] = None,
     state: Annotated[str | None, typer.Option(help=f"Where it stands: {_STATES}.")] = None,
     limit: Limit = 50,
     urza: Urza = None,
@@ -224,7 +224,7 @@ def search(
     with library(urza) as client:
         found = collect(
             lambda cursor, size: client.blueprints(
-                host=host, state=wanted, family=family_name, cursor=cursor, limit=size
+                host=host, state=wanted, family=family, cursor=cursor, limit=size
             ),
             limit,
         )
@@ -236,7 +236,7 @@ def search(
 
 
 def of_family(
-    family_name: str,
+    family: str,
     size: str | None,
     mode: str | None,
     place: Place,
@@ -264,7 +264,7 @@ def of_family(
             host=geometry.host,
             state=state,
         )
-        for entry in _chosen(geometry, family_name, size, mode)
+        for entry in _chosen(geometry, family, size, mode)
     ]
 
 
@@ -341,17 +341,15 @@ def identity(made: Blueprint) -> str:
     return f"bp-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _chosen(
-    geometry: Geometry, family_name: str, size: str | None, mode: str | None
-) -> list[Candidate]:
+def _chosen(geometry: Geometry, family: str, size: str | None, mode: str | None) -> list[Candidate]:
     """What one family gives at a place: all sizes and modes, or those that were asked for."""
-    member = family.FAMILIES.lookup(family_name)
+    member = family_catalog.FAMILIES.lookup(family)
     sizes = list(member.sizes) if size is None else [size]
     asked = read_optional(KernelMode, mode, "--mode")
     modes = [m for m in member.modes(geometry) if asked is None or m is asked]
     if not modes or not member.fits(geometry):
         raise GeometryError(
-            f"{family_name} does not fit {geometry.host} {geometry.input_shape} → "
+            f"{family} does not fit {geometry.host} {geometry.input_shape} → "
             f"{geometry.output_shape}{'' if asked is None else f' in {asked.value} mode'}; "
             "`esper blueprints list` with the same options lists what does"
         )

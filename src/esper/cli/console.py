@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -36,6 +36,8 @@ THEME = Theme(
 )
 
 Cell = str | Text
+
+_ANYTHING: Final = TypeAdapter(Any)
 
 # Those of ASCII and Latin-1 but the end of a line, those that turn the direction of writing or end
 # a line elsewhere, and what cannot be encoded at all.
@@ -147,8 +149,9 @@ def print_table(
             title_justify="left",
         )
         for heading in headings:
-            justify = "right" if heading in right else "left"
-            table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+            table.add_column(
+                heading, justify="right" if heading in right else "left", overflow="fold"
+            )
         for row in cells:
             table.add_row(*row)
         console.print(table, soft_wrap=False)
@@ -173,7 +176,7 @@ def print_facts(console: Console, facts: Mapping[str, Cell], *, title: str | Non
 
 def print_json(console: Console, data: Any) -> None:
     """Print data, or contracts in it, as JSON: the one way in which `--json` answers."""
-    print_json_line(console, to_json(data, indent=2, inf_nan_mode="null").decode())
+    print_json_line(console, _ANYTHING.dump_json(data, indent=2).decode())
 
 
 def print_json_line(console: Console, text: str) -> None:

@@ -88,9 +88,7 @@ def control(
     ] = None,
     reason: Annotated[
         str | None,
-        typer.Option(
-            metavar="TEXT", help=f"stop: goes into the run's log; default: {_REASON}."
-        ),
+        typer.Option(metavar="TEXT", help=f"stop: goes into the run's log; default: {_REASON}."),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the result.")] = False,
     wait: Annotated[
@@ -110,10 +108,7 @@ def control(
     seconds = None if no_wait else _WAIT_SECONDS if wait is None else wait
     identity = read_identity(Path(run)) if Path(run).is_dir() else None
     run_id = run if identity is None else identity.run_id
-    if seed is None:
-        command: Command = StopTraining(run_id=run_id, reason=reason or _REASON)
-    else:
-        command = _of_seed(run_id, action, seed, kernel, alpha)
+    command = _command(run_id, action, seed, kernel, alpha, reason)
     try:
         result = asyncio.run(_send(command, redis, seconds))
     except KeyboardInterrupt:
@@ -152,13 +147,20 @@ def _check(action: str, **given: object) -> None:
         raise ConfigError(f"{action} takes no --reason")
 
 
-def _of_seed(
-    run: str, action: str, seed: str, kernel: str | None, alpha: float | None
-) -> KasminaControlCommand:
-    layer, _, slot = seed.partition("#")
+def _command(
+    run: str,
+    action: str,
+    seed: str | None,
+    kernel: str | None,
+    alpha: float | None,
+    reason: str | None,
+) -> Command:
+    layer, _, slot = (seed or "").partition("#")
     if slot and not slot.isdecimal():
         raise ConfigError(f"{seed!r}: the slot is a number; write LAYER#SLOT, like net.0#1")
     try:
+        if seed is None:
+            return StopTraining(run_id=run, reason=_REASON if reason is None else reason)
         return KasminaControlCommand.model_validate(
             {
                 "run_id": run,
@@ -170,7 +172,7 @@ def _of_seed(
             }
         )
     except ValidationError as error:
-        raise ConfigError(f"{action} {seed}: {first_problem(error)}") from None
+        raise ConfigError(first_problem(error)) from None
 
 
 async def _send(command: Command, redis: str | None, wait_seconds: float | None) -> Result | None:

@@ -69,7 +69,7 @@ def machine() -> dict[str, str]:
     return {
         "esper": VERSION,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "platform": platform.platform(),
         "cores": str(os.cpu_count()),
         "threads that torch would use": str(torch.get_num_threads()),

@@ -16,13 +16,13 @@ from esper.cli.lazy import later
 from esper.cli.noun import Noun
 from esper.contracts.errors import ConfigError, RunFolderError
 from esper.core.durable_file import write_durably
-from esper.services.tolaria.run_folder import CHECKPOINT, MODEL
 
 with later():
     import torch
 
     from esper import bootstrap
     from esper.core import export as core_export
+    from esper.services.tolaria import run_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -68,7 +68,7 @@ def export(
     folder = run_folder_of(source)
     session = bootstrap.reopen(folder)
     plain = core_export.export(session.model.eval())
-    path = file or folder / MODEL
+    path = file or folder / run_folder.MODEL
     buffer = io.BytesIO()
     torch.save(plain, buffer)
     write_durably(path, buffer.getbuffer())
@@ -88,10 +88,10 @@ def run_folder_of(source: Path) -> Path:
     """
     if source.is_dir():
         return source
-    if source.name == CHECKPOINT and source.is_file():
+    if source.name == run_folder.CHECKPOINT and source.is_file():
         return source.parent
     raise RunFolderError(
-        f"{source} is neither a run folder nor the {CHECKPOINT} in one; in your own code use "
+        f"{source} is neither a run folder nor the {run_folder.CHECKPOINT} in one; in your own code use "
         "esper.export(model)"
     )
 

@@ -20,7 +20,7 @@ with later():
     import torch
 
     from esper import bootstrap
-    from esper.blueprints import cost
+    from esper.blueprints import flops as counted
     from esper.cli import layers
     from esper.core import model_wrapper, morphable_model
     from esper.data import task_catalog
@@ -74,11 +74,11 @@ def inspect(
     if example is not None:
         model.eval()
         with torch.no_grad():
-            flops = cost.measured_flops(model, example) // len(example)
-    grows = isinstance(model, morphable_model.MorphableModel)
+            flops = counted.measured_flops(model, example) // len(example)
+    grown = model if isinstance(model, morphable_model.MorphableModel) else None
     console = output()
     if as_json:
-        known = layers.describe_layers(model) if grows else {}
+        known = {} if grown is None else layers.describe_layers(grown)
         facts = {"name": name, "parameters": parameters, "flops_per_sample": flops}
         print_json(console, {**facts, "layers": known})
         return
@@ -86,8 +86,8 @@ def inspect(
     if flops is not None:
         priced = f"{wording.count(flops)} FLOPs per sample"
     say(console, (name, "name"), f": {wording.count(parameters)} parameters, {priced}")
-    if grows:
-        layers.print_layers(console, model)
+    if grown is not None:
+        layers.print_layers(console, grown)
     else:
         say(console, ("growth was off in this run: no layer has slots", "quiet"))
 
@@ -108,7 +108,9 @@ def _find(target: str, input_shape: str | None) -> Subject:
         model = model_wrapper.wrap(bundle.model(), example_input=bundle.example, inplace=True)
         return target, model, bundle.example
     if artifact_check.is_kernel_id(target):
-        raise ArtifactError(f"{target} is a kernel's id: `esper kernel show {target}` looks into it")
+        raise ArtifactError(
+            f"{target} is a kernel's id: `esper kernel show {target}` looks into it"
+        )
     if ":" not in target:
         raise ConfigError(
             f"{target!r} is no run folder, no checkpoint, no quick-start "

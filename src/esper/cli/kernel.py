@@ -45,7 +45,7 @@ with later():
     from esper.execution import trust as trust_policy
 
 if TYPE_CHECKING:
-    from esper.services.urza.client.sync import UrzaClient
+    from esper.services.urza.client.urza_client import UrzaClient
 
 SORTS = ("gain", "newest", "latency", "parameters")
 PUBLIC = ".pub"
@@ -185,9 +185,7 @@ def promote(
         kernel_id = _resolve(client, kernel)
         if move is not None:  # the status first, then the alias
             now = client.kernel(kernel_id).revision if revision is None else revision
-            print_kernel(
-                output(), client.move_kernel(kernel_id, move, revision=now, reason=reason)
-            )
+            print_kernel(output(), client.move_kernel(kernel_id, move, revision=now, reason=reason))
         if alias is not None:
             _point(client, kernel_id, alias, revision)
 
@@ -326,7 +324,9 @@ def _fetched(client: UrzaClient, kernel_id: str) -> bytes:
 
 def _why(record: KernelRecord) -> str:
     report = record.report
-    return report.reason if report is not None and not report.passed else "the audit log says by whom"
+    return (
+        report.reason if report is not None and not report.passed else "the audit log says by whom"
+    )
 
 
 def _keep(data: bytes, signed: tuple[Signature, ...], path: Path | None) -> str:
@@ -362,9 +362,7 @@ def _origins(found: Lineage) -> list[tuple[str, str]]:
     lines = []
     if found.blueprint is not None:
         blueprint = found.blueprint.blueprint
-        lines.append(
-            ("blueprint", f"{blueprint.blueprint_id}: {blueprint_facts(blueprint)}")
-        )
+        lines.append(("blueprint", f"{blueprint.blueprint_id}: {blueprint_facts(blueprint)}"))
     if found.kernel.report is not None:
         lines.append(("proof", _proof(found.kernel.report)))
     lines += [("sibling", sibling) for sibling in found.siblings]

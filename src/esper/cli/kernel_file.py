@@ -22,7 +22,8 @@ from esper.report import wording
 with later():
     from esper.blueprints import build as blueprint_build
     from esper.blueprints import graph_weights, ir
-    from esper.blueprints.library import blueprint_catalog, family
+    from esper.blueprints.library import blueprint_catalog
+    from esper.blueprints.library import family as family_catalog
     from esper.execution import artifact, artifact_check, kernel_store, signature_file
     from esper.execution import trust as trust_policy
 
@@ -45,9 +46,7 @@ StoredKernels = Annotated[
 )
 def build(
     *,
-    family_name: Annotated[
-        str | None, typer.Option("--family", help="Blueprint family.")
-    ] = None,
+    family: Annotated[str | None, typer.Option(help="Blueprint family.")] = None,
     size: Annotated[
         str | None, typer.Option(help="Size within the family; default: its first.")
     ] = None,
@@ -64,18 +63,18 @@ def build(
 ) -> None:
     """Build a kernel with fresh weights, from a blueprint and a geometry or from graph IR."""
     joins = read_choice(KernelMode, mode, "--mode")
-    if (family_name is None) == (graph is None):
+    if (family is None) == (graph is None):
         raise ConfigError("say what to build: either --family with --host and --input, or --ir")
     if graph is not None:
         refuse("the graph of --ir says its own shapes", size=size, host=place.is_given)
         name, wanted = graph.stem, _read_ir(graph)
     else:
-        assert family_name is not None  # one of the two is there
+        assert family is not None  # one of the two is there
         geometry = place.geometry()
         if geometry is None:
             raise ConfigError("--family needs a place: give --host and --input")
-        size = size or next(iter(family.FAMILIES.lookup(family_name).sizes))
-        entry = blueprint_catalog.candidate(geometry, family_name, size, joins)
+        size = size or next(iter(family_catalog.FAMILIES.lookup(family).sizes))
+        entry = blueprint_catalog.candidate(geometry, family, size, joins)
         name, wanted = entry.label, entry.ir
     module = blueprint_build.build(wanted, seed=seed)
     data = artifact.pack(module, wanted, joins, blueprint=name, created_by="esper kernel build")

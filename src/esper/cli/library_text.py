@@ -19,9 +19,7 @@ PAGE = 100
 """Most records in one answer."""
 
 
-def collect(
-    page: Callable[[str | None, int], Page[Item]], limit: int | None = None
-) -> list[Item]:
+def collect(page: Callable[[str | None, int], Page[Item]], limit: int | None = None) -> list[Item]:
     """Return the first records of a list, or all of them.
 
     Args:

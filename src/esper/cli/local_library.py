@@ -25,7 +25,7 @@ with later():
     from esper.services.urza import kernel_library
 
 if TYPE_CHECKING:
-    from esper.services.urza.client.sync import UrzaClient
+    from esper.services.urza.client.urza_client import UrzaClient
     from esper.services.urza.kernel_library import Library
 
 LOCAL: Final = "local"

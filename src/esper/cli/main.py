@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from esper.cli.app import app
 
@@ -17,6 +18,10 @@ def main() -> None:
     # torch reads it when it is first imported, which has not happened yet. With OpenMP's default,
     # idle threads spin: one busy neighbour makes training many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal or file that cannot hold a character gets it spelt out, not a traceback.
+            stream.reconfigure(errors="backslashreplace")
     app(args=complete_resume(sys.argv[1:]), prog_name="esper")
 
 

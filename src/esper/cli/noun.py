@@ -86,7 +86,7 @@ def _guarded(function: Callable[..., int | None], extra: str | None) -> Callable
     A parameter whose type is a dataclass stands for the dataclass's fields, as options.
     """
     hints = get_type_hints(function, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
 
     @wraps(function)
     def command(context: typer.Context, **given: Any) -> None:
@@ -105,7 +105,8 @@ def _guarded(function: Callable[..., int | None], extra: str | None) -> Callable
             declared += _options(groups[name])
         elif name != "context":
             declared.append(parameter.replace(annotation=hints[name], kind=_BY_NAME))
-    del command.__wrapped__  # type: ignore[attr-defined] # its signature is another
+    del command.__wrapped__  # its signature is another
+    # typer and inspect look for it, mypy does not know that a function may have it.
     command.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in declared}
     return command

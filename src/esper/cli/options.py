@@ -128,5 +128,6 @@ def refuse(why: str, **given: object) -> None:
 
 def first_problem(problem: ValidationError) -> str:
     """Where a contract refuses what was typed, and why."""
-    first = problem.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    first = problem.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place} {first['input']!r:.80}: {first['msg']}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -51,5 +50,5 @@ def report(
     if not send:
         return ExitCode.OK
     delivery = bootstrap.send(folder, urza)
-    print_notice(diagnostics(), delivered(asdict(delivery)))
+    print_notice(diagnostics(), delivered(delivery))
     return ExitCode.OK if not delivery.left else ExitCode.FAILED

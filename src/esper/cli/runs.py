@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -27,15 +25,15 @@ from esper.cli.exit_codes import ExitCode, exit_code_of
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
 from esper.cli.options import AsJson, read_choice, read_optional
+from esper.cli.run_stores import named, with_store
 from esper.contracts.enums import RunState
-from esper.contracts.errors import ConfigError, RunFolderError, RunNotFoundError, RunStoreError
+from esper.contracts.errors import ConfigError, RunFolderError
 from esper.contracts.runs import Impact, RunSummary
 from esper.core.durable_file import write_durably
-from esper.hosting.discovery import find
 from esper.report import wording
 
 with later():
-    from esper.services.nissa import backfill, nissa_config, run_export, run_store
+    from esper.services.nissa import backfill, run_export
 
 if TYPE_CHECKING:
     from esper.services.nissa.run_export import ExportFormat
@@ -46,7 +44,6 @@ NOUN = Noun("Show, compare and export training runs.", extra="nissa")
 SHORT = 8
 """Characters of an id that are shown where there is little room."""
 _NOT_THERE = "—"
-_SQLITE = "sqlite:///"
 _STYLES = {
     RunState.RUNNING: "name",
     RunState.FINISHED: "good",
@@ -56,7 +53,6 @@ _STYLES = {
     RunState.LOST: "bad",
 }
 
-Result = TypeVar("Result")
 Settings = Mapping[str, object]
 Store = Annotated[
     str | None,
@@ -96,7 +92,10 @@ def list_runs(
 ) -> None:
     """List runs, those that began last first."""
     only = read_optional(RunState, state and state.replace(" ", "_"), "--state")
-    found = _with_store(store, lambda opened: opened.runs(limit=limit, state=only, text=text), missing=())
+    nothing: Sequence[RunSummary] = ()
+    found = with_store(
+        store, lambda opened: opened.runs(limit=limit, state=only, text=text), missing=nothing
+    )
     if as_json:
         print_json(output(), found)
         return
@@ -127,13 +126,13 @@ def show(*, run: Run = "newest", store: Store = None, as_json: AsJson = False) -
     """Show one run: its figures, what grew, and what was expected of it."""
 
     async def read(opened: RunStore) -> tuple[RunSummary, Sequence[Impact], Sequence[Text]]:
-        summary = await _named(opened, run)
+        summary = await named(opened, run)
         impacts = await opened.impacts(summary.run_id)
         alerts = await opened.alerts(summary.run_id, open_only=True)
         told = [Text(f"{alert.rule.value}: {alert.message}", style="warn") for alert in alerts]
         return summary, impacts, told
 
-    summary, impacts, alerts = _with_store(store, read)
+    summary, impacts, alerts = with_store(store, read)
     console = output()
     if as_json:
         print_json(console, {"run": summary, "impacts": impacts})
@@ -168,10 +167,10 @@ def compare(*, runs: Runs, store: Store = None, as_json: AsJson = False) -> None
     """Show runs side by side: figures, and the settings in which they differ."""
 
     async def read(opened: RunStore) -> list[tuple[RunSummary, Settings]]:
-        found = [await _named(opened, name) for name in runs]
+        found = [await named(opened, name) for name in runs]
         return [(summary, await _settings(opened, summary.run_id)) for summary in found]
 
-    found = _with_store(store, read)
+    found = with_store(store, read)
     summaries, differing = [one[0] for one in found], differences([one[1] for one in found])
     if as_json:
         print_json(output(), {"runs": summaries, "settings": differing})
@@ -218,9 +217,9 @@ def export(
         raise ConfigError("Parquet is nothing for a terminal: say where to with --output FILE")
 
     async def read(opened: RunStore) -> bytes:
-        return await run_export.export(opened, (await _named(opened, run)).run_id, chosen)
+        return await run_export.export(opened, (await named(opened, run)).run_id, chosen)
 
-    data = _with_store(store, read)
+    data = with_store(store, read)
     if output is not None:
         write_durably(output, data)
         print_notice(diagnostics(), f"{output}: {len(data):,} bytes")
@@ -233,6 +232,10 @@ def export(
 def import_(
     *,
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of runs.")],
+    replace: Annotated[
+        bool,
+        typer.Option(help="Put a run in the place of another one that is stored under its id."),
+    ] = False,
     store: Store = None,
 ) -> int:
     """Take runs in from their folders: what the store lacks of their logs."""
@@ -241,15 +244,18 @@ def import_(
         status: int = ExitCode.OK
         for folder in folders:
             try:
-                new = await backfill.import_folder(opened, folder)
+                taken = await backfill.import_folder(opened, folder, replace=replace)
             except RunFolderError as error:
                 print_error(diagnostics(), str(error))
                 status = exit_code_of(error)
             else:
-                say(output(), f"{folder}: {wording.count(new)} new {'line' if new == 1 else 'lines'}")
+                for line in taken.refused:
+                    print_notice(diagnostics(), f"left out: {line}")
+                lines = "line" if taken.new == 1 else "lines"
+                say(output(), f"{folder}: {wording.count(taken.new)} new {lines}")
         return status
 
-    return _with_store(store, take_in, make=True)
+    return with_store(store, take_in, make=True)
 
 
 @NOUN.command("forget", "esper runs forget 3f2a")
@@ -258,12 +264,12 @@ def forget(*, runs: Runs, store: Store = None) -> None:
 
     async def remove(opened: RunStore) -> list[RunSummary]:
         # All that were named, or none if one is not there.
-        found = [await _named(opened, name) for name in runs]
+        found = [await named(opened, name) for name in runs]
         for run_id in {summary.run_id for summary in found}:
             await opened.forget(run_id)
         return found
 
-    for summary in _with_store(store, remove):
+    for summary in with_store(store, remove):
         say(output(), f"forgotten: {summary.run_id} ({summary.name}); its folder stays")
 
 
@@ -309,57 +315,6 @@ def differences(settings: Sequence[Settings]) -> dict[str, list[object]]:
     names = dict.fromkeys(name for one in settings for name in one)
     rows = {name: [one.get(name) for one in settings] for name in names}
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
-
-
-def _with_store(
-    url: str | None,
-    work: Callable[[RunStore], Awaitable[Result]],
-    *,
-    make: bool = False,
-    missing: Result | None = None,
-) -> Result:
-    """Open the run store that is meant, work on it, and close it.
-
-    Args:
-        url: Of the store; None is what `ESPER_RUN_STORE` names, that of the platform that runs on
-            this machine, or the user's own.
-        work: Given the store.
-        make: Make the store if it is not there; who only reads makes none.
-        missing: What the work comes to while the user has no store yet.
-    """
-    named = url is not None or bool(os.environ.get("ESPER_RUN_STORE"))
-    if not named and (platform := find()) is not None:
-        url, named = platform.store_url, True
-    address = url or nissa_config.default_url()
-    file = Path(address.removeprefix(_SQLITE))
-    if address.startswith(_SQLITE) and not make and not file.exists():
-        if missing is not None and not named:
-            return missing
-        raise RunStoreError(
-            f"there is no run store at {file}: it is made when a run is trained, or taken in with "
-            "`esper runs import FOLDER`"
-        )
-
-    async def opened() -> Result:
-        store = await run_store.RunStore.open(url)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(opened())
-
-
-async def _named(store: RunStore, name: str) -> RunSummary:
-    """The run that a user named: by id, beginning of an id, `newest`, or folder."""
-    if not Path(name).is_dir():
-        return await store.run(name)
-    try:
-        return await store.run(backfill.identity_of(Path(name)).run_id)
-    except RunNotFoundError as error:
-        raise RunNotFoundError(
-            f"the run in {name} is not in the run store: `esper runs import {name}` takes it in"
-        ) from error
 
 
 async def _settings(store: RunStore, run_id: str) -> Settings:

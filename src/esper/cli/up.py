@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -88,7 +88,7 @@ def up(
 ) -> None:
     """Run library, forge, observer, dashboard and bus until Ctrl-C; `esper train` finds them."""
     home = data_home()
-    typed = {
+    typed: dict[str, Any] = {
         "bus": bus,
         "workers": workers,
         "urza_port": urza_port,

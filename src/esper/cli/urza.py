@@ -104,7 +104,7 @@ def gc(
 ) -> None:
     """Remove blobs that no kernel refers to."""
     grace = None if grace_hours is None else 3600 * grace_hours
-    own = settings(folder).gc_grace_seconds if urza is None and grace is None else grace
+    own = settings(folder).gc_grace_seconds if grace is None else grace
     report = ask(
         urza,
         folder,

@@ -23,6 +23,26 @@ COMMANDS = (
     ("report",),
     ("doctor",),
 )
+LISTINGS = (
+    ("status",),
+    ("inspect",),
+    ("doctor",),
+    ("runs", "list"),
+    ("runs", "show"),
+    ("runs", "compare"),
+    ("blueprints", "list"),
+    ("blueprints", "show"),
+    ("blueprints", "search"),
+    ("kernel", "show"),
+    ("kernel", "search"),
+    ("kernel", "lineage"),
+    ("bus", "tail"),
+    ("bus", "replay"),
+    ("bus", "stats"),
+    ("bus", "dead", "list"),
+    ("urza", "audit"),
+    ("urza", "token", "list"),
+)
 
 
 def said(*arguments: str) -> str:
@@ -36,6 +56,11 @@ def test_every_command_has_help_with_examples(command: tuple[str, ...]) -> None:
     text = said(*command, "--help")
     assert "Examples" in text
     assert f"$ esper {' '.join(command)}" in text
+
+
+@pytest.mark.parametrize("command", LISTINGS, ids=" ".join)
+def test_every_listing_can_be_read_by_a_program(command: tuple[str, ...]) -> None:
+    assert "--json" in said(*command, "--help")
 
 
 def test_the_main_help_documents_every_exit_code() -> None:

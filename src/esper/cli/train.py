@@ -1,0 +1,364 @@
+"""`esper train`: one command grows a network."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from esper.cli.console import diagnostics, output, print_notice, say
+from esper.cli.exit_codes import ExitCode
+from esper.cli.lazy import later
+from esper.cli.main import NEWEST
+from esper.cli.noun import Noun
+from esper.contracts.errors import ConfigError, RunFolderError
+from esper.services.urza.client.client_config import URL
+from esper.utils.environment import substitute
+from esper.utils.logging import setup_logging
+from esper.utils.yaml_file import read_yaml
+
+with later():
+    from esper import bootstrap
+    from esper.cli import closing, layers, progress
+    from esper.contracts import records
+    from esper.hosting import discovery
+    from esper.report import run_folder as written
+    from esper.services.tolaria import config_file, run_folder
+    from esper.services.tolaria import result as results
+
+if TYPE_CHECKING:
+    from esper.report.write import WrittenReport
+    from esper.services.tolaria.result import RunResult
+    from esper.services.tolaria.training_config import TolariaConfig
+
+NOUN = Noun()
+
+RUNS = Path("runs")
+"""Where runs go when nobody says otherwise."""
+QUICK_STARTS = (
+    "breast-cancer",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "fashion-mnist",
+    "mnist1d",
+    "text",
+)
+"""Names of the catalog, which itself needs torch; a test holds the two together."""
+WITH_RESUME = {"resume", "dry_run", "verbose", "loggers"}
+"""Options that go together with `--resume`: they do not change the run."""
+
+_TYPED = "COMMANDLINE"
+"""Name of click's source of what was typed."""
+_WHAT = "What to train"
+_HOW = "How to train it"
+_LIBRARY = "Kernels of other runs"
+
+
+def complete_quick_start(incomplete: str) -> list[str]:
+    """Names that begin as what was typed so far."""
+    return [name for name in QUICK_STARTS if name.startswith(incomplete)]
+
+
+@NOUN.command(
+    "train",
+    "esper train --quick-start mnist1d",
+    "esper train --quick-start digits --seed 3 --output runs/digits",
+    "esper train --quick-start text --set data_args.path=book.txt",
+    "esper train --config experiment.yaml --set optimizer.lr=1e-3",
+    "esper train --data my.project:load --model my.project:build --output runs/mine",
+    "esper train --resume runs/mnist1d-001",
+    "esper train --config experiment.yaml --dry-run",
+    "esper train -q mnist1d --logger tensorboard --logger mlflow:sqlite:///mlflow.db",
+    "esper train -q mnist1d --urza http://127.0.0.1:8420 --enter-kernels 5 --deposit",
+    text="""Train a model that grows where it lacks capacity.
+
+\b
+The training data is split in three: train, growth (the only data that
+decisions see), and test (measured once, at the end). The run's folder holds
+config.yaml, run.jsonl, checkpoint.pt, report.html with its pictures,
+result.json, and model.pt: the grown model as plain PyTorch.
+Ctrl-C leaves a checkpoint and says how to go on.
+""",
+)
+def train(
+    *,
+    context: typer.Context,
+    quick_start: Annotated[
+        str | None,
+        typer.Option(
+            "--quick-start",
+            "-q",
+            metavar="NAME",
+            help=f"A data set with its default model: {', '.join(QUICK_STARTS)}.",
+            autocompletion=complete_quick_start,
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="Settings as YAML; ${NAME} stands for the environment variable NAME.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|MODULE:FUNCTION",
+            help="Data: a quick-start's, or your function that returns a DataBundle.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|MODULE:FUNCTION",
+            help="Model: a quick-start's, or your function that returns an nn.Module.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[DIR]",
+            help="Go on with the run in DIR; without DIR, with the newest one under runs/.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder for everything that the run leaves; default: runs/NAME-001, -002, ...",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Optimizer steps.", rich_help_panel=_HOW),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Same seed, same run, bit for bit.", rich_help_panel=_HOW),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change one setting; may be given many times.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    no_growth: Annotated[
+        bool,
+        typer.Option(
+            "--no-growth",
+            help="Train the static host, for comparison: same data, same split, no search.",
+            rich_help_panel=_HOW,
+        ),
+    ] = False,
+    nursery: Annotated[
+        str | None,
+        typer.Option(
+            metavar="inline|process",
+            help="Hold races in the training loop (default), or in a worker process beside it.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    urza: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A library: its proven kernels enter races with their weights, and it is told "
+            "what became of them. Default where it is needed: $ESPER_URZA_URL.",
+            rich_help_panel=_LIBRARY,
+        ),
+    ] = None,
+    enter_kernels: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Kernels of the library that may enter races, at most.",
+            rich_help_panel=_LIBRARY,
+        ),
+    ] = None,
+    deposit: Annotated[
+        bool,
+        typer.Option(
+            "--deposit",
+            help="Give the library the kernels that the run keeps.",
+            rich_help_panel=_LIBRARY,
+        ),
+    ] = False,
+    loggers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--logger",
+            metavar="NAME[:WHERE]",
+            help="Log figures with tensorboard[:FOLDER], mlflow[:TRACKING_URI], wandb[:PROJECT] or "
+            "trackio[:PROJECT]; may be given many times. W&B stays offline unless "
+            "WANDB_MODE=online.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check settings, data and model, show what would be done, and stop.",
+            rich_help_panel=_HOW,
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Log everything; show where an error comes from."),
+    ] = False,
+) -> int:
+    """Train a model that grows where it lacks capacity."""
+    setup_logging("esper", logging.DEBUG if verbose else logging.WARNING)
+    if resume is not None:
+        _refuse_settings(context)
+        config = run_folder.saved_config(newest_run(RUNS) if resume == NEWEST else Path(resume))
+    else:
+        if quick_start is not None and data is not None:
+            raise ConfigError(
+                f"--quick-start {quick_start} and --data {data} both name data: give one of them"
+            )
+        given = {
+            "data": data if quick_start is None else quick_start,
+            "model": model,
+            "seed": seed,
+            "steps": steps,
+            "output": None if folder is None else str(folder),
+            "grow": False if no_growth else None,
+            "nursery": nursery,
+        }
+        wanted = {"enter": enter_kernels, "deposit": deposit or None}
+        config = new_config(settings, given, library_options(urza, wanted, settings), overrides)
+    console = diagnostics()
+    if dry_run:
+        layers.print_plan(output(), config, bootstrap.prepare(config))
+        return ExitCode.OK
+    say(console, "run folder: ", (str(config.output), "name"))
+    with progress.display(console) as show:
+        if resume is not None:
+            # The settings of the run, which a resumed log does not repeat.
+            for record in islice(written.log_records(config.output / run_folder.LOG), 1):
+                show(records.parse_record(dict(record)))
+        result, report = bootstrap.train(
+            config, resume=resume is not None, on_record=show, loggers=tuple(loggers or ())
+        )
+    return _say_end(result, report)
+
+
+def new_config(
+    file: Path | None,
+    given: Mapping[str, Any],
+    library: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] | None = None,
+) -> TolariaConfig:
+    """The settings of a new run: file, then options, then `--set`; the later wins.
+
+    Raises:
+        ConfigError: nothing says what to train, or a setting is wrong.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        found = substitute(read_yaml(file), os.environ)
+        assert isinstance(found, dict)  # what read_yaml returns stays a mapping
+        values = dict(found)
+    values |= {name: value for name, value in given.items() if value is not None}
+    if library:
+        values["library"] = {**(values.get("library") or {}), **library}
+    values = config_file.with_overrides(values, overrides or ())
+    if not values.get("data"):
+        raise ConfigError(
+            "nothing says what to train: give --quick-start NAME (for example mnist1d), "
+            "--config FILE, or --data MODULE:FUNCTION with --model MODULE:FUNCTION"
+        )
+    if not values.get("output"):
+        name = str(values["data"]).replace(":", "-").replace("/", "-")
+        values["output"] = str(run_folder.next_free(RUNS, name))
+    return config_file.config_from_mapping(values)
+
+
+def library_options(
+    urza: str | None, given: Mapping[str, object], file: Path | None
+) -> dict[str, Any]:
+    """What the options say about a library, as settings.
+
+    Raises:
+        ConfigError: something is wanted of a library, and nobody says where it is.
+    """
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if urza is not None:
+        return {"url": urza, **wanted}
+    if not wanted or file is not None:
+        return wanted
+    platform = discovery.find()
+    url = os.environ.get(URL) or (None if platform is None else platform.urza_url)
+    if url is None:
+        raise ConfigError(
+            f"nobody says where the library is: give --urza URL, set {URL}, or start a "
+            "platform with `esper up`"
+        )
+    return {"url": url, **wanted}
+
+
+def newest_run(parent: Path) -> Path:
+    """The run under `parent` that was begun last and has not ended.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    begun = [path.parent for path in parent.glob(f"*/{run_folder.CONFIG}")]
+    open_runs = [folder for folder in begun if not (folder / run_folder.RESULT).exists()]
+    if not open_runs:
+        raise RunFolderError(
+            f"no run under {parent}/ is left to resume ({len(begun)} have ended): name the folder, "
+            "`esper train --resume FOLDER`"
+        )
+    return max(open_runs, key=lambda folder: (folder / run_folder.CONFIG).stat().st_mtime)
+
+
+def _say_end(result: RunResult, report: WrittenReport | None) -> int:
+    """Say how a run ended; returns its exit status."""
+    if result.status is results.RunStatus.INTERRUPTED:
+        kept = "a checkpoint was saved" if result.checkpoint else "no checkpoint was saved yet"
+        print_notice(
+            diagnostics(),
+            f"stopped at step {result.steps:,} of {result.total_steps:,}; {kept}.\n"
+            f"Go on with:  {result.resume_command}",
+        )
+        return result.exit_status
+    assert report is not None  # only an interrupted run has none
+    closing.print_closing(output(), result, report)
+    return ExitCode.OK
+
+
+def _refuse_settings(context: typer.Context) -> None:
+    """Refuse what was typed beside `--resume` and would change the run."""
+    extra = [
+        max(parameter.opts, key=len)
+        for parameter in context.command.params
+        if parameter.name not in WITH_RESUME
+        and getattr(context.get_parameter_source(parameter.name or ""), "name", "") == _TYPED
+    ]
+    if extra:
+        raise ConfigError(
+            f"--resume goes on with a run as it was begun: leave out {', '.join(extra)}, or begin "
+            "a new run"
+        )
