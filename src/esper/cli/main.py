@@ -18,8 +18,11 @@ def main() -> None:
     # torch reads it when it is first imported, which has not happened yet. With OpenMP's default,
     # idle threads spin: one busy neighbour makes training many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed before we began, as `>&-` does
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, TextIOWrapper):
             # A terminal or file that cannot hold a character gets it spelt out, not a traceback.
             stream.reconfigure(errors="backslashreplace")
     app(args=complete_resume(sys.argv[1:]), prog_name="esper")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from esper.cli.console import diagnostics, output, say
+from esper.cli.console import diagnostics, output, print_notice, say
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
 from esper.cli.status import print_services
+from esper.configs import EsperConfig
 from esper.hosting.discovery import Platform
 from esper.utils.home import data_home
 from esper.utils.logging import setup_logging
@@ -22,7 +24,7 @@ from esper.utils.stop import Flag
 
 with later():
     from esper.cli import local_library
-    from esper.hosting import hosting_config, platform
+    from esper.hosting import hosting_config, platform, platform_config
 
 if TYPE_CHECKING:
     from esper.hosting.platform_plan import Plan
@@ -36,11 +38,22 @@ _PORTS = "Where services answer; 0 takes a free port"
     "up",
     "esper up",
     "esper up --workers 4 --folder platform",
+    "esper up --config configs/platform.yaml",
     "esper up --bus redis://127.0.0.1:6379/0",
     "esper train --quick-start mnist1d    # in another terminal: is watched, can be controlled",
 )
 def up(
     *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="The platform as YAML (EsperConfig); ${NAME} stands for the environment variable "
+            "NAME. Options come before it, and it comes before environment variables.",
+        ),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -97,7 +110,15 @@ def up(
         "bus_port": bus_port,
     }
     given = {name: value for name, value in typed.items() if value is not None}
+    read = None
+    if file is not None:
+        read = platform_config.platform_config(EsperConfig.from_yaml(file), folder or home)
+        given = {**read.hosting, **given}
     config = hosting_config.HostingConfig(folder=folder or home, **given)
+    if read is not None:
+        os.environ.update(read.variables)  # its services inherit them
+        for key in read.unused:
+            print_notice(diagnostics(), f"{file}: {key} says nothing to a platform on one machine")
     setup_logging("platform")
     stop, hurry = Flag(), Flag()
 
