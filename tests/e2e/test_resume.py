@@ -116,7 +116,7 @@ def test_run_killed_at_random_instants_ends_with_the_same_weights_bit_for_bit(
     assert_same_run(whole, folder)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_run_that_is_asked_to_stop_saves_and_exits_with_the_documented_status(
     whole: Path, tmp_path: Path, signum: signal.Signals
 ) -> None:

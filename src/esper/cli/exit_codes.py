@@ -38,6 +38,7 @@ class ExitCode(IntEnum):
     REFUSED = 5
     UNAVAILABLE = 6
     BUG = 70
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -51,6 +52,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.REFUSED: "library, bus, run store or run refused (not found, no right, not valid)",
     ExitCode.UNAVAILABLE: "library, bus or run store cannot be reached now: try again later",
     ExitCode.BUG: "an error inside Esper: please report it",
+    ExitCode.HUNG_UP: "the terminal was closed (SIGHUP); a checkpoint was left",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C); a checkpoint was left",
     ExitCode.TERMINATED: "terminated (SIGTERM); a checkpoint was left",
 }

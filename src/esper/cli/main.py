@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from esper.cli.app import app
+from esper.utils.home import keep_private
 
 NEWEST = "newest"
 """What `--resume` without a folder means."""
@@ -25,6 +26,7 @@ def main() -> None:
         elif isinstance(stream, TextIOWrapper):
             # A terminal or file that cannot hold a character gets it spelt out, not a traceback.
             stream.reconfigure(errors="backslashreplace")
+    keep_private()
     app(args=complete_resume(sys.argv[1:]), prog_name="esper")
 
 

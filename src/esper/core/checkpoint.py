@@ -27,6 +27,7 @@ from esper.core.morphable_model import MorphableModel
 from esper.core.optimizer import load_state_by_name, state_by_name
 from esper.core.random_state import random_state, set_random_state
 from esper.core.transaction import transaction
+from esper.utils.bounded_file import open_regular
 
 FORMAT = "esper.checkpoint"
 SCHEMA = 1
@@ -133,28 +134,46 @@ def load(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     try:
-        if not zipfile.is_zipfile(path) and path.exists():
-            # Else torch would try its format of before 2020, whose reader fails in any way it can.
-            raise pickle.UnpicklingError("it is no archive, or its end is missing")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            # Torch itself does not look at the checksums that it writes; and what is no archive it
+            # would read in its format of before 2020, whose reader fails in any way it can.
+            with zipfile.ZipFile(file) as archive:
+                spoilt = archive.testzip()
+            if spoilt is not None:
+                raise _damaged(path, f"the checksum of its part '{spoilt}' is wrong")
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(
             f"there is no checkpoint '{path}'. Give the file that checkpoint.save wrote."
         ) from None
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.PickleError) as error:
-        raise CheckpointError(
-            f"'{path}' is not a checkpoint, or it is damaged: {str(error)[:200]}. Go back to an "
-            f"earlier one."
-        ) from error
+    except zipfile.BadZipFile as error:
+        raise _damaged(path, f"it is no archive, or its end is missing ({error})") from error
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
+    except pickle.PickleError:
+        # Not torch's own words, nor as the cause: they advise to load it by running its code.
+        raise _damaged(path, "it holds other things than tensors and plain values") from None
+    except (EOFError, ArithmeticError, RuntimeError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(path, str(error).partition("\n")[0][:200]) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"'{path}' is not a checkpoint of Esper; for a model file use torch.")
-    if content["schema"] != SCHEMA:
+    if content.get("schema") != SCHEMA:
         raise CheckpointError(
-            f"'{path}' has schema {content['schema']}, this version reads {SCHEMA}. Use the "
+            f"'{path}' has schema {content.get('schema')!r}, this version reads {SCHEMA}. Use the "
             f"version of esper that wrote it."
         )
-    content["manifest"] = json.loads(content["manifest"])
-    return Checkpoint(**{field.name: content[field.name] for field in fields(Checkpoint)})
+    try:
+        content["manifest"] = json.loads(content["manifest"])
+        return Checkpoint(**{field.name: content[field.name] for field in fields(Checkpoint)})
+    except (LookupError, ValueError, TypeError) as error:
+        raise _damaged(path, f"a part is missing or not what it should be ({error})") from error
+
+
+def _damaged(path: Path, problem: str) -> CheckpointError:
+    return CheckpointError(
+        f"'{path}' is not a checkpoint, or it is damaged: {problem}. Go back to an earlier one."
+    )
 
 
 def restore(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from esper.contracts.errors import CheckpointError
+from esper.utils.home import private_folder
 
 
 def write_durably(path: Path, data: bytes | memoryview) -> None:
     """Write `data` to a temporary name beside `path`, fsync it, rename it, fsync the folder.
+
+    Only the user may read it: it is a record of theirs, and folders that are missing become theirs.
 
     Raises:
         CheckpointError: It could not be written; what was at `path` before is untouched.
@@ -18,15 +22,18 @@ def write_durably(path: Path, data: bytes | memoryview) -> None:
     # One fixed name: what a killed process left behind is overwritten by the next attempt.
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        private_folder(path.parent)
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # there may be no such folder
+            temporary.unlink(missing_ok=True)
         raise CheckpointError(
             f"'{path}' could not be written: {error.strerror or error}. It needs "
             f"{len(data) / 2**20:.1f} MiB{_free_space(path.parent)}. Make room or choose another "

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from esper.contracts.errors import PlatformError
+from esper.utils.home import private_folder
 
 
 def write_private(path: Path, text: str) -> None:
@@ -16,7 +17,7 @@ def write_private(path: Path, text: str) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -36,7 +36,8 @@ def open_regular(path: Path, *, special: bool = False) -> io.BufferedReader:
         OSError: It cannot be opened, or is no regular file; `strerror` says which.
     """
     # Without waiting: opening a pipe that nobody writes into would never return.
-    descriptor = os.open(path, os.O_RDONLY | (0 if special else os.O_NONBLOCK))
+    waiting = 0 if special else getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, os.O_RDONLY | waiting)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISDIR(mode) or not (special or stat.S_ISREG(mode)):
         os.close(descriptor)

@@ -22,6 +22,8 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, MemoryStore, S3Store
 from obstore.store import ObjectStore as Backend
 
+from esper.utils.home import private_folder
+
 _CHUNK: Final = 2**20
 
 # Names of a local store's unfinished writes, which listings leave out.
@@ -98,7 +100,7 @@ class ObjectStore:
         Raises:
             OSError: The folder cannot be made.
         """
-        root.mkdir(parents=True, exist_ok=True)
+        private_folder(root)
         backend = LocalStore(root, automatic_cleanup=False)
         return ObjectStore(backend, durable_root=root if durable else None)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +245,45 @@ def test_missing_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2).state_dict(), path)
     with pytest.raises(CheckpointError, match=r"not a checkpoint of Esper"):
         checkpoint.load(path)
+
+
+class Foreign:
+    """What a checkpoint never holds."""
+
+
+def test_a_file_that_would_run_code_is_refused_without_torch_s_advice(tmp_path: Path) -> None:
+    torch.save({"format": checkpoint.FORMAT, "extra": Foreign()}, tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match="other things than tensors") as caught:
+        checkpoint.load(tmp_path / "c.pt")
+    told = "".join(traceback.format_exception(caught.value))
+    assert "weights_only=False" not in told
+
+
+def test_a_changed_bit_is_found_wherever_it_counts(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, model=make_model(), extra={"n": 1})
+    whole, data = checkpoint.load(path), path.read_bytes()
+    for place in range(3, len(data), 211):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 8]) + data[place + 1 :])
+        try:
+            read = checkpoint.load(path)
+        except CheckpointError:
+            continue
+        # Between the parts of an archive there are bytes that mean nothing.
+        assert read.extra == {"n": 1}
+        assert all(torch.equal(read.model[name], w) for name, w in whole.model.items())
+
+
+def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
+    torch.save({"format": checkpoint.FORMAT, "schema": 1, "manifest": "{}"}, tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match=r"a part is missing .*'model'"):
+        checkpoint.load(tmp_path / "c.pt")
+
+
+def test_a_pipe_is_no_checkpoint_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match="no regular file"):
+        checkpoint.load(tmp_path / "c.pt")
 
 
 FULL = """

@@ -51,6 +51,7 @@ from esper.services.nissa.run_tables import (
 from esper.services.nissa.slot_states import slots_of
 from esper.storage.database import Database
 from esper.utils.clock import SystemClock
+from esper.utils.home import private_folder
 from esper.utils.nearest import nearest
 
 NEWEST: Final = "newest"
@@ -340,7 +341,7 @@ def _checked(url: str) -> str:
         )
     file = Path(url.removeprefix(_SQLITE)).absolute()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(file.parent)
     except OSError as error:
         raise RunStoreError(f"{file.parent} cannot be made: {error.strerror}") from error
     return f"{_SQLITE}{file}"

@@ -19,7 +19,8 @@ from esper.utils.spans import Span, SpanContext, Spans, open_spans, parse_tracep
 
 def serve(connection: Connection) -> None:
     """Hold one race after another until the trainer is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to answer
+    for signum in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+        signal.signal(signum, signal.SIG_IGN)  # Ctrl-C and a lost terminal: the trainer's to answer
     spans = open_spans("esper-nursery")
     held = _Held(spans)
     try:

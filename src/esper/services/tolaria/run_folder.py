@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,7 @@ from esper.core import checkpoint
 from esper.core.durable_file import write_durably
 from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.training_config import TolariaConfig
+from esper.utils.home import private_folder
 from esper.utils.run_identity import IDENTITY, RunIdentity, read_identity
 from esper.utils.yaml_file import read_yaml
 
@@ -75,7 +78,9 @@ def next_free(parent: Path, name: str) -> Path:
 
 
 class RunFolder:
-    """The folder, held for as long as it is entered.
+    """The folder, held for as long as it is entered; the user's alone, like all records.
+
+    What was made for a run that did not begin goes again.
 
     Args:
         path: the folder; made if needed.
@@ -89,11 +94,14 @@ class RunFolder:
     def __init__(self, path: Path, *, resume: bool) -> None:
         self.path = path
         self._resume = resume
-        self._lock = FileLock(path / _LOCK, timeout=0)
+        self._made: Sequence[Path] = ()
+        self._is_new = False
+        self._lock = FileLock(path / _LOCK, timeout=0, mode=0o600)
 
     def __enter__(self) -> Self:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self._made = private_folder(self.path)
+            self._is_new = not (self / _LOCK).exists()
             self._lock.acquire()
         except Timeout as error:
             raise RunFolderError(
@@ -107,7 +115,7 @@ class RunFolder:
         try:
             self._check()
         except RunFolderError:
-            self._lock.release()
+            self._leave()
             raise
         return self
 
@@ -117,7 +125,15 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self._lock.release()
+        if self._is_new and not (self / CONFIG).exists():
+            with suppress(OSError):  # a folder that holds something by now stays
+                (self / _LOCK).unlink()
+                for folder in reversed(self._made):
+                    folder.rmdir()
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -158,3 +174,6 @@ class RunFolder:
                 f"{self.path} holds another run already ({', '.join(found)}): go on with it by "
                 f"`{resume_command(self.path)}`, or choose a new --output folder"
             )
+        for name in found:
+            with suppress(OSError):  # another user's file stays as it is
+                (self / name).chmod(0o600)

@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,19 +35,22 @@ class RunLog:
     def __init__(self, path: Path, *, length: int = 0) -> None:
         self.path = path
         self._pending = b""
-        try:
-            self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
-            size = self._file.seek(0, os.SEEK_END)
+        self._length = length
+        with ExitStack() as opened:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+                self._file = opened.enter_context(os.fdopen(descriptor, "r+b", buffering=0))
+                size = self._file.seek(0, os.SEEK_END)
+                if size >= length:
+                    self._file.truncate(length)
+            except OSError as error:
+                raise TrainingError(f"{path} cannot be written: {error.strerror}") from error
             if size < length:
-                self._file.close()
                 raise TrainingError(
                     f"{path} holds {size} bytes, but the checkpoint was saved after {length}: the "
                     "log was changed since; put it back, or start again in a new folder"
                 )
-            self._file.truncate(length)
-        except OSError as error:
-            raise TrainingError(f"{path} cannot be written: {error.strerror}") from error
-        self._length = length
+            opened.pop_all()
 
     @property
     def length(self) -> int:

@@ -1,7 +1,9 @@
-"""SIGINT and SIGTERM as a request: the step is finished, a checkpoint saved, then the run ends.
+"""Signals as a request: the step is finished, a checkpoint saved, then the run ends.
 
-Exit status of a run that was asked to stop: 128 plus the number of the signal, as shells have it
-(130 after Ctrl-C, 143 after SIGTERM). A second signal is not held back.
+SIGINT and SIGTERM ask so, and SIGHUP, which says that the terminal is gone; under `nohup` the run
+goes on. Exit status of a run that was asked to stop: 128 plus the number of the signal, as shells
+have it (129 after SIGHUP, 130 after Ctrl-C, 143 after SIGTERM). A second SIGINT or SIGTERM is not
+held back; a second SIGHUP is: a terminal that closes sends several.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 def exit_status(signum: int) -> int:
@@ -20,7 +23,7 @@ def exit_status(signum: int) -> int:
 
 
 class StopRequest:
-    """While entered, notes the first SIGINT or SIGTERM instead of dying of it.
+    """While entered, notes the first signal that asks to stop instead of dying of it.
 
     Outside the main thread, where Python allows no handlers, only :meth:`ask` is heard.
     """
@@ -31,6 +34,7 @@ class StopRequest:
         self.reason: str | None = None
         """Why, where a command asked instead of a signal."""
         self._previous: dict[int, Any] = {}
+        self._hangup: Any = None
 
     @property
     def is_asked(self) -> bool:
@@ -45,6 +49,8 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             for signum in _SIGNALS:
                 self._previous[signum] = signal.signal(signum, self._note)
+            if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+                self._hangup = signal.signal(_HANGUP, self._note)
         return self
 
     def __exit__(
@@ -54,11 +60,16 @@ class StopRequest:
         trace: TracebackType | None,
     ) -> None:
         self._give_back()
+        if _HANGUP is not None and self._hangup is not None:
+            signal.signal(_HANGUP, self._hangup)
+            self._hangup = None
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         del frame  # the step that it interrupted goes on
-        self.ask(signum)
-        self._give_back()  # who asks twice does not want to wait
+        if not self.is_asked:
+            self.ask(signum)
+        if signum != _HANGUP:
+            self._give_back()  # who asks twice does not want to wait
 
     def _give_back(self) -> None:
         while self._previous:

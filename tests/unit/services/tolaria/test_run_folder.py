@@ -55,6 +55,28 @@ def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_what_was_made_for_a_run_that_did_not_begin_goes_again(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for path in (tmp_path / "deep" / "er", tmp_path / "mine"):
+        with pytest.raises(ZeroDivisionError), RunFolder(path, resume=False):
+            raise ZeroDivisionError
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["mine"]
+    with pytest.raises(RunFolderError), RunFolder(tmp_path / "nowhere", resume=True):
+        pass
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_a_run_keeps_is_the_user_s_alone(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "runs" / "one", resume=False) as folder:
+        folder.claim()
+        (folder / "config.yaml").touch(mode=0o644)  # as earlier versions left it
+    with RunFolder(tmp_path / "runs" / "one", resume=True):
+        pass
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    files = {".lock": 0o600, "config.yaml": 0o600, "identity.json": 0o600}
+    assert modes == {"runs": 0o700, "one": 0o700, **files}
+
+
 def test_moved_folder_is_resumed_where_it_is(tmp_path: Path) -> None:
     config = config_from_mapping({"data": "digits", "output": "/somewhere/else"})
     (tmp_path / "config.yaml").write_text(write_yaml(config), encoding="utf-8")

@@ -87,6 +87,12 @@ def test_log_in_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> No
         RunLog(tmp_path / "run.jsonl")
 
 
+def test_what_is_no_regular_file_is_refused_as_a_log(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.jsonl")
+    with pytest.raises(TrainingError, match=r"run\.jsonl cannot be written"):
+        RunLog(tmp_path / "run.jsonl")
+
+
 def test_text_is_kept_as_it_is(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "run.jsonl")
     log.write(failed(1, "größer als α"))
