@@ -27,7 +27,7 @@ from esper.core.morphable_model import MorphableModel
 from esper.core.optimizer import load_state_by_name, state_by_name
 from esper.core.random_state import random_state, set_random_state
 from esper.core.transaction import transaction
-from esper.utils.bounded_file import open_regular
+from esper.utils.plain_file import open_plain
 
 FORMAT = "esper.checkpoint"
 SCHEMA = 1
@@ -134,7 +134,7 @@ def load(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     try:
-        with open_regular(path) as file:
+        with open_plain(path) as file:
             # Torch itself does not look at the checksums that it writes; and what is no archive it
             # would read in its format of before 2020, whose reader fails in any way it can.
             with zipfile.ZipFile(file) as archive:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from esper.contracts.errors import ConfigError
-from esper.utils.bounded_file import read_bounded
+from esper.utils.plain_file import read_plain
 
 MAX_BYTES: Final = 256 * 1024
 """Greatest length of a file."""
@@ -25,18 +25,18 @@ MAX_VALUES: Final = 20_000
 _MERGE: Final = "tag:yaml.org,2002:merge"
 
 
-def read_yaml(path: Path, *, special: bool = True) -> dict[str, Any]:
+def read_yaml(path: Path, *, pipes: bool = True) -> dict[str, Any]:
     """Return the mapping in the file at `path`.
 
     Args:
         path: The file.
-        special: Whether a pipe will do, as a shell gives for `<(...)`.
+        pipes: Whether a pipe will do, as a shell gives for `<(...)`.
 
     Raises:
         ConfigError: The file cannot be read, or `parse_yaml` refuses it.
     """
     try:
-        text = read_bounded(path, MAX_BYTES, special=special).decode("utf-8")
+        text = read_plain(path, MAX_BYTES, pipes=pipes).decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -64,7 +64,7 @@ def saved_config(folder: Path) -> TolariaConfig:
             "run that was begun"
         )
     try:
-        return config_from_mapping({**read_yaml(path, special=False), "output": str(folder)})
+        return config_from_mapping({**read_yaml(path, pipes=False), "output": str(folder)})
     except ConfigError as error:
         raise RunFolderError(f"{path} cannot be used: {error}") from error
 
