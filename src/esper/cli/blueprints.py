@@ -15,14 +15,7 @@ from esper.cli.console import output, print_json, print_table, say
 from esper.cli.lazy import later
 from esper.cli.library_text import collect, print_blueprint
 from esper.cli.noun import Noun
-from esper.cli.options import (
-    AsJson,
-    Limit,
-    Urza,
-    first_problem,
-    read_optional,
-    refuse,
-)
+from esper.cli.options import AsJson, Limit, Urza, first_problem, read_optional, refuse
 from esper.cli.place import Host, Place
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState, KernelMode

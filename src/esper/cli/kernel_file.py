@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 NOUN = Noun("Build, read and check kernel files.")
 
 StoredKernels = Annotated[
-    list[str],
-    typer.Argument(metavar="KERNEL...", help="Kernel files, or ids in the kernel store."),
+    list[str], typer.Argument(metavar="KERNEL...", help="Kernel files, or ids in the kernel store.")
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -15,7 +16,7 @@ from esper.utils.nearest import did_you_mean
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-_PANEL = "Which library"
+_library = partial(typer.Option, rich_help_panel="Which library")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Most entries.")]
@@ -33,32 +34,29 @@ Redis = Annotated[
 ]
 Urza = Annotated[
     str | None,
-    typer.Option(
+    _library(
         "--urza",
         metavar="URL",
         help="Address of the library; default: $ESPER_URZA_URL. The token is taken from "
         "$ESPER_URZA_TOKEN, or from the file that $ESPER_URZA_TOKEN_FILE names.",
-        rich_help_panel=_PANEL,
     ),
 ]
 Remote = Annotated[
     str | None,
-    typer.Option(
+    _library(
         "--urza",
         metavar="URL",
         help="Ask the library at this address (an admin's token is needed); without it, work on "
         "this machine's own.",
-        rich_help_panel=_PANEL,
     ),
 ]
 Folder = Annotated[
     Path | None,
-    typer.Option(
+    _library(
         "--folder",
         metavar="DIR",
         help="Where an embedded library lies; default: $ESPER_HOME/urza, or urza in the user's "
         "data folder. $ESPER_URZA_DATABASE_URL and $ESPER_URZA_BLOBS name other places.",
-        rich_help_panel=_PANEL,
     ),
 ]
 Tags = Annotated[

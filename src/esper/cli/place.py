@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,32 +40,25 @@ LAYOUTS: dict[str, dict[int, Layout]] = {
 }
 """For each host type: what the axes of its input mean, by their number."""
 
-_PANEL = "Where it is to stand"
+_option = partial(typer.Option, rich_help_panel="Where it is to stand")
 
 Host = Annotated[
     str | None,
-    typer.Option(
+    _option(
         metavar="TYPE",
         help="Type of the host layer: linear, conv1d, conv2d, layer_norm, embedding, ...",
-        rich_help_panel=_PANEL,
     ),
 ]
 InputShape = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--input",
         metavar="SHAPE",
         help="Input of one sample: 40, 16x32, 3x32x32; ? is an axis of any size, as in ?x64.",
-        rich_help_panel=_PANEL,
     ),
 ]
 OutputShape = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SHAPE",
-        help="Output of one sample; default: the input's.",
-        rich_help_panel=_PANEL,
-    ),
+    str | None, _option(metavar="SHAPE", help="Output of one sample; default: the input's.")
 ]
 
 
@@ -77,21 +71,14 @@ class Place:
     output_shape: OutputShape = None
     source_shape: Annotated[
         str | None,
-        typer.Option(
+        _option(
             "--source",
             metavar="SHAPE",
             help="What a flat input was before it was flattened, like 1x28x28.",
-            rich_help_panel=_PANEL,
         ),
     ] = None
-    causal: Annotated[
-        bool,
-        typer.Option("--causal", help="No position may see a later one.", rich_help_panel=_PANEL),
-    ] = False
-    vocabulary: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of ids, for embeddings.", rich_help_panel=_PANEL),
-    ] = None
+    causal: Annotated[bool, _option("--causal", help="No position may see a later one.")] = False
+    vocabulary: Annotated[int | None, _option(min=1, help="Number of ids, for embeddings.")] = None
 
     @property
     def is_given(self) -> bool:

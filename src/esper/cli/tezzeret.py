@@ -6,6 +6,7 @@ import logging
 import signal
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,55 +41,37 @@ if TYPE_CHECKING:
 NOUN = Noun("Build kernels from blueprints and prove them.", extra="tezzeret")
 
 _MEBIBYTE = 2**20
-_MEASURE, _LIMITS = "Where to measure", "What a build may take"
+_measure = partial(typer.Option, rich_help_panel="Where to measure")
+_limit = partial(typer.Option, rich_help_panel="What a build may take")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """The options that say where kernels are measured, and what one build may take."""
 
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, ...", rich_help_panel=_MEASURE)
-    ] = "cpu"
-    dtype: Annotated[
-        str, typer.Option(help="float32, float16 or bfloat16.", rich_help_panel=_MEASURE)
-    ] = "float32"
+    device: Annotated[str, _measure(metavar="DEVICE", help="cpu, cuda, cuda:1, ...")] = "cpu"
+    dtype: Annotated[str, _measure(help="float32, float16 or bfloat16.")] = "float32"
     batches: Annotated[
         list[int] | None,
-        typer.Option(
-            "--batch",
-            min=1,
-            help="Samples of a call; may be repeated. Default: 1 and 32.",
-            rich_help_panel=_MEASURE,
-        ),
+        _measure("--batch", min=1, help="Samples of a call; may be repeated. Default: 1 and 32."),
     ] = None
     compiled: Annotated[
         bool,
-        typer.Option(
+        _measure(
             "--compile/--no-compile",
             help="Compile too, into the cache that trainers share, at the largest batch.",
-            rich_help_panel=_MEASURE,
         ),
     ] = True
     compile_cache: Annotated[
         Path | None,
-        typer.Option(
+        _measure(
             metavar="DIR",
             help="Compiled kernels; default: $ESPER_HOME/compiled, or in the user's cache folder.",
-            rich_help_panel=_MEASURE,
         ),
     ] = None
-    build_seconds: Annotated[
-        float | None,
-        typer.Option(min=1, help="Longest time; default: 300.", rich_help_panel=_LIMITS),
-    ] = None
-    memory_mib: Annotated[
-        int | None,
-        typer.Option(min=64, help="Most memory; default: 4096.", rich_help_panel=_LIMITS),
-    ] = None
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; default: 1.", rich_help_panel=_LIMITS)
-    ] = None
+    build_seconds: Annotated[float | None, _limit(min=1, help="Longest time; default: 300.")] = None
+    memory_mib: Annotated[int | None, _limit(min=64, help="Most memory; default: 4096.")] = None
+    threads: Annotated[int | None, _limit(min=1, help="Threads; default: 1.")] = None
 
     def config(self, **more: Any) -> TezzeretConfig:
         """The forge's settings; what is None is left at its default.
@@ -127,8 +110,7 @@ def run(
         str | None, typer.Option(help="What the library knows it by; default: forge.")
     ] = None,
     drain_seconds: Annotated[
-        float | None,
-        typer.Option(min=0, help="Time for builds to end after SIGTERM; default: 60."),
+        float | None, typer.Option(min=0, help="Time for builds to end after SIGTERM; default: 60.")
     ] = None,
     probe_port: Annotated[
         int | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,9 +56,9 @@ WITH_RESUME = {"resume", "dry_run", "verbose", "loggers"}
 
 _TYPED = "COMMANDLINE"
 """Name of click's source of what was typed."""
-_WHAT = "What to train"
-_HOW = "How to train it"
-_LIBRARY = "Kernels of other runs"
+_what = partial(typer.Option, rich_help_panel="What to train")
+_how = partial(typer.Option, rich_help_panel="How to train it")
+_library = partial(typer.Option, rich_help_panel="Kernels of other runs")
 
 
 def complete_quick_start(incomplete: str) -> list[str]:
@@ -91,135 +92,102 @@ def train(
     context: typer.Context,
     quick_start: Annotated[
         str | None,
-        typer.Option(
+        _what(
             "--quick-start",
             "-q",
             metavar="NAME",
             help=f"A data set with its default model: {', '.join(QUICK_STARTS)}.",
             autocompletion=complete_quick_start,
-            rich_help_panel=_WHAT,
         ),
     ] = None,
     settings: Annotated[
         Path | None,
-        typer.Option(
+        _what(
             "--config",
             "-c",
             metavar="FILE",
             help="Settings as YAML; ${NAME} stands for the environment variable NAME.",
-            rich_help_panel=_WHAT,
         ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(
+        _what(
             metavar="NAME|MODULE:FUNCTION",
             help="Data: a quick-start's, or your function that returns a DataBundle.",
-            rich_help_panel=_WHAT,
         ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
+        _what(
             metavar="NAME|MODULE:FUNCTION",
             help="Model: a quick-start's, or your function that returns an nn.Module.",
-            rich_help_panel=_WHAT,
         ),
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(
+        _what(
             metavar="[DIR]",
             help="Go on with the run in DIR; without DIR, with the newest one under runs/.",
-            rich_help_panel=_WHAT,
         ),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(
+        _how(
             "--output",
             "-o",
             metavar="DIR",
             help="Folder for everything that the run leaves; default: runs/NAME-001, -002, ...",
-            rich_help_panel=_HOW,
         ),
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, help="Optimizer steps.", rich_help_panel=_HOW),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Same seed, same run, bit for bit.", rich_help_panel=_HOW),
-    ] = None,
+    steps: Annotated[int | None, _how(min=1, help="Optimizer steps.")] = None,
+    seed: Annotated[int | None, _how(min=0, help="Same seed, same run, bit for bit.")] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change one setting; may be given many times.",
-            rich_help_panel=_HOW,
-        ),
+        _how("--set", metavar="KEY=VALUE", help="Change one setting; may be given many times."),
     ] = None,
     no_growth: Annotated[
         bool,
-        typer.Option(
+        _how(
             "--no-growth",
             help="Train the static host, for comparison: same data, same split, no search.",
-            rich_help_panel=_HOW,
         ),
     ] = False,
     nursery: Annotated[
         str | None,
-        typer.Option(
+        _how(
             metavar="inline|process",
             help="Hold races in the training loop (default), or in a worker process beside it.",
-            rich_help_panel=_HOW,
         ),
     ] = None,
     urza: Annotated[
         str | None,
-        typer.Option(
+        _library(
             metavar="URL",
             help="A library: its proven kernels enter races with their weights, and it is told "
             "what became of them. Default where it is needed: $ESPER_URZA_URL.",
-            rich_help_panel=_LIBRARY,
         ),
     ] = None,
     enter_kernels: Annotated[
         int | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Kernels of the library that may enter races, at most.",
-            rich_help_panel=_LIBRARY,
-        ),
+        _library(min=0, metavar="N", help="Kernels of the library that may enter races, at most."),
     ] = None,
     deposit: Annotated[
-        bool,
-        typer.Option(
-            "--deposit",
-            help="Give the library the kernels that the run keeps.",
-            rich_help_panel=_LIBRARY,
-        ),
+        bool, _library("--deposit", help="Give the library the kernels that the run keeps.")
     ] = False,
     loggers: Annotated[
         list[str] | None,
-        typer.Option(
+        _how(
             "--logger",
             metavar="NAME[:WHERE]",
             help="Log figures with tensorboard[:FOLDER], mlflow[:TRACKING_URI], wandb[:PROJECT] or "
             "trackio[:PROJECT]; may be given many times. W&B stays offline unless "
             "WANDB_MODE=online.",
-            rich_help_panel=_HOW,
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run",
-            help="Check settings, data and model, show what would be done, and stop.",
-            rich_help_panel=_HOW,
+        _how(
+            "--dry-run", help="Check settings, data and model, show what would be done, and stop."
         ),
     ] = False,
     verbose: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 NOUN = Noun(extra="platform")
 
-_PORTS = "Where services answer; 0 takes a free port"
+_port = partial(
+    typer.Option, min=0, max=65535, rich_help_panel="Where services answer; 0 takes a free port"
+)
 
 
 @NOUN.command(
@@ -76,28 +79,10 @@ def up(
             min=0, help="Kernels that are built at the same time; default: 1; 0 runs no forge."
         ),
     ] = None,
-    urza_port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Library; default: 8420.", rich_help_panel=_PORTS),
-    ] = None,
-    nissa_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=65535, help="Observer and dashboard; default: 8430.", rich_help_panel=_PORTS
-        ),
-    ] = None,
-    tezzeret_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=65535, help="Probes of the forge; default: 8440.", rich_help_panel=_PORTS
-        ),
-    ] = None,
-    bus_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=65535, help="Valkey server; default: 8450.", rich_help_panel=_PORTS
-        ),
-    ] = None,
+    urza_port: Annotated[int | None, _port(help="Library; default: 8420.")] = None,
+    nissa_port: Annotated[int | None, _port(help="Observer and dashboard; default: 8430.")] = None,
+    tezzeret_port: Annotated[int | None, _port(help="Probes of the forge; default: 8440.")] = None,
+    bus_port: Annotated[int | None, _port(help="Valkey server; default: 8450.")] = None,
 ) -> None:
     """Run library, forge, observer, dashboard and bus until Ctrl-C; `esper train` finds them."""
     home = data_home()
