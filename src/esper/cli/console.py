@@ -24,6 +24,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
+from esper.contracts.errors import CheckpointError
+
 THEME = Theme(
     {
         "good": "bold green",
@@ -77,9 +79,10 @@ class Terminal(Console):
         try:
             super()._write_buffer()
         except OSError as error:
-            if error.errno not in _GONE:
-                raise
-            raise BrokenPipeError(error.errno, "nobody reads any more") from error
+            if error.errno in _GONE or self.stderr:  # what is told must not end what is done
+                raise BrokenPipeError(error.errno, "nobody reads any more") from error
+            self.on_broken_pipe()
+            raise CheckpointError(f"standard output cannot be written: {error.strerror}") from error
 
 
 def output() -> Terminal:

@@ -164,6 +164,17 @@ def test_a_reader_that_is_gone_silences_the_console_and_ends_nothing(
     assert (tmp_path / "went on").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
+def test_a_full_disk_is_told_in_one_line_and_ends_no_training() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run("say(output(), 'a result')", stdout=full.fileno())
+        assert done.returncode == 1
+        assert done.stderr.count("No space left on device") == 2
+        assert "CheckpointError: standard output cannot be written" in done.stderr
+        code = "say(diagnostics(), 'step 1')\nsay(diagnostics(), 'step 2')"
+        assert run(code, stderr=full.fileno()).returncode == 0
+
+
 def test_a_stream_that_was_never_open_is_no_failure() -> None:
     shell = f'{sys.executable} -m esper.cli status >&- 2>&-; echo "status $?"'
     done = subprocess.run(shell, shell=True, check=False, capture_output=True, text=True)
