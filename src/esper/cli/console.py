@@ -57,6 +57,15 @@ class Terminal(Console):
         # The terminal wraps, not we: a line of ours stays one line in a file.
         super().__init__(theme=THEME, highlight=False, markup=False, soft_wrap=True, **given)
 
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as rich does; a table is fitted to a terminal, and plain columns elsewhere."""
+        if self.is_terminal:
+            if any(isinstance(one, Table) for one in objects):
+                how.setdefault("soft_wrap", False)
+        else:
+            objects = tuple(_plain(one) if isinstance(one, Table) else one for one in objects)
+        super().print(*objects, **how)
+
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
@@ -142,33 +151,18 @@ def print_table(
         title: Stands above it.
     """
     right = set(right)
-    cells = [[_cell(cell) for cell in row] for row in rows]
-    if console.is_terminal:
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            show_header=any(headings),
-            title=title,
-            title_justify="left",
-        )
-        for heading in headings:
-            table.add_column(
-                heading, justify="right" if heading in right else "left", overflow="fold"
-            )
-        for row in cells:
-            table.add_row(*row)
-        console.print(table, soft_wrap=False)
-        return
-    lines = [[cell.plain for cell in row] for row in cells]
-    if any(headings):
-        lines.insert(0, list(headings))
-    if title is not None:
-        say(console, title)
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    sides = [heading in right for heading in headings]
-    for line in lines:
-        padded = map(_padded, line, widths, sides)
-        console.print(Text("  ".join(padded).rstrip()), soft_wrap=True)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_header=any(headings),
+        title=title,
+        title_justify="left",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    console.print(table)
 
 
 def print_facts(console: Console, facts: Mapping[str, Cell], *, title: str | None = None) -> None:
@@ -189,15 +183,31 @@ def print_json_line(console: Console, text: str) -> None:
     console.print(shown, soft_wrap=True)
 
 
-def _cell(cell: Cell) -> Text:
+def _plain(table: Table) -> Text:
+    """A table as lines of columns that are as wide as they are."""
+    columns = [[_cell(cell).plain for cell in column.cells] for column in table.columns]
+    if table.show_header:
+        heads = (_cell(column.header).plain for column in table.columns)
+        columns = [[head, *column] for head, column in zip(heads, columns, strict=True)]
+    padded = [
+        _padded(cells, is_right=column.justify == "right")
+        for cells, column in zip(columns, table.columns, strict=True)
+    ]
+    lines = ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
+    return Text("\n".join([*([str(table.title)] if table.title else ()), *lines]))
+
+
+def _cell(cell: Any) -> Text:
     """A cell is one line of text: a name with an end of line in it must not become two rows."""
-    plain = cell if isinstance(cell, str) else cell.plain
+    plain = cell.plain if isinstance(cell, Text) else str(cell)
     shown = visible(plain).replace("\n", r"\n")
     if isinstance(cell, Text):
         return cell if shown == plain else Text(shown, style=cell.style)
     return Text(shown)
 
 
-def _padded(text: str, width: int, is_right: bool) -> str:
-    space = " " * (width - cell_len(text))
-    return space + text if is_right else text + space
+def _padded(cells: Sequence[str], *, is_right: bool) -> list[str]:
+    width = max(map(cell_len, cells), default=0)
+    spaces = [" " * (width - cell_len(cell)) for cell in cells]
+    pairs = zip(spaces, cells, strict=True) if is_right else zip(cells, spaces, strict=True)
+    return ["".join(pair) for pair in pairs]
