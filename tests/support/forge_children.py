@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from esper.services.tezzeret.child import apart
 from esper.services.tezzeret.forge_config import TezzeretConfig
+from esper.services.tezzeret.prove import apart
 
 
 def crash(folder: str, blueprint: str, config: TezzeretConfig) -> None:

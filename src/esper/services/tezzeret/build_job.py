@@ -40,7 +40,7 @@ KERNEL: Final = "kernel.safetensors"
 OUTPUT: Final = "output.txt"
 """What the child printed."""
 
-_CHILD: Final = "esper.services.tezzeret.child"
+_CHILD: Final = "esper.services.tezzeret.prove"
 _COMPILER: Final = ("torch._dynamo", "torch._inductor.compile_fx")
 _LONGEST_TAIL: Final = 400
 

@@ -8,11 +8,14 @@ and takes the proof away.
 from __future__ import annotations
 
 import logging
+import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -20,19 +23,25 @@ import torch
 from esper.contracts.assets import Blueprint
 from esper.contracts.library import CheckResult, Latency, Target, Toolchain, ValidationReport
 from esper.contracts.version import VERSION
-from esper.services.tezzeret.checks.birth import birth
-from esper.services.tezzeret.checks.cost_check import Measured, described, measure
-from esper.services.tezzeret.checks.file import written
-from esper.services.tezzeret.checks.geometry import geometry
-from esper.services.tezzeret.checks.gradients import alive
-from esper.services.tezzeret.checks.modes import modes
-from esper.services.tezzeret.checks.numbers import finite
-from esper.services.tezzeret.checks.repeat import repeats
-from esper.services.tezzeret.checks.structure import builds, claims
-from esper.services.tezzeret.checks.subject import Check, Subject
-from esper.services.tezzeret.latency import available, latency
+from esper.execution.kernel_compile import share_compile_cache
+from esper.services.tezzeret.build_job import KERNEL, OUTPUT, REPORT
+from esper.services.tezzeret.build_limits import confine, end_with_parent
+from esper.services.tezzeret.cost_check import Measured, described, measure
+from esper.services.tezzeret.forge_config import TezzeretConfig
+from esper.services.tezzeret.kernel_checks import (
+    alive,
+    birth,
+    builds,
+    claims,
+    finite,
+    geometry,
+    modes,
+    repeats,
+    written,
+)
+from esper.services.tezzeret.latency import available, latency, warm
 from esper.services.tezzeret.proof import Proof
-from esper.services.tezzeret.warm import warm
+from esper.services.tezzeret.proof_subject import Check, Subject
 
 logger = logging.getLogger(__name__)
 
@@ -167,3 +176,29 @@ def toolchain() -> Toolchain:
         machine=platform.machine(),
         device=torch.cuda.get_device_name() if cuda else "cpu",
     )
+
+
+# In a process of its own, which may come to any end ----------------------------------------------
+
+
+def prove_into(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    """Prove a blueprint (as JSON) and leave the result in `folder`."""
+    apart(folder, config)
+    torch.set_num_threads(config.threads)
+    share_compile_cache(config.compile_cache)
+    proof = prove(Blueprint.model_validate_json(blueprint), config.targets, seed=config.seed)
+    if proof.data is not None:
+        Path(folder, KERNEL).write_bytes(proof.data)
+    # Last, under its final name only when whole: it says that there is a result.
+    unfinished = Path(folder, f"{REPORT}.part")
+    unfinished.write_text(proof.report.model_dump_json(), encoding="utf-8")
+    unfinished.rename(Path(folder, REPORT))
+
+
+def apart(folder: str, config: TezzeretConfig) -> None:
+    """Make a child of this process: confined, its output in `folder`, gone when its parent is."""
+    end_with_parent()
+    confine(memory_bytes=config.memory_bytes, niceness=config.niceness)
+    descriptor = os.open(Path(folder, OUTPUT), os.O_WRONLY | os.O_CREAT, 0o600)
+    for stream in (sys.stdout.fileno(), sys.stderr.fileno()):
+        os.dup2(descriptor, stream)

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 
 import pytest
 
+from esper.blueprints.builder import GraphBuilder
+from esper.blueprints.ir import GraphIR
+from esper.contracts.enums import KernelMode
 from esper.services.tezzeret.build_job import prepare
 from esper.services.tezzeret.forge_config import TezzeretConfig
+from esper.services.tezzeret.proof_subject import Subject
+from support.forge import blueprint_of
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +22,25 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServerCont
     yield prepare(TezzeretConfig(compile_cache=tmp_path_factory.mktemp("compiled")))
     os.environ.clear()
     os.environ.update(before)
+
+
+Make = Callable[..., Subject]
+
+
+@pytest.fixture
+def subject() -> Make:
+    """Makes a subject of a chain of ops, or of a graph."""
+
+    def make(
+        *steps: tuple[str, dict[str, object]],
+        shape: tuple[int | None, ...] = (8,),
+        dtype: str = "float32",
+        mode: KernelMode = KernelMode.REPLACING,
+        ir: GraphIR | None = None,
+    ) -> Subject:
+        if ir is None:
+            g = GraphBuilder(shape, dtype)
+            ir = g.finish(g.chain("x", *steps))
+        return Subject.of(blueprint_of(ir, mode=mode), seed=0)
+
+    return make

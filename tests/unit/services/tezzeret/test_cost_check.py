@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from esper.services.tezzeret.checks.cost_check import measure, predicted_bytes
-from esper.services.tezzeret.checks.subject import CheckFailedError, Subject
+from esper.services.tezzeret.cost_check import measure, peak_bytes, predicted_bytes
+from esper.services.tezzeret.proof_subject import CheckFailedError, Subject
 
 Make = Callable[..., Subject]
 LINEAR = ("linear", {"out_features": 6})
@@ -69,3 +69,26 @@ def test_a_module_that_costs_otherwise_is_found(
 def test_a_longer_batch_is_predicted_to_take_more(subject: Make) -> None:
     ir = subject(LINEAR).ir
     assert predicted_bytes(ir, (8,), 64) > predicted_bytes(ir, (8,), 32)
+
+
+KILO = 1024
+
+
+def test_what_is_gone_before_the_next_comes_does_not_count_twice() -> None:
+    def one_after_the_other() -> None:
+        for _ in range(3):
+            torch.ones(KILO)
+
+    assert peak_bytes(one_after_the_other) == 4 * KILO
+    assert peak_bytes(lambda: [torch.ones(KILO) for _ in range(3)]) == 3 * 4 * KILO
+
+
+def test_views_cost_nothing_and_memory_of_before_is_not_counted() -> None:
+    x = torch.ones(KILO)
+    assert peak_bytes(lambda: x.view(2, -1).t()) == 0
+
+
+def test_a_backward_pass_is_counted() -> None:
+    x = torch.ones(KILO, requires_grad=True)
+    step = lambda: (x * x).sum().backward()  # noqa: E731 one line says it
+    assert peak_bytes(step) >= 2 * 4 * KILO

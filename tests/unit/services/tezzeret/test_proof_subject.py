@@ -8,7 +8,7 @@ import torch
 from esper.blueprints.ir import GraphIR, Node
 from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.errors import BlueprintError
-from esper.services.tezzeret.checks.subject import Subject
+from esper.services.tezzeret.proof_subject import Subject
 from support.forge import blueprint_of, perceptron
 
 Make = Callable[..., Subject]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, UntypedStorage, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from typing_extensions import override
 
 from esper.blueprints.cost import cost
 from esper.blueprints.flops import measured_flops
 from esper.blueprints.ir import GraphIR, Node
 from esper.execution.artifact_check import reference_cost
-from esper.services.tezzeret.checks.memory import peak_bytes
-from esper.services.tezzeret.checks.subject import BATCH, CheckFailedError, Size, Subject
+from esper.services.tezzeret.proof_subject import BATCH, CheckFailedError, Size, Subject
 
 MEMORY_FACTOR: Final = 4.0
 """How far a training step's memory may exceed the prediction. The whole library stays within 2."""
@@ -114,3 +118,53 @@ def _train(kernel: nn.Module, x: Tensor) -> None:
     out = kernel(x)
     if out.requires_grad:
         out.sum().backward()
+
+
+class _Allocations(TorchDispatchMode):
+    """Counts the storages of all tensors that ops return, for as long as they live.
+
+    Unlike the process's memory it is exact and the same each time; what an op uses inside and
+    gives back before it returns is not in it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.peak = 0
+        self._alive: dict[int, int] = {}
+        self._now = 0
+
+    @override
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        given = {id(storage) for storage in _storages((args, kwargs))}
+        for storage in _storages(out):
+            # What came in is older than the work, or watched already; views and in-place ops.
+            if id(storage) not in given:
+                self._watch(storage)
+        return out
+
+    def _watch(self, storage: UntypedStorage) -> None:
+        key, size = id(storage), storage.nbytes()
+        if key in self._alive:
+            return
+        self._alive[key] = size
+        self._now += size
+        self.peak = max(self.peak, self._now)
+        weakref.finalize(storage, self._forget, key).atexit = False
+
+    def _forget(self, key: int) -> None:
+        self._now -= self._alive.pop(key, 0)
+
+
+def _storages(values: Any) -> list[UntypedStorage]:
+    return [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Return the most bytes of tensors made in `work` that were alive at the same time."""
+    counter = _Allocations()
+    with counter:
+        work()
+    return counter.peak
