@@ -2,6 +2,9 @@
 
 What arrives is kept in ``NAME.part`` beside the target, so a broken download goes on from there,
 in this process or a later one. The target appears only when its digest is right.
+
+`pooch` was looked at: it opens its file anew at every try, so that 170 MB that broke off at the end
+come again from the beginning, and it brings `requests`.
 """
 
 from __future__ import annotations

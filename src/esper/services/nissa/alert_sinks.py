@@ -10,6 +10,7 @@ import httpx
 from esper.contracts.enums import Severity, TopicNames
 from esper.contracts.platform_events import Alert
 from esper.contracts.ports import Publisher
+from esper.execution.error_recovery import ErrorRecoveryManager, RetryConfig
 from esper.utils.logging import get_logger
 
 _log = get_logger("nissa")
@@ -69,6 +70,9 @@ class WebhookSink:
         """Post to `url`, with `client` or one of its own."""
         self._url = url
         self._client = client
+        self._recovery = ErrorRecoveryManager(
+            retry=RetryConfig(attempts=_TRIES - 1, base_seconds=_FIRST_PAUSE)
+        )
         self._queue: asyncio.Queue[Alert] = asyncio.Queue(_WAITING)
         self.dropped = 0
         """Alerts that were given up."""
@@ -97,10 +101,7 @@ class WebhookSink:
             _log.warning("alerts were not delivered to the webhook", waiting=self._queue.qsize())
 
     async def _post(self, client: httpx.AsyncClient, alert: Alert) -> None:
-        trouble = ""
-        for attempt in range(_TRIES):
-            if attempt:
-                await asyncio.sleep(_FIRST_PAUSE * 2.0 ** (attempt - 1))
+        async def once() -> int:
             try:
                 answer = await client.post(
                     self._url,
@@ -109,13 +110,19 @@ class WebhookSink:
                     headers={"content-type": "application/json", "idempotency-key": _key(alert)},
                 )
             except httpx.HTTPError as error:
-                trouble = type(error).__name__
-                continue
-            if answer.status_code < _CLIENT_ERROR:
-                return
-            trouble = f"status {answer.status_code}"
-            if answer.status_code < _SERVER_ERROR and answer.status_code not in _LATER:
-                break
+                # Not its words: the address is among them.
+                raise ConnectionError(type(error).__name__) from None
+            if answer.status_code >= _SERVER_ERROR or answer.status_code in _LATER:
+                raise ConnectionError(f"status {answer.status_code}")
+            return answer.status_code
+
+        try:
+            status = await self._recovery.arun("the webhook", once)
+            trouble = f"status {status}"
+        except ConnectionError as error:
+            status, trouble = _SERVER_ERROR, str(error)
+        if status < _CLIENT_ERROR:
+            return
         self.dropped += 1
         # Not the address: there may be a secret in it.
         _log.warning("the webhook did not take an alert", alert_id=alert.alert_id, trouble=trouble)
