@@ -6,10 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from esper.contracts.errors import ArtifactError, ConfigError, KernelError, KernelNotFoundError
+from esper.contracts.errors import (
+    ArtifactError,
+    ConfigError,
+    KernelError,
+    KernelNotFoundError,
+    LibraryUnavailableError,
+)
+from esper.execution.artifact import KernelArtifact
 from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_cache import ENTRY_BYTES, KernelCache
 from kernels import kernel_file, mlp_graph
+from support.clocks import StillClock
 from support.shelves import Shelf
 
 FILES = {kernel_id_of(data): data for data in (kernel_file(seed=n) for n in range(5))}
@@ -196,3 +204,37 @@ def test_a_cache_is_a_source_itself_and_keeps_what_it_handed_out() -> None:
         with pytest.raises(KernelNotFoundError):
             cache.fetch("f" * 64)
     assert shelf.fetched == [IDS[0], IDS[1], "f" * 64]
+
+
+def test_a_device_that_is_full_gets_room_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = KernelCache(Shelf(FILES))
+    cache.load_sync(IDS[0])
+    real, held = KernelArtifact.to, []
+
+    def short(artifact: KernelArtifact, device: torch.device | str) -> KernelArtifact:
+        held.append(len(cache))
+        if len(held) == 1:
+            raise torch.OutOfMemoryError("full")
+        return real(artifact, device)
+
+    monkeypatch.setattr(KernelArtifact, "to", short)
+    assert cache.load_sync(IDS[1], "meta").kernel_id == IDS[1]
+    assert held == [1, 0]
+
+
+def test_a_source_that_keeps_failing_is_left_alone_and_asked_again_later() -> None:
+    class Away(Shelf):
+        def fetch(self, kernel_id: str) -> bytes:
+            self.fetched.append(kernel_id)
+            raise LibraryUnavailableError("the library is away")
+
+    clock, shelf = StillClock(), Away(FILES)
+    cache = KernelCache(shelf, clock=clock)
+    for _ in range(5):
+        with pytest.raises(LibraryUnavailableError, match="away"):
+            cache.load_sync(IDS[0])
+    assert len(shelf.fetched) == 3
+    clock.advance(5)
+    with pytest.raises(LibraryUnavailableError):
+        cache.load_sync(IDS[0])
+    assert len(shelf.fetched) == 4

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from esper.contracts.errors import ConfigError
 from esper.utils.logging import get_logger, setup_logging
 
 
@@ -91,3 +92,25 @@ def test_lines_of_other_threads_name_the_service_too() -> None:
     thread.start()
     thread.join()
     assert json.loads(out.getvalue())["service"] == "one"
+
+
+def test_the_environment_decides_level_and_form_where_the_program_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ESPER_LOG_LEVEL", "ERROR")
+    monkeypatch.setenv("ESPER_LOG_FORMAT", "console")
+    out = io.StringIO()
+    log = setup_logging("urza", stream=out)
+    log.warning("quiet")
+    log.error("loud")
+    assert "quiet" not in out.getvalue()
+    assert "loud" in out.getvalue()
+    assert not out.getvalue().startswith("{")
+    setup_logging("urza", logging.WARNING, json=True, stream=out).warning("told")
+    assert '"event": "told"' in out.getvalue()
+
+
+def test_a_level_that_is_none_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESPER_LOG_LEVEL", "LOUD")
+    with pytest.raises(ConfigError, match="ESPER_LOG_LEVEL"):
+        setup_logging("urza", stream=io.StringIO())
