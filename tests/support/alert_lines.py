@@ -54,7 +54,7 @@ def graft_started(number: int) -> Parsed:
 
 def findings(rule: RunRule, records: Sequence[Parsed]) -> list[dict[str, Finding | None]]:
     """What a rule says of each line, one after the other."""
-    return [dict(rule.observe(record)) for record in records]
+    return [dict(rule.observe(record, moment(60 * i))) for i, record in enumerate(records)]
 
 
 def moment(seconds: float) -> datetime:

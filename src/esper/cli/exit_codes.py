@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from esper.contracts.errors import (
+    AlertNotFoundError,
     ArtifactError,
     BlueprintError,
     BusError,
@@ -75,6 +76,7 @@ _CODES.add(BusError, ExitCode.REFUSED)
 _CODES.add(BusUnavailableError, ExitCode.UNAVAILABLE)
 _CODES.add(RunStoreError, ExitCode.UNAVAILABLE)
 _CODES.add(RunNotFoundError, ExitCode.REFUSED)
+_CODES.add(AlertNotFoundError, ExitCode.REFUSED)
 _CODES.add(IllegalTransitionError, ExitCode.REFUSED)
 
 

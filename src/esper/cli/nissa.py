@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from esper.cli.console import output, say
+from esper.cli.console import diagnostics, output, print_json, print_notice, say
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
-from esper.cli.options import Address
+from esper.cli.options import Address, AsJson
+from esper.cli.run_stores import with_store
+from esper.contracts.base import as_name
 from esper.contracts.enums import ComponentName
+from esper.contracts.platform_events import Alert
 from esper.utils import extras
 from esper.utils.bus_address import bus_url
 from esper.utils.logging import setup_logging
@@ -23,6 +28,15 @@ with later():
     from esper.services.oona import consumer
 
 NOUN = Noun("Watch runs and services: run store, metrics, alerts, dashboard.", extra="nissa")
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Run store; default: $ESPER_RUN_STORE, that of the platform that runs here, or yours.",
+    ),
+]
 
 
 @NOUN.command(
@@ -78,3 +92,49 @@ def serve(
         nissa_serve.serve(
             config, metrics=metrics, mount=mount, started=lambda url: say(output(), url)
         )
+
+
+@NOUN.command("alerts", "esper nissa alerts", "esper nissa alerts --all --json")
+def list_alerts(
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that are over and those that were seen, too.")
+    ] = False,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
+    """List alerts that last and that nobody has acknowledged, the newest first."""
+    nothing: Sequence[Alert] = ()
+    found = with_store(
+        store, lambda opened: opened.alerts(open_only=not everything), missing=nothing
+    )
+    if not everything:
+        found = [alert for alert in found if alert.acknowledged is None]
+    if as_json:
+        print_json(output(), found)
+    elif not found:
+        print_notice(diagnostics(), "no alerts")
+    for alert in () if as_json else found:
+        place = "" if alert.run_id is None else f" of run {alert.run_id}"
+        seen = "" if alert.acknowledged is None else f", seen by {alert.acknowledged.by}"
+        over = "" if alert.ended_at is None else f", over at {alert.ended_at:%F %T}"
+        say(output(), f"{alert.alert_id}  {alert.severity.value} {alert.rule.value}{place}")
+        say(output(), f"  {alert.raised_at:%F %T}{over}{seen}: {alert.message}")
+        say(output(), f"  {alert.rule.runbook}")
+
+
+@NOUN.command("acknowledge", "esper nissa acknowledge 3f2a", "esper nissa acknowledge 3f2a --by ada")
+def acknowledge(
+    alert: Annotated[str, typer.Argument(metavar="ALERT", help="Id of the alert.")],
+    *,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who has seen it; default: you.")
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Say that you have seen an alert. It stays open until it is over."""
+    who = as_name(by or getpass.getuser())
+    seen = with_store(store, lambda opened: opened.acknowledge(alert, who))
+    assert seen.acknowledged is not None
+    at = f"{seen.acknowledged.at:%F %T}"
+    say(output(), f"{seen.rule.value} {seen.subject}: seen by {seen.acknowledged.by} at {at}")

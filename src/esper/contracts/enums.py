@@ -194,6 +194,11 @@ class AlertRule(StrEnum):
     CACHE_MISS_STORM = "cache_miss_storm"
     """Most loads of a kernel cache find nothing."""
 
+    @property
+    def runbook(self) -> str:
+        """Where the runbook says what to do about it."""
+        return f"docs/runbook.md#{self.value}"
+
 
 class Severity(StrEnum):
     """How much an alert matters."""

@@ -29,7 +29,8 @@
     ├── BusError                                 the message bus refused
     │   └── BusUnavailableError                  it cannot be reached, or does not answer
     ├── RunStoreError                            the store of runs could not be read or written
-    │   └── RunNotFoundError (LookupError)       it has no run of that name
+    │   ├── RunNotFoundError (LookupError)       it has no run of that name
+    │   └── AlertNotFoundError (LookupError)     it has no alert of that id
     ├── PlatformError                            a service of the platform could not be started
     └── LibraryError                             the library of blueprints and kernels refused
         ├── LibraryNotFoundError (LookupError)   it has nothing under that name
@@ -157,6 +158,10 @@ class RunStoreError(EsperError):
 
 class RunNotFoundError(RunStoreError, LookupError):
     """The store has no run of that id, or several that begin with it."""
+
+
+class AlertNotFoundError(RunStoreError, LookupError):
+    """The store has no alert of that id."""
 
 
 class PlatformError(EsperError):

@@ -94,6 +94,15 @@ class ComponentHealth(PlatformEvent):
     """Figures of its own: counters, rates, sizes."""
 
 
+class Acknowledgement(Contract):
+    """Somebody has seen an alert."""
+
+    by: Name
+    """Who."""
+    at: Moment = Field(default_factory=utc_now)
+    """When, UTC."""
+
+
 class Alert(PlatformEvent):
     """Something needs a look, or no longer does."""
 
@@ -117,3 +126,5 @@ class Alert(PlatformEvent):
     """When it was found, UTC."""
     ended_at: Moment | None = None
     """When it was over, UTC; None while it lasts."""
+    acknowledged: Acknowledgement | None = None
+    """Who has seen it; None before somebody said so. The run store keeps it."""

@@ -73,6 +73,8 @@ class GroupLag:
     """Age of the oldest message that is waiting or pending, in seconds; 0.0 where there is none."""
     consumers: int
     """Consumers that the group knows."""
+    idle_seconds: float = 0.0
+    """How long nobody has read for the group."""
 
 
 @runtime_checkable

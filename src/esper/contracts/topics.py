@@ -38,6 +38,19 @@ PAYLOADS: Final[Mapping[TopicNames, tuple[type[BaseModel], ...]]] = MappingProxy
 )
 """Payload types by topic."""
 
+_RUN_GROUPS: Final = "tolaria."
+
+
+def run_group(run_id: str) -> str:
+    """The group of the bus that takes a run's commands, while it trains."""
+    return f"{_RUN_GROUPS}{run_id}"
+
+
+def run_of(group: str) -> str | None:
+    """The run whose commands a group takes; None where it is a service's."""
+    return group.removeprefix(_RUN_GROUPS) if group.startswith(_RUN_GROUPS) else None
+
+
 _EVENT_TOPICS: Final[Mapping[str, TopicNames]] = MappingProxyType(
     {
         "HealthMeasured": TopicNames.TELEMETRY_SEED_HEALTH,

@@ -19,6 +19,7 @@ from starlette.routing import Match, Route
 from esper.contracts.base import Contract, Count, Name, Several, Text
 from esper.contracts.errors import (
     AccessDeniedError,
+    AlertNotFoundError,
     ArtifactError,
     BlueprintError,
     BusUnavailableError,
@@ -54,6 +55,7 @@ STATUS: Final[Mapping[type[EsperError], int]] = MappingProxyType(
         ArtifactError: 422,
         LibraryUnavailableError: 503,
         RunNotFoundError: 404,
+        AlertNotFoundError: 404,
         RunStoreError: 503,
         BusUnavailableError: 503,
     }

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
+from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.errors import RunStoreError
+from esper.contracts.platform_events import Alert
 from esper.services.nissa.run_schema import KEEPING, SCHEMA
 from esper.services.nissa.run_store import RunStore
 from esper.storage.database import Database
@@ -15,6 +17,14 @@ from support import logged_runs
 from support.run_deliveries import contents, delivery, read
 
 pytestmark = pytest.mark.asyncio
+
+ALERT = Alert(
+    alert_id="a",
+    rule=AlertRule.LOSS_SPIKE,
+    severity=Severity.WARNING,
+    subject="",
+    message="the loss jumped",
+)
 
 
 async def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(
@@ -40,3 +50,21 @@ async def test_several_may_open_a_new_store_at_once(empty_database_url: str) -> 
     assert all(one == found[0] for one in found)
     for store in stores:
         await store.close()
+
+
+async def test_alerts_of_a_store_of_the_first_version_can_be_acknowledged(
+    empty_database_url: str,
+) -> None:
+    store = await RunStore.open(empty_database_url)
+    await store.save_alert(ALERT)
+    await store.close()
+    database = Database(empty_database_url, KEEPING)
+    async with database.writing() as connection:
+        await connection.execute(text("ALTER TABLE alerts DROP COLUMN acknowledged"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        await connection.commit()
+    await database.close()
+    store = await RunStore.open(empty_database_url)
+    assert list(await store.alerts()) == [ALERT]
+    assert (await store.acknowledge("a", "ada")).acknowledged is not None
+    await store.close()

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from esper.contracts.enums import AlertRule, ComponentName, ComponentStatus, KernelMode, Severity
+from esper.contracts.errors import AlertNotFoundError
 from esper.contracts.events import RaceDecided, RaceStarted
 from esper.contracts.growth import CandidateStanding
-from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
+from esper.contracts.platform_events import (
+    Acknowledgement,
+    Alert,
+    BuildFinished,
+    BuildStarted,
+    ComponentHealth,
+)
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
 from support.clocks import StillClock
@@ -61,6 +68,22 @@ async def test_an_alert_that_has_ended_stays_ended_whatever_comes_late(store: Ru
     await store.save_alert(raised)
     assert await store.alerts() == [ended]
     assert await store.alerts(open_only=True) == []
+
+
+async def test_who_saw_an_alert_first_stays_and_outlives_its_end(
+    store: RunStore, clock: StillClock
+) -> None:
+    await store.save_alert(_alert("a"))
+    seen = await store.acknowledge("a", "ada\x1b")
+    assert seen.acknowledged == Acknowledgement(by=r"ada\x1b", at=BEGAN)
+    clock.advance(60)
+    assert await store.acknowledge("a", "bob") == seen
+    await store.save_alert(_alert("a", ended_at=BEGAN + SECOND))
+    (alert,) = await store.alerts()
+    assert alert.acknowledged == seen.acknowledged
+    assert alert.ended_at == BEGAN + SECOND
+    with pytest.raises(AlertNotFoundError, match="no alert 'b'"):
+        await store.acknowledge("b", "ada")
 
 
 async def test_a_component_is_lost_after_three_intervals_unless_it_took_its_leave(

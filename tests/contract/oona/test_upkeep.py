@@ -105,6 +105,8 @@ async def test_lag_says_what_waits_what_is_pending_and_how_old_it_is(place: BusP
     assert (by_group["g"].waiting, by_group["g"].pending) == (3, 2)
     assert 0.05 <= by_group["g"].oldest_seconds < 60.0
     assert by_group["g"].consumers == 1
+    # Nobody has read for either since before the pause.
+    assert all(1.0 <= lag.idle_seconds < 60.0 for lag in by_group.values())
     assert (by_group["h"].waiting, by_group["h"].pending) == (0, 0)
     assert by_group["h"].oldest_seconds == 0.0
     await bus.ack(found)

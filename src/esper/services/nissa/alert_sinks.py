@@ -48,6 +48,7 @@ class LogSink:
             step=alert.step,
             message=alert.message,
             alert_id=alert.alert_id,
+            runbook=alert.rule.runbook,
         )
 
 

@@ -7,6 +7,7 @@ middle of the run, and when the run was resumed, which makes lines void that wer
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import datetime
 from typing import Final
 
 from pydantic import ValidationError
@@ -25,8 +26,10 @@ from esper.contracts.records import (
 from esper.contracts.runs import StoredLine
 from esper.services.nissa.adaptation_traces import AdaptationTracer
 from esper.services.nissa.alerts.alert_config import AlertConfig
+from esper.services.nissa.alerts.alert_ledger import ended
 from esper.services.nissa.alerts.watch import RunWatch
 from esper.services.nissa.ingest import AddedLine
+from esper.services.nissa.nissa_config import LOST_AFTER_SECONDS
 from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.services.nissa.run_store import RunStore
 from esper.utils.logging import get_logger
@@ -55,6 +58,8 @@ class FollowedRuns:
         self._config = config
         self._metrics = metrics
         self._runs: OrderedDict[str, RunWatch] = OrderedDict()
+        self._heard: dict[str, float] = {}
+        """When each of them was heard of last, in seconds since the epoch."""
 
     @property
     def open(self) -> list[Alert]:
@@ -89,21 +94,33 @@ class FollowedRuns:
             watch = await self._rebuilt(new, record)
             at = new.line.at
             still = {alert.alert_id for alert in watch.open}
-            changed += [
-                alert.model_copy(update={"ended_at": max(at, alert.raised_at)})
-                for alert in before
-                if alert.alert_id not in still
-            ]
+            changed += [ended(alert, at) for alert in before if alert.alert_id not in still]
         self._runs[new.run_id] = watch
+        self._heard[new.run_id] = now
         self._runs.move_to_end(new.run_id)
         if len(self._runs) > _MOST:
-            self._runs.popitem(last=False)
+            run_id, _ = self._runs.popitem(last=False)
+            del self._heard[run_id]
         changed += watch.follow(new.line, record)
         if self._tracer is not None:
             self._tracer.follow(new.run_id, new.line, record, now=now)
         if isinstance(record, RunEnded | RunInterrupted | RunFailed):
-            del self._runs[new.run_id]
+            del self._runs[new.run_id], self._heard[new.run_id]
         return changed
+
+    def tick(self, at: datetime) -> list[Alert]:
+        """Let go of runs that have said nothing for so long that they count as lost.
+
+        Returns:
+            Their alerts, ended: nothing of them goes on.
+        """
+        over: list[Alert] = []
+        for run_id, heard in list(self._heard.items()):
+            if at.timestamp() - heard > LOST_AFTER_SECONDS:
+                del self._heard[run_id]
+                watch = self._runs.pop(run_id, None)
+                over += () if watch is None else watch.end(at)
+        return over
 
     async def _rebuilt(self, new: AddedLine, record: AnyRecord | AnyEvent) -> RunWatch:
         """Return a watch that has seen what the store holds of the run from before the line."""

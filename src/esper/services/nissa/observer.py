@@ -15,14 +15,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from esper.contracts.enums import TopicNames
-from esper.contracts.errors import BusUnavailableError, RunStoreError
+from esper.contracts.enums import RunState, TopicNames
+from esper.contracts.errors import BusUnavailableError, RunNotFoundError, RunStoreError
 from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
 from esper.contracts.ports import Bus, Clock, Delivery, GroupLag, Publisher
+from esper.contracts.topics import run_of
 from esper.services.nissa.adaptation_traces import AdaptationTracer
 from esper.services.nissa.alert_desk import AlertDesk
 from esper.services.nissa.alert_sinks import AlertSink, BusSink, LogSink, WebhookSink
 from esper.services.nissa.alerts.alert_config import AlertConfig
+from esper.services.nissa.alerts.alert_ledger import ended
 from esper.services.nissa.alerts.watch import PlatformWatch
 from esper.services.nissa.details import present
 from esper.services.nissa.followed_runs import FollowedRuns
@@ -142,7 +144,8 @@ class Observer:
         """
         if self._tracer is not None:
             self._tracer.tick(self._clock.now())
-        await self._desk.pass_on(self._platform.tick(self._now()))
+        now = self._now()
+        await self._desk.pass_on([*self._platform.tick(now), *self._followed.tick(now)])
 
     async def count_present(self) -> None:
         """Count who is there, and which alerts last, for whoever reads the metrics.
@@ -173,16 +176,35 @@ class Observer:
             self._tracer.close()
 
     async def recall(self) -> None:
-        """Take up the platform's alerts that were open when somebody looked last.
+        """Take up the platform's alerts that were open; end those of runs that are over.
 
         Raises:
             RunStoreError: The store is away.
         """
         opened = await self._store.alerts(open_only=True, limit=1000)
         self._platform.recall([alert for alert in opened if alert.run_id is None])
+        over = [alert for alert in opened if await self._is_over(alert.run_id)]
+        await self._desk.pass_on([ended(alert, self._now()) for alert in over])
         for view in await self._store.components():
             if not view.health.leaving:
                 self._platform.heard(view.health, view.seen_at)
+
+    async def ended_groups(self, lags: Sequence[GroupLag]) -> Sequence[GroupLag]:
+        """Return the groups of runs that are over, however they ended.
+
+        Raises:
+            RunStoreError: The store is away.
+        """
+        return [lag for lag in lags if await self._is_over(run_of(lag.group))]
+
+    async def _is_over(self, run_id: str | None) -> bool:
+        if run_id is None:
+            return False
+        try:
+            return (await self._store.run(run_id)).state is not RunState.RUNNING
+        except RunNotFoundError:
+            # Its first line may be on its way.
+            return False
 
     async def _take(self, delivery: Delivery) -> None:
         message = delivery.message
@@ -305,15 +327,20 @@ async def _care(observer: Observer, bus: Bus, stop: asyncio.Event, *, platform: 
             if platform:
                 await observer.count_present()
             if ticks % _CARE_TICKS == 0:
-                await observer.measured(await _lags(bus))
+                await observer.measured(await _lags(bus, observer))
         except RunStoreError as error:
             _log.warning("nissa cannot look around for now", why=str(error))
 
 
-async def _lags(bus: Bus) -> Sequence[GroupLag] | None:
+async def _lags(bus: Bus, observer: Observer) -> Sequence[GroupLag] | None:
+    """Return how far groups are behind; those of runs that are over are removed first."""
     try:
         lags = await bus.lag()
+        over = await observer.ended_groups(lags)
+        for lag in over:
+            # A run that goes on joins again, and gets what was sent meanwhile.
+            await bus.leave([lag.topic], lag.group)
         await bus.trim()
     except BusUnavailableError:
         return None
-    return lags
+    return [lag for lag in lags if lag not in over]

@@ -8,7 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
-from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
+from esper.contracts.platform_events import (
+    Acknowledgement,
+    Alert,
+    BuildFinished,
+    BuildStarted,
+    ComponentHealth,
+)
 from esper.contracts.runs import BuildView, ComponentView
 from esper.services.nissa.run_tables import ALERTS, BUILDS, COMPONENTS, HEAD
 
@@ -36,6 +42,28 @@ def save_alert(connection: Connection, alert: Alert) -> None:
     known = _known(connection, ALERTS, {"alert_id": alert.alert_id})
     if known is None or known.ended_at is None:
         _put(connection, ALERTS, {"alert_id": alert.alert_id}, row, is_known=known is not None)
+
+
+def acknowledge(connection: Connection, alert_id: str, by: Acknowledgement) -> Alert | None:
+    """Note who has seen an alert, unless somebody had before; None where there is no such alert."""
+    row = _known(connection, ALERTS, {"alert_id": alert_id})
+    if row is None:
+        return None
+    alert = alert_of(row)
+    if alert.acknowledged is not None:
+        return alert
+    change = update(ALERTS).where(ALERTS.c.alert_id == alert_id)
+    connection.execute(change.values(acknowledged=by.model_dump_json()))
+    return alert.model_copy(update={"acknowledged": by})
+
+
+def alert_of(row: Row[tuple[Any, ...]]) -> Alert:
+    """Return an alert, with who has seen it."""
+    alert = Alert.model_validate_json(row.document)
+    if row.acknowledged is None:
+        return alert
+    by = Acknowledgement.model_validate_json(row.acknowledged)
+    return alert.model_copy(update={"acknowledged": by})
 
 
 def save_build(connection: Connection, build: BuildStarted | BuildFinished, at: datetime) -> None:

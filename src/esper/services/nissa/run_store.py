@@ -16,8 +16,14 @@ import orjson
 from sqlalchemy import Connection, Select, exists, select
 
 from esper.contracts.enums import RunState, SeedState
-from esper.contracts.errors import ConfigError, RunNotFoundError, RunStoreError
-from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
+from esper.contracts.errors import AlertNotFoundError, ConfigError, RunNotFoundError, RunStoreError
+from esper.contracts.platform_events import (
+    Acknowledgement,
+    Alert,
+    BuildFinished,
+    BuildStarted,
+    ComponentHealth,
+)
 from esper.contracts.ports import Clock
 from esper.contracts.runs import (
     BuildView,
@@ -267,12 +273,30 @@ class RunStore:
             open_only: Only those that have not ended.
             limit: How many at most.
         """
-        query = select(ALERTS.c.document).order_by(ALERTS.c.raised_at.desc(), ALERTS.c.alert_id)
+        query = select(ALERTS).order_by(ALERTS.c.raised_at.desc(), ALERTS.c.alert_id)
         if run_id is not None:
             query = query.where(ALERTS.c.run_id == run_id)
         if open_only:
             query = query.where(ALERTS.c.ended_at.is_(None))
-        return [Alert.model_validate_json(row[0]) for row in await self._all(query.limit(limit))]
+        return [platform_rows.alert_of(row) for row in await self._all(query.limit(limit))]
+
+    async def acknowledge(self, alert_id: str, by: str) -> Alert:
+        """Note that somebody has seen an alert; who said so first stays.
+
+        Args:
+            alert_id: Whole id of the alert.
+            by: Who.
+
+        Raises:
+            AlertNotFoundError: There is no such alert.
+        """
+        seen = Acknowledgement(by=by, at=datetime.fromtimestamp(self._clock.now(), UTC))
+        alert: Alert | None = await self._write(platform_rows.acknowledge, alert_id, seen)
+        if alert is None:
+            raise AlertNotFoundError(
+                f"the run store has no alert {alert_id!r}: GET /api/v1/alerts lists them"
+            )
+        return alert
 
     async def components(self) -> Sequence[ComponentView]:
         """Return the platform's processes as they were last heard of."""

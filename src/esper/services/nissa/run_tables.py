@@ -137,6 +137,8 @@ ALERTS: Final = Table(
     Column("raised_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("document", Text, nullable=False),
+    # An `Acknowledgement`; apart, because the document is written anew when the alert ends.
+    Column("acknowledged", Text),
     Index(None, "raised_at"),
     Index(None, "run_id", "raised_at"),
 )

@@ -28,6 +28,9 @@ LOGIN: Final = "/login"
 COOKIE: Final = "esper_nissa"
 """What a browser that has shown it brings along."""
 
+_READING: Final = frozenset({"GET", "HEAD"})
+_ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
+"""What browsers say (Fetch Metadata) of a request that a page of somebody else's makes."""
 _COOKIE_SECONDS: Final = 30 * 24 * 3600
 _LARGEST_FORM: Final = 4096
 _WRONG_SECONDS: Final = 0.5
@@ -64,6 +67,8 @@ class TokenGuard:
         """Return the answer for who may not pass; None lets the request through."""
         if request.url.path in OPEN:
             return None
+        if request.method not in _READING and request.headers.get("sec-fetch-site") in _ELSEWHERE:
+            return problem_response(403, "a page of another site cannot change anything here")
         if self._token is None:
             if is_loopback(request.url.hostname or ""):
                 return None

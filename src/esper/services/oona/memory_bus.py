@@ -301,6 +301,7 @@ class InProcessBus:
             pending=len(group.pending),
             oldest_seconds=max(0.0, now - came),
             consumers=len(group.consumers),
+            idle_seconds=self._clock.monotonic() - group.seen,
         )
 
     async def trim(self) -> int:

@@ -54,14 +54,15 @@ class RedisUpkeep:
             count = 1 if group.get(b"lag") is not None else _COUNTED
             commands.append(("XPENDING", stream, group[b"name"]))
             commands.append(("XRANGE", stream, after, "+", "COUNT", count))
-        (seconds, _), *pairs = await self._client.ask_all(commands)
+            commands.append(("XINFO", "CONSUMERS", stream, group[b"name"]))
+        (seconds, _), *answers = await self._client.ask_all(commands)
         return [
-            _lag_of(topic, group, pending, waiting, float(seconds))
-            for (topic, group), pending, waiting in zip(
-                groups, pairs[::2], pairs[1::2], strict=True
+            _lag_of(topic, group, (pending, waiting, consumers), float(seconds))
+            for (topic, group), pending, waiting, consumers in zip(
+                groups, answers[::3], answers[1::3], answers[2::3], strict=True
             )
             # It may have left in between.
-            if not isinstance(pending, BusError)
+            if not isinstance(pending, BusError) and not isinstance(consumers, BusError)
         ]
 
     async def trim(self) -> int:
@@ -125,8 +126,9 @@ class RedisUpkeep:
 
 
 def _lag_of(
-    topic: TopicNames, group: dict[bytes, Any], pending: Any, waiting: Any, now: float
+    topic: TopicNames, group: dict[bytes, Any], answers: tuple[Any, Any, Any], now: float
 ) -> GroupLag:
+    pending, waiting, consumers = answers
     number = group.get(b"lag")
     oldest = pending[1] if pending[0] else waiting[0][0] if waiting else None
     return GroupLag(
@@ -136,6 +138,7 @@ def _lag_of(
         pending=pending[0],
         oldest_seconds=0.0 if oldest is None else max(0.0, now - _seconds(oldest)),
         consumers=group[b"consumers"],
+        idle_seconds=min((fields_of(one)[b"idle"] for one in consumers), default=0) / 1000,
     )
 
 

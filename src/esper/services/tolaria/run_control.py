@@ -23,6 +23,7 @@ from esper.contracts.errors import EsperError, TrainingError
 from esper.contracts.events import CommandCarriedOut, CommandRefused, Event
 from esper.contracts.messages import KasminaControlCommand, StopTraining, parse_command
 from esper.contracts.ports import Bus, Delivery, Publisher
+from esper.contracts.topics import run_group
 from esper.execution.artifact import KernelArtifact
 from esper.orchestration.orchestrator import SeedOrchestrator
 from esper.services.tolaria.run_progress import Progress
@@ -66,7 +67,6 @@ class Control:
         self.run_id: str | None = None
         """Whose commands are taken; None until the run has begun."""
         self._fetch: Fetch | None = None
-        self._has_ended = False
         self._settled: deque[str] = deque()
         """Ids of commands that a checkpoint holds, on their way to the listener."""
         self._done: set[str] = set()
@@ -92,10 +92,6 @@ class Control:
         """Say that a checkpoint holds these commands."""
         self._settled.extend(carried_out)
 
-    def end(self) -> None:
-        """Say that the run has ended for good: nobody will take commands for it again."""
-        self._has_ended = True
-
     # The bus's side -------------------------------------------------------------------------------
 
     async def listen(self, bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
@@ -108,8 +104,9 @@ class Control:
         run_id = await self._opened(stop)
         if run_id is None:
             return
-        group = f"tolaria.{run_id}"
-        # From the beginning: nobody can have sent a command for a run that was not there yet.
+        group = run_group(run_id)
+        # From the beginning: a run that goes on finds what was sent meanwhile, and a checkpoint
+        # knows what was carried out.
         await bus.join(_TOPICS, group, since="0")
         while not stop.is_set():
             await self._acknowledge(bus)
@@ -118,8 +115,7 @@ class Control:
             ):
                 await self._take(bus, delivery, run_id)
         await self._acknowledge(bus)
-        if self._has_ended:
-            await bus.leave(_TOPICS, group)
+        await bus.leave(_TOPICS, group)
 
     async def _opened(self, stop: asyncio.Event) -> str | None:
         while self.run_id is None and not stop.is_set():

@@ -196,8 +196,6 @@ class TolariaTrainer:
         result = closing_result(session, progress, folder)
         telemetry.write(RunEnded(step=progress.step, result=result.model_dump(mode="json")))
         run.orders.settle()
-        if self.control is not None:
-            self.control.end()
         return result
 
     def _interrupted(self, run: Run, folder: RunFolder, signum: int) -> RunResult:

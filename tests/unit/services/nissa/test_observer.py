@@ -24,7 +24,9 @@ from support.alert_lines import component
 from support.clocks import StillClock
 from support.kept_spans import KeptSpans
 from support.platform_deliveries import BrokenSink, KeptAlerts, told
-from support.run_deliveries import delivery
+from support.run_deliveries import NOW, delivery
+
+FAILED = {"type": "failed", "step": 9, "error": "the disk is full"}
 
 
 class Watched:
@@ -171,7 +173,9 @@ async def test_builds_and_alerts_of_others_are_kept(runs: RunStore, watched: Wat
 
 
 @pytest.mark.asyncio
-async def test_a_bus_that_is_away_is_shown_and_a_lag_is_told_of(watched: Watched) -> None:
+async def test_a_bus_that_is_away_is_shown_and_a_lag_is_told_of(
+    watched: Watched, clock: StillClock
+) -> None:
     await watched.observer.measured(None)
     assert watched.metrics.bus == "away"
     lag = GroupLag(
@@ -184,9 +188,84 @@ async def test_a_bus_that_is_away_is_shown_and_a_lag_is_told_of(watched: Watched
     )
     await watched.observer.measured([lag])
     assert watched.metrics.bus == "up"
+    assert watched.sink.alerts == []
+    clock.advance(61)
+    await watched.observer.measured([lag])
     where = {"topic": "events.race", "group": "tolaria"}
     assert watched.value("esper_bus_oldest_message_seconds", **where) == 90.0
     assert [alert.rule for alert in watched.sink.alerts] == [AlertRule.BUS_LAG]
+
+
+@pytest.mark.asyncio
+async def test_alerts_of_a_run_that_nobody_hears_of_any_more_end(
+    runs: RunStore, watched: Watched, clock: StillClock
+) -> None:
+    await watched.observer.handle([delivery([logged_runs.START, logged_runs.step(10, None)])])
+    clock.advance(299)
+    await watched.observer.tick()
+    assert len(watched.sink.alerts) == 1
+    clock.advance(2)
+    await watched.observer.tick()
+    assert watched.sink.alerts[-1].ended_at is not None
+    assert list(await runs.alerts(open_only=True)) == []
+
+
+@pytest.mark.asyncio
+async def test_after_a_restart_alerts_of_runs_that_are_over_end(
+    runs: RunStore, watched: Watched, clock: StillClock
+) -> None:
+    await watched.observer.handle([delivery([logged_runs.START, logged_runs.step(10, None)])])
+    going = [
+        delivery([logged_runs.START, logged_runs.step(10, None)], run_id="run-2", at=NOW + 400)
+    ]
+    await watched.observer.handle(going)
+    clock.advance(400)
+    await Watched(runs, clock).observer.recall()
+    assert [alert.run_id for alert in await runs.alerts(open_only=True)] == ["run-2"]
+
+
+@pytest.mark.asyncio
+async def test_groups_of_runs_that_are_over_are_told_however_they_ended(
+    runs: RunStore, watched: Watched, clock: StillClock
+) -> None:
+    lost = {"run_id": "lost"}
+    interrupted = {"type": "interrupted", "step": 9, "signal": 15}
+    await watched.observer.handle([delivery([logged_runs.START], **lost)])
+    clock.advance(400)
+    now = {"at": clock.now()}
+    await watched.observer.handle(
+        [
+            delivery([logged_runs.START], run_id="going", **now),
+            delivery([logged_runs.START, interrupted], run_id="interrupted", **now),
+            delivery(logged_runs.lines(), run_id="finished", **now),
+            delivery([logged_runs.START, FAILED], run_id="failed", **now),
+        ]
+    )
+    groups = [
+        "nissa",
+        *(
+            f"tolaria.{name}"
+            for name in ["going", "interrupted", "finished", "failed", "lost", "unknown"]
+        ),
+    ]
+    lags = [
+        GroupLag(
+            topic=TopicNames.CONTROL_KASMINA_COMMANDS,
+            group=group,
+            waiting=1,
+            pending=0,
+            oldest_seconds=300.0,
+            consumers=1,
+        )
+        for group in groups
+    ]
+    over = await watched.observer.ended_groups(lags)
+    assert {lag.group for lag in over} == {
+        "tolaria.interrupted",
+        "tolaria.finished",
+        "tolaria.failed",
+        "tolaria.lost",
+    }
 
 
 @pytest.mark.asyncio

@@ -38,6 +38,22 @@ async def test_a_page_that_points_its_own_name_here_learns_nothing(runs: RunStor
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 404)]
+)
+async def test_a_page_of_another_site_changes_nothing(
+    runs: RunStore, site: str, status: int
+) -> None:
+    async with caller(runs) as client:
+        answer = await client.post(
+            "/api/v1/alerts/a/acknowledgement", json={"by": "x"}, headers={"Sec-Fetch-Site": site}
+        )
+        assert answer.status_code == status
+        seen = await client.get("/api/v1/alerts", headers={"Sec-Fetch-Site": site})
+        assert seen.status_code == 200
+
+
+@pytest.mark.asyncio
 async def test_with_a_token_only_probes_are_open(runs: RunStore) -> None:
     async with caller(runs, SECURED, url=ELSEWHERE) as client:
         assert (await client.get("/readyz")).status_code == 200

@@ -37,7 +37,10 @@ class AlertConfig:
     gradient_factor: float = 100.0
     """How many times their median a gradient norm has exploded."""
     race_factor: float = 2.0
-    """How many times its planned length a race may be open before it counts as stalled."""
+    """How many times its planned length a race may go on without a mark before it counts as
+    stalled."""
+    race_seconds: float = 30.0
+    """How long it must have been open beyond that, besides: what decides it may be on its way."""
     lost_intervals: float = 3.0
     """How many of its intervals a component may say nothing before it counts as lost."""
     lag_seconds: float = 60.0

@@ -49,7 +49,7 @@ class AlertLedger:
             known = self._open.get(key)
             if finding is None and known is not None:
                 del self._open[key]
-                changed.append(known.model_copy(update={"ended_at": max(at, known.raised_at)}))
+                changed.append(ended(known, at))
             elif finding is not None and known is None and len(self._open) < _MOST_OPEN:
                 self._open[key] = Alert(
                     alert_id=_identity(self._run_id, rule, subject, origin),
@@ -66,11 +66,14 @@ class AlertLedger:
 
     def end_all(self, at: datetime) -> list[Alert]:
         """End every alert; returns them."""
-        ended = [
-            alert.model_copy(update={"ended_at": max(at, alert.raised_at)}) for alert in self.open
-        ]
+        over = [ended(alert, at) for alert in self.open]
         self._open.clear()
-        return ended
+        return over
+
+
+def ended(alert: Alert, at: datetime) -> Alert:
+    """Return an alert that is over."""
+    return alert.model_copy(update={"ended_at": max(at, alert.raised_at)})
 
 
 def _identity(run_id: str | None, rule: AlertRule, subject: str, origin: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.platform_events import ComponentHealth
 from esper.contracts.ports import GroupLag
+from esper.contracts.topics import run_of
 from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, PlatformRule
 from esper.services.nissa.details import dropped
@@ -21,14 +22,24 @@ class BusLag(PlatformRule):
     def __init__(self, config: AlertConfig) -> None:
         self._most_seconds = config.lag_seconds
         self._dropped: dict[str, int] = {}
+        self._since: dict[str, datetime] = {}
+        """When each group was seen first."""
 
-    def measured(self, lags: Sequence[GroupLag]) -> Findings:
-        """Look at every group."""
-        found: dict[str, Finding | None] = {}
+    def measured(self, lags: Sequence[GroupLag], at: datetime) -> Findings:
+        """Look at every group. One that is gone, with its run, has no lag any more."""
+        found: dict[str, Finding | None] = dict.fromkeys(self._since)
+        before, self._since = self._since, {}
         for lag in lags:
             subject = f"{lag.group} on {lag.topic.value}"
-            if lag.oldest_seconds <= self._most_seconds:
+            since = self._since[subject] = before.get(subject, at)
+            # A trainer reads all the time: where it does not, it is gone, and no reader is behind.
+            gone = run_of(lag.group) is not None and lag.idle_seconds > self._most_seconds
+            if gone or lag.oldest_seconds <= self._most_seconds:
                 found[subject] = None
+                continue
+            if (at - since).total_seconds() <= self._most_seconds:
+                # Old messages are no sign of a slow reader that has only begun.
+                found.pop(subject, None)
                 continue
             message = (
                 f"the group {lag.group} has {lag.waiting:,} messages of {lag.topic.value} waiting "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.events import AnyEvent, HealthMeasured
@@ -20,7 +21,7 @@ class DeadUnits(RunRule):
         self._config = config
         self._in_a_row: Counter[str] = Counter()
 
-    def observe(self, record: AnyRecord | AnyEvent) -> Findings:
+    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
         """Look at every layer's health."""
         if not isinstance(record, HealthMeasured):
             return NOTHING

@@ -37,8 +37,8 @@ class RunRule:
     rule: AlertRule
     """What it finds."""
 
-    def observe(self, record: AnyRecord | AnyEvent) -> Findings:
-        """Look at one more line."""
+    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
+        """Look at one more line, which was sent at a time."""
         raise NotImplementedError
 
 
@@ -52,7 +52,7 @@ class PlatformRule:
         """A component said how it is."""
         return NOTHING
 
-    def measured(self, lags: Sequence[GroupLag]) -> Findings:
+    def measured(self, lags: Sequence[GroupLag], at: datetime) -> Findings:
         """The bus was asked how far its groups are behind."""
         return NOTHING
 

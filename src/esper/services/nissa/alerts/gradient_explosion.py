@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import datetime
 from statistics import median
 
 from esper.contracts.enums import AlertRule, Severity
@@ -25,7 +26,7 @@ class GradientExplosion(RunRule):
         self._config = config
         self._recent: dict[str, deque[float]] = {}
 
-    def observe(self, record: AnyRecord | AnyEvent) -> Findings:
+    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
         """Look at every layer's health."""
         if not isinstance(record, HealthMeasured):
             return NOTHING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import datetime
 from statistics import median
 
 from esper.contracts.enums import AlertRule, Severity
@@ -25,7 +26,7 @@ class LossSpike(RunRule):
         self._config = config
         self._recent: deque[float] = deque(maxlen=config.spike_window)
 
-    def observe(self, record: AnyRecord | AnyEvent) -> Findings:
+    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
         """Look at a point of the curve; a spike stays among what later points are compared with."""
         if not isinstance(record, StepLogged) or record.train_loss is None:
             return NOTHING

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.events import AnyEvent, HealthMeasured
 from esper.contracts.records import AnyRecord, Evaluated, StepLogged
@@ -17,7 +19,7 @@ class NotFinite(RunRule):
     def __init__(self, config: AlertConfig) -> None:
         pass
 
-    def observe(self, record: AnyRecord | AnyEvent) -> Findings:
+    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
         """Look at a loss, or at every layer's health."""
         if isinstance(record, StepLogged):
             return _judged("train loss", record.train_loss is not None, record.step)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.events import (
     AnyEvent,
@@ -28,7 +30,7 @@ class Plateau(RunRule):
         self._waited = 0
         self._growing: set[object] = set()
 
-    def observe(self, record: AnyRecord | AnyEvent) -> Findings:
+    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
         """Look at an evaluation, or at a beginning or an end of growth."""
         if isinstance(record, Evaluated):
             return self._evaluated(record)

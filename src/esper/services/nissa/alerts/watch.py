@@ -35,7 +35,7 @@ class RunWatch:
         for rule in self._rules:
             changed += self._ledger.take(
                 rule.rule,
-                rule.observe(record),
+                rule.observe(record, line.at),
                 at=line.at,
                 origin=str(line.position),
                 step=record.step,
@@ -43,6 +43,10 @@ class RunWatch:
         if isinstance(record, RunEnded | RunInterrupted | RunFailed):
             changed += self._ledger.end_all(line.at)
         return changed
+
+    def end(self, at: datetime) -> list[Alert]:
+        """End the alerts of a run that is over, or that nobody hears of any more."""
+        return self._ledger.end_all(at)
 
 
 class PlatformWatch:
@@ -68,7 +72,7 @@ class PlatformWatch:
 
     def measured(self, lags: Sequence[GroupLag], at: datetime) -> list[Alert]:
         """The bus was asked how far its groups are behind."""
-        return self._each(((rule, rule.measured(lags)) for rule in self._rules), at)
+        return self._each(((rule, rule.measured(lags, at)) for rule in self._rules), at)
 
     def tick(self, at: datetime) -> list[Alert]:
         """Time went by."""

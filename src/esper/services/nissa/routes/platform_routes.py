@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
+from esper.contracts.base import Contract, Identifier, Name
 from esper.contracts.platform_events import Alert
 from esper.contracts.runs import BuildView, ComponentView
 from esper.services.nissa.nissa_state import StateDep, StoreDep
@@ -45,6 +47,19 @@ async def alerts(
     """Return alerts, the newest first: of one run, or of all and of the platform."""
     run_id = None if run is None else (await store.run(run)).run_id
     return list(await store.alerts(run_id, open_only=only_open, limit=limit))
+
+
+class Seen(Contract):
+    """Says who has seen an alert."""
+
+    by: Annotated[Name, Field(min_length=1)]
+    """Who."""
+
+
+@PLATFORM.post("/alerts/{alert_id}/acknowledgement")
+async def acknowledge(store: StoreDep, alert_id: Identifier, seen: Seen) -> Alert:
+    """Note that somebody has seen an alert, which stays open until it is over; who was first stays."""
+    return await store.acknowledge(alert_id, seen.by)
 
 
 @PLATFORM.get("/builds")

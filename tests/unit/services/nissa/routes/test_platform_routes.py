@@ -48,6 +48,23 @@ async def test_alerts_of_one_run_or_those_that_last_can_be_asked_for(runs: RunSt
 
 
 @pytest.mark.asyncio
+async def test_an_alert_is_acknowledged_with_who_and_when(runs: RunStore) -> None:
+    await runs.save_alert(_alert(1))
+    async with caller(runs) as client:
+
+        async def say(alert: str, **body: str) -> httpx.Response:
+            return await client.post(f"{API}/alerts/{alert}/acknowledgement", json=body)
+
+        assert (await say("1", by="ada")).json()["acknowledged"]["by"] == "ada"
+        assert (await say("1", by="bob")).json()["acknowledged"]["by"] == "ada"
+        (alert,) = (await client.get(f"{API}/alerts", params={"open": "true"})).json()
+        assert alert["acknowledged"]["by"] == "ada"
+        assert (await say("2", by="ada")).status_code == 404
+        for wrong in ({"by": ""}, {"by": "a" * 501}, {}):
+            assert (await say("1", **wrong)).status_code == 422
+
+
+@pytest.mark.asyncio
 async def test_components_and_builds_are_told(runs: RunStore) -> None:
     await runs.save_component(component(), AT)
     await runs.save_build(BuildStarted(blueprint_id="b", worker="w"), AT)
