@@ -123,7 +123,7 @@ def list_alerts(
         say(output(), f"  {alert.rule.runbook}")
 
 
-@NOUN.command("acknowledge", "esper nissa acknowledge 3f2a", "esper nissa acknowledge 3f2a --by ada")
+@NOUN.command("acknowledge", "esper nissa acknowledge 0c4be1a2 --by ada")
 def acknowledge(
     alert: Annotated[str, typer.Argument(metavar="ALERT", help="Id of the alert.")],
     *,
