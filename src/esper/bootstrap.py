@@ -7,21 +7,16 @@ is reached over HTTP.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from esper.configs import RedisConfig
-from esper.contracts.enums import ComponentName, TopicNames
-from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.ports import Bus, KernelSource, KernelTier, Publisher, TelemetrySink
+from esper.contracts.ports import KernelSource, KernelTier, TelemetrySink
 from esper.contracts.records import KernelsDelivered, LogEntry
 from esper.execution.cache_config import KernelCacheConfig
 from esper.execution.error_tracker import ErrorTracker
@@ -29,16 +24,12 @@ from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.hosting.discovery import find
 from esper.hosting.following import followed
+from esper.hosting.forge_access import forge as forge  # noqa: PLC0414 users call it here
 from esper.hosting.library_access import library as library  # noqa: PLC0414 users call it here
-from esper.hosting.presence import presence
 from esper.integrations.loggers.choose import choose_logger
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.logger import Logger
 from esper.report.write import WrittenReport, write_report
-from esper.services.oona.consumer import run_consumer
-from esper.services.oona.link import Companion
-from esper.services.tezzeret.blueprint_requests import submitting
-from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.nursery_server import ProcessNursery
 from esper.services.tolaria.outbox import deliver
 from esper.services.tolaria.result import RunResult, RunStatus
@@ -48,15 +39,9 @@ from esper.services.tolaria.run_folder import RunFolder, saved_config
 from esper.services.tolaria.session import Session, begin
 from esper.services.tolaria.trainer import TolariaTrainer
 from esper.services.tolaria.training_config import TolariaConfig
-from esper.services.urza.client.client_config import ClientConfig
 from esper.utils import extras
 from esper.utils.bus_address import bus_url
 from esper.utils.clock import SystemClock
-
-if TYPE_CHECKING:
-    # At run time they need psutil and httpx, which an installation without a forge does not have.
-    from esper.services.tezzeret.supervisor import Supervisor
-    from esper.services.urza.client.urza_client import AsyncUrzaClient
 
 OnRecord = Callable[[LogEntry], None]
 """Takes each record and event of a run's log as it is written."""
@@ -246,53 +231,3 @@ def kernel_cache(
         negative_seconds=0.0 if source is None else config.negative_seconds,
         tracker=tracker,
     )
-
-
-@contextmanager
-def forge(
-    config: TezzeretConfig, url: str | None = None, token: str | None = None
-) -> Iterator[Supervisor]:
-    """A forge that works for a library; its workers connect in processes of their own.
-
-    Where `ESPER_REDIS_URL` or the file of `ESPER_REDIS_URL_FILE` names a bus, the forge tells of
-    its builds there, and gives the library the blueprints that are asked for.
-
-    Args:
-        config: Number of workers, targets, limits.
-        url: Where the library is; default `ESPER_URZA_URL`.
-        token: What it issued; default `ESPER_URZA_TOKEN`, or what the file holds that
-            `ESPER_URZA_TOKEN_FILE` names.
-
-    Yields:
-        What runs it. Leave the block when it has ended.
-
-    Raises:
-        ConfigError: No address is given, or the forge's packages are not installed.
-    """
-    # All are looked at here, so that what is wrong is told once and not by every worker.
-    reached = ClientConfig.from_environment(os.environ, url=url, token=token)
-    bus = bus_url(os.environ)
-    clients = extras.load("esper.services.urza.client.urza_client")
-    supervisor = extras.load("esper.services.tezzeret.supervisor").Supervisor
-    join = partial(presence, bus, ComponentName.TEZZERET)
-    made: Supervisor = supervisor(config, partial(clients.UrzaClient, config=reached), join=join)
-    asking = partial(clients.AsyncUrzaClient, config=reached)
-    also = [_taking_requests(asking, config.name)]
-    with presence(bus, ComponentName.TEZZERET, config.name, made.details, also=also):
-        yield made
-
-
-def _taking_requests(asking: Callable[[], AsyncUrzaClient], name: str) -> Companion:
-    async def listen(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
-        async with asking() as library:
-            await run_consumer(
-                bus,
-                [TopicNames.INNOVATION_BLUEPRINT_REQUESTS],
-                group="tezzeret",
-                consumer=f"{name}@{socket.gethostname()}",
-                handle=submitting(library.submit),
-                stop=stop,
-                transient=(OSError, LibraryUnavailableError),
-            )
-
-    return listen

@@ -57,6 +57,14 @@ def test_everything_is_ready_and_status_says_so(running: Up, home: Path) -> None
     assert running.platform().nissa_url in running.log()
 
 
+def test_idle_it_takes_at_most_700_mib_in_all(running: Up) -> None:
+    head = psutil.Process(running.process.pid)
+    family = [head, *head.children(recursive=True)]
+    # Shared pages count once.
+    taken = {str(p.cmdline()[-8:]): p.memory_full_info().pss / 2**20 for p in family}
+    assert sum(taken.values()) <= 700, taken
+
+
 def test_no_secret_is_shown(running: Up, home: Path) -> None:
     password = (home / "bus" / "password").read_text()
     said = running.log() + esper(home, "status", "--json").stdout

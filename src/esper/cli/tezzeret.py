@@ -30,7 +30,7 @@ from esper.utils.logging import setup_logging
 from esper.utils.stop import Flag
 
 with later():
-    from esper import bootstrap
+    from esper.hosting import forge_access
     from esper.services.tezzeret import build_job, forge_config, forge_metrics, proof
     from esper.web import probe_server
 
@@ -135,7 +135,7 @@ def run(
     for word in (signal.SIGTERM, signal.SIGINT):
         signal.signal(word, told)
     with ExitStack() as stack:
-        supervisor = stack.enter_context(bootstrap.forge(config, urza))
+        supervisor = stack.enter_context(forge_access.forge(config, urza))
         if probe_port is not None:
             metrics = forge_metrics.ForgeMetrics(
                 wanted=config.workers, alive=supervisor.alive, starts=lambda: supervisor.starts

@@ -1,8 +1,10 @@
 """Build: one proof in a child process, which can crash, hang or eat memory at nobody's cost.
 
 The child is forked from a server process that has imported torch: it starts in milliseconds,
-and no thread of the worker is copied into it. The worker itself never imports torch. It leaves its result in a folder and exits; the
-worker reads the folder only after that, so that nothing the child does can block it.
+and no thread of the worker is copied into it. The worker itself never imports torch, and the server
+is started for the first build: a forge without work takes no memory for it. The child leaves its
+result in a folder and exits; the worker reads the folder only after that, so that nothing the child
+does can block it.
 """
 
 from __future__ import annotations
@@ -66,7 +68,8 @@ Outcome = Proof | Broken | Abandoned
 def prepare(config: TezzeretConfig) -> ForkServerContext:
     """Set the environment that builds inherit, and start the server that they are forked from.
 
-    What the environment says about threads stays. Call it once in a process, before `build_apart`.
+    What the environment says about threads stays. Call it once in a process, before `build_apart`;
+    the server takes seconds to import torch, and the first build waits for that.
     """
     # Both are read when torch is first imported; idle threads must not spin beside a training run.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -77,7 +80,7 @@ def prepare(config: TezzeretConfig) -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     compiles = any(target.compiled for target in config.targets)
     context.set_forkserver_preload([_CHILD, *(_COMPILER if compiles else ())])
-    forkserver.ensure_running()  # it imports while the first blueprint is still awaited
+    forkserver.ensure_running()
     return context
 
 

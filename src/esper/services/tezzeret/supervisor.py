@@ -20,7 +20,6 @@ from pydantic import JsonValue
 
 from esper.contracts.errors import AccessDeniedError, EsperError
 from esper.contracts.ports import BlueprintQueue, Clock, Publisher
-from esper.services.tezzeret.build_job import prepare
 from esper.services.tezzeret.build_limits import end_with_parent, stand_back
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.worker import Worker
@@ -217,8 +216,7 @@ def work(make_queue: MakeQueue, config: TezzeretConfig, name: str, join: Join = 
     end_with_parent()
     setup_logging("tezzeret")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every look at the queue
-    stand_back(config.niceness)  # what builds are forked from imports torch, which takes seconds
-    prepare(config)
+    stand_back(config.niceness)
     try:
         worker = Worker(make_queue(), config, name=name)
         with join(name, worker.account.details) as worker.account.publisher:
