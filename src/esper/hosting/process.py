@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from random import Random
 from typing import Final
@@ -19,11 +19,13 @@ from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.service import Service
 from esper.hosting.service_lifecycle import ServiceEvent, ServiceState, advance
 from esper.utils.backoff import Backoff
+from esper.utils.kept_process import KeptProcess
 from esper.utils.logging import get_logger
 
 _PR_SET_PDEATHSIG: Final = 1
 # Looked up here: between a fork and its program nothing may take a lock.
 _tell_process: Final = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+_SLICE: Final = 0.01
 
 _log = get_logger("platform")
 
@@ -40,15 +42,22 @@ class HostedProcess:
     def __init__(self, service: Service, config: HostingConfig, clock: Clock) -> None:
         self.service = service
         self.state = ServiceState.WAITING
-        self.failures = 0
-        """How often it ended without having been told to."""
         self._config, self._clock = config, clock
         random = Random(service.name)  # noqa: S311 spreads pauses, guards nothing
-        self._backoff = Backoff(config.backoff_seconds, config.backoff_most_seconds, random)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._not_before = 0.0
-        self._started = self._heard = 0.0
+        self._kept = KeptProcess(
+            service.name,
+            self._open,
+            backoff=Backoff(config.backoff_seconds, config.backoff_most_seconds, random),
+            steady_seconds=config.steady_seconds,
+            clock=clock,
+        )
+        self._heard = 0.0
         self._since = clock.now()
+
+    @property
+    def failures(self) -> int:
+        """How often it ended without having been told to."""
+        return self._kept.failures
 
     def record(self) -> ServiceRecord:
         """How it is, for `platform.json`."""
@@ -56,55 +65,57 @@ class HostedProcess:
             name=self.service.name,
             state=self.state,
             address=self.service.address,
-            pid=None if self._process is None else self._process.pid,
+            pid=self._kept.pid,
             restarts=self.failures,
             since=datetime.fromtimestamp(self._since, tz=UTC),
         )
 
     def tend(self) -> None:
         """See how it is, and do what is to be done: start it, start it again, kill it."""
-        now = self._clock.monotonic()
         if self.state is ServiceState.WAITING:
-            if now >= self._not_before:
-                self._start(now)
+            if self._kept.start():
+                self._heard = self._kept.since
+                self._move(ServiceEvent.STARTED)
+                _log.info("started", name=self.service.name, pid=self._kept.pid)
         elif not self.reap() and self.state is not ServiceState.STOPPING:
-            self._ask(now)
+            self._ask(self._clock.monotonic())
             self._keep_log_small()
 
     def reap(self) -> bool:
         """See whether its process ended; whether it has none any more."""
-        if self._process is None:
-            return True
-        status = self._process.poll()
-        if status is None:
-            return False
         # Whatever it left behind goes, too: the next one needs the port.
-        self._signal(signal.SIGKILL)
-        self._process = None
+        status = self._kept.reap(group=True)
+        if status is None:
+            return self._kept.pid is None
         told = self.state is ServiceState.STOPPING
         self._move(ServiceEvent.ENDED)
         if not told:
-            self._failed(status)
+            _log.warning(
+                "ended, starts again",
+                name=self.service.name,
+                status=status,
+                seconds=round(self._kept.failed(), 2),
+                log=str(self.service.log),
+            )
         return True
 
     def tell(self) -> None:
         """Tell it to stop."""
         self._move(ServiceEvent.TOLD)
-        self._signal(signal.SIGTERM, group=False)
+        self._kept.tell(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it now, with everything that it started."""
-        self._signal(signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait()
-        self.reap()
+        self._kept.tell(signal.SIGKILL, group=True)
+        while not self.reap():
+            time.sleep(_SLICE)  # the system takes its memory apart
 
-    def _start(self, now: float) -> None:
+    def _open(self) -> subprocess.Popen[bytes]:
         service = self.service
         service.log.parent.mkdir(parents=True, exist_ok=True)
         variables = {**os.environ, **service.environment}
         with service.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 the plan's command, no user's text
+            return subprocess.Popen(  # noqa: S603 the plan's command, no user's text
                 service.command,
                 env={name: value for name, value in variables.items() if value is not None},
                 stdin=subprocess.DEVNULL,
@@ -115,9 +126,6 @@ class HostedProcess:
                 # One C function is called there, and it takes no lock.
                 preexec_fn=_end_with_parent,  # noqa: PLW1509
             )
-        self._started = self._heard = now
-        self._move(ServiceEvent.STARTED)
-        _log.info("started", name=service.name, pid=self._process.pid)
 
     def _ask(self, now: float) -> None:
         if self.service.is_ready():
@@ -129,36 +137,14 @@ class HostedProcess:
         self._move(ServiceEvent.MISSED)
         starting = self.state is ServiceState.STARTING
         allowed = self._config.ready_seconds if starting else self._config.hung_seconds
-        if now - (self._started if starting else self._heard) > allowed:
+        if now - (self._kept.since if starting else self._heard) > allowed:
             _log.error("killed: it does not answer", name=self.service.name, seconds=allowed)
             self.kill()
-
-    def _failed(self, status: int) -> None:
-        now = self._clock.monotonic()
-        if now - self._started > self._config.steady_seconds:
-            self._backoff.succeeded()
-        pause = self._backoff.failed()
-        self.failures += 1
-        self._not_before = now + pause
-        _log.warning(
-            "ended, starts again",
-            name=self.service.name,
-            status=status,
-            seconds=round(pause, 2),
-            log=str(self.service.log),
-        )
 
     def _move(self, event: ServiceEvent) -> None:
         after = advance(self.state, event)
         if after is not self.state:
             self.state, self._since = after, self._clock.now()
-
-    def _signal(self, word: signal.Signals, *, group: bool = True) -> None:
-        if self._process is None:
-            return
-        # It may have ended just now, or have no group any more.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            (os.killpg if group else os.kill)(self._process.pid, word)
 
     def _keep_log_small(self) -> None:
         log = self.service.log

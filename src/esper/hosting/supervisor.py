@@ -13,6 +13,7 @@ from esper.hosting.process import HostedProcess
 from esper.hosting.service import Service
 from esper.hosting.service_lifecycle import ServiceState
 from esper.utils.clock import SystemClock
+from esper.utils.kept_process import wait_for_ends
 from esper.utils.logging import get_logger
 from esper.utils.stop import Stop
 
@@ -90,12 +91,8 @@ class Supervisor:
         for hosted in reversed(self._hosted):
             hosted.tell()
             self._tell()
-            deadline = self._clock.monotonic() + hosted.service.stop_seconds
-            while not hosted.reap():
-                if hurry.is_set() or self._clock.monotonic() > deadline:
-                    break
-                hurry.wait(_SLICE)
-            if not hosted.reap():
+            patience = hosted.service.stop_seconds
+            if not wait_for_ends([hosted.reap], patience, clock=self._clock, hurry=hurry):
                 _log.warning("killed: told to stop, it did not end", name=hosted.service.name)
                 hosted.kill()
             self._tell()

@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from functools import partial
 from random import Random
 from types import FrameType
 from typing import Final
@@ -26,6 +23,7 @@ from esper.services.tezzeret.worker import Worker
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.heartbeat import Details
+from esper.utils.kept_process import KeptProcess, wait_for_ends
 from esper.utils.logging import get_logger, setup_logging
 from esper.utils.stop import Flag, Stop
 
@@ -48,15 +46,20 @@ _STEADY_SECONDS: Final = 60.0
 _KILL_SECONDS: Final = 15.0
 
 
-@dataclass
-class _Post:
-    """One worker's place, and the process that fills it."""
+class _Spawned:
+    """A worker's process. Spawned, not forked: a worker has threads, and a forge may have too."""
 
-    name: str
-    backoff: Backoff
-    process: BaseProcess | None = None
-    since: float = 0.0
-    """When the process was started, or may be started again."""
+    def __init__(self, target: Callable[..., None], *args: object, name: str) -> None:
+        self.process = multiprocessing.get_context("spawn").Process(
+            target=target, args=args, name=name
+        )
+        self.process.start()
+        assert self.process.pid is not None  # it was started
+        self.pid = self.process.pid
+
+    def poll(self) -> int | None:
+        """Return its exit status; None as long as it runs."""
+        return self.process.exitcode
 
 
 class Supervisor:
@@ -80,11 +83,7 @@ class Supervisor:
         self._config, self._make_queue = config, make_queue
         self._join = join or unheard
         self._clock = clock or SystemClock()
-        self.starts = 0
-        """How often a worker was started."""
-        # Spawned, not forked: a worker has threads, and a supervisor may have some too.
-        self._context = multiprocessing.get_context("spawn")
-        self._posts = [self._post(number) for number in range(config.workers)]
+        self._workers = [self._kept(number) for number in range(config.workers)]
 
     def run(self, stop: Stop) -> None:
         """Keep the workers alive until `stop` is set, then let them finish what they are building.
@@ -97,97 +96,75 @@ class Supervisor:
         """
         try:
             while not stop.is_set():
-                self._fill()
-                self._wait(TICK_SECONDS, stop)
-                self._clear()
+                for kept in self._workers:
+                    self._look_after(kept)
+                stop.wait(TICK_SECONDS)
         finally:
             self._drain()
 
+    @property
+    def starts(self) -> int:
+        """How often a worker was started; may be asked from another thread."""
+        return sum(kept.starts for kept in self._workers)
+
     def pids(self) -> list[int]:
-        """Process ids of the workers that are alive."""
-        alive = [p.process for p in self._posts if p.process is not None and p.process.is_alive()]
-        return [process.pid for process in alive if process.pid is not None]
+        """Process ids of the workers that are alive; likewise."""
+        return [pid for kept in self._workers if (pid := kept.pid) is not None]
 
     def alive(self) -> int:
-        """How many workers have a process; may be asked from another thread."""
-        return sum(post.process is not None for post in self._posts)
+        """How many workers have a process; likewise."""
+        return len(self.pids())
 
     def is_ready(self) -> bool:
         """Whether all workers have a process; likewise."""
-        return self.alive() == len(self._posts)
+        return self.alive() == len(self._workers)
 
     def details(self) -> dict[str, JsonValue]:
         """Figures for signs of life; likewise."""
-        return {"workers": self.alive(), "wanted": len(self._posts), "starts": self.starts}
+        return {"workers": self.alive(), "wanted": len(self._workers), "starts": self.starts}
 
-    def _post(self, number: int) -> _Post:
-        name = f"{self._config.name}-{number}"
+    def _kept(self, number: int) -> KeptProcess:
+        config, name = self._config, f"{self._config.name}-{number}"
         random = Random(name)  # noqa: S311 spreads pauses, guards nothing
-        first, most = self._config.backoff_seconds, self._config.backoff_most_seconds
-        return _Post(name, Backoff(first, most, random))
+        return KeptProcess(
+            name,
+            lambda: _Spawned(work, self._make_queue, config, name, self._join, name=name),
+            backoff=Backoff(config.backoff_seconds, config.backoff_most_seconds, random),
+            steady_seconds=_STEADY_SECONDS,
+            clock=self._clock,
+        )
 
-    def _fill(self) -> None:
-        """Start a process wherever there is none and its pause is over."""
-        now = self._clock.monotonic()
-        for post in self._posts:
-            if post.process is None and now >= post.since:
-                post.process = self._context.Process(
-                    target=work,
-                    args=(self._make_queue, self._config, post.name, self._join),
-                    name=post.name,
-                )
-                post.process.start()
-                self.starts += 1
-                post.since = now
-                logger.info("worker started", worker=post.name, pid=post.process.pid)
-
-    def _wait(self, seconds: float, stop: Stop) -> None:
-        """Wait for a worker's end, a little at most; without workers, for the word to stop."""
-        sentinels = [post.process.sentinel for post in self._posts if post.process is not None]
-        if sentinels:
-            wait(sentinels, timeout=seconds)
-        else:
-            stop.wait(seconds)
-
-    def _clear(self) -> None:
-        """See which workers ended, and when they may start again."""
-        now = self._clock.monotonic()
-        for post in self._posts:
-            if post.process is None or post.process.is_alive():
-                continue
-            status = post.process.exitcode
-            post.process = None
-            if status == REFUSED:
-                raise AccessDeniedError(
-                    f"the library does not let the worker {post.name} in; give the forge a token "
-                    "with the role 'compiler' (esper urza token issue --role compiler)"
-                )
-            if now - post.since > _STEADY_SECONDS:
-                post.backoff.succeeded()
-            pause = post.backoff.failed()
-            post.since = now + pause
-            logger.warning("worker ended", worker=post.name, status=status, seconds=round(pause, 2))
+    def _look_after(self, kept: KeptProcess) -> None:
+        status = kept.reap()
+        if status == REFUSED:
+            raise AccessDeniedError(
+                f"the library does not let the worker {kept.name} in; give the forge a token "
+                "with the role 'compiler' (esper urza token issue --role compiler)"
+            )
+        if status is not None:
+            pause = round(kept.failed(), 2)
+            logger.warning("worker ended", worker=kept.name, status=status, seconds=pause)
+        elif kept.start():
+            logger.info("worker started", worker=kept.name, pid=kept.pid)
 
     def _drain(self) -> None:
         """First word: finish. Second word, when time is up: give back. Then kill."""
-        for seconds, word in (
-            (self._config.drain_seconds, signal.SIGTERM),
-            (_KILL_SECONDS, GIVE_BACK),
-            (_KILL_SECONDS, signal.SIGKILL),
+        for word, seconds in (
+            (signal.SIGTERM, self._config.drain_seconds),
+            (GIVE_BACK, _KILL_SECONDS),
+            (signal.SIGKILL, _KILL_SECONDS),
         ):
-            left = [p.process for p in self._posts if p.process and p.process.is_alive()]
-            if not left:
+            left = [kept for kept in self._workers if kept.reap() is None and kept.pid]
+            for kept in left:
+                logger.info("stopping worker", worker=kept.name, signal=word.name)
+                kept.tell(word)
+            ends = [partial(_has_ended, kept) for kept in left]
+            if wait_for_ends(ends, seconds, clock=self._clock, hurry=Flag()):
                 break
-            for process in left:
-                assert process.pid is not None  # it is alive
-                logger.info("stopping worker", worker=process.name, signal=word.name)
-                with contextlib.suppress(ProcessLookupError):  # it ended just now
-                    os.kill(process.pid, word)
-            deadline = self._clock.monotonic() + seconds
-            for process in left:
-                process.join(max(0.0, deadline - self._clock.monotonic()))
-        for post in self._posts:
-            post.process = None
+
+
+def _has_ended(kept: KeptProcess) -> bool:
+    return kept.reap() is not None or kept.pid is None
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ def test_a_killed_worker_is_replaced_and_its_blueprint_built_by_the_next() -> No
 
 def test_a_worker_that_cannot_start_is_tried_again_after_pauses() -> None:
     with running(CONFIG, broken) as supervisor:
-        until(lambda: supervisor._posts[0].backoff.failures >= 2)
+        until(lambda: supervisor._workers[0].failures >= 2)
 
 
 def test_a_forge_that_is_not_let_in_ends_with_the_remedy() -> None:
