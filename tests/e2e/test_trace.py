@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.enums import Role
-from esper.utils.spans import root_of
-from esper.utils.trace import trace_id_of
+from esper.utils.spans import root_of, trace_id_of
 from support import forked
 from support.nissa_server import nissa_server
 from support.otlp_receiver import ReceivedSpan, Receiver, otlp_receiver

@@ -1,4 +1,8 @@
-"""Backoff: ever longer pauses while something keeps failing, none alike, so that workers spread."""
+"""Backoff: ever longer pauses while something keeps failing, none alike, so that workers spread.
+
+Only the pauses, and not a loop around a call as `stamina` has it: whoever waits here waits for other
+things as well, for the word to stop, the end of a lease, or a process.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,14 @@
 """Spans: stretches of time that belong to a trace, for any collector that speaks OpenTelemetry.
 
-A trace is one adaptation of one run (`trace.py`), and the identity of its root span follows from
+A trace is one adaptation of one run (`trace_id_of`), and the identity of its root span follows from
 its own. So every process that takes part can put its spans under that root without asking anybody,
 and Nissa, which sees the whole adaptation, sends the root when the adaptation is over. What a
 process passes on is the W3C header `traceparent`: over the bus in a message's field of that name,
 over HTTP as a header, within a process in a context variable.
+
+OpenTelemetry's own API draws the identity of a span when it begins, so spans that follow from the
+run and are told of afterwards cannot be made with it; its SDK sends ours (`otel.py`). What stands
+here is what the API would do besides, a header and a context variable, and every trainer needs it.
 """
 
 from __future__ import annotations
@@ -91,6 +95,19 @@ class Spans(Protocol):
 
     def close(self) -> None:
         """Send what is left, for a moment: a collector that is away holds nobody up."""
+
+
+def trace_id_of(run_id: str, adaptation: int) -> str:
+    """Return the W3C trace id of an adaptation: 32 hexadecimal digits, the same for the same words.
+
+    From the health signals that led to it to its verdict, and the field report, an adaptation is
+    one trace, whichever process takes part, and however often the run was resumed.
+
+    Args:
+        run_id: Which run.
+        adaptation: How many adaptations of the run were over before this one.
+    """
+    return hashlib.sha256(f"{run_id}/{adaptation}".encode()).hexdigest()[:32]
 
 
 def root_of(trace_id: str) -> SpanContext:

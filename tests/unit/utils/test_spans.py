@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -14,6 +15,7 @@ from esper.utils.spans import (
     open_spans,
     parse_traceparent,
     root_of,
+    trace_id_of,
     within,
 )
 
@@ -80,3 +82,10 @@ def test_a_thread_may_belong_to_a_span_until_it_is_told_otherwise() -> None:
 )
 def test_nothing_is_traced_unless_it_is_asked_for(environ: dict[str, str]) -> None:
     assert open_spans("esper-test", environ) is None
+
+
+def test_each_adaptation_of_each_run_has_a_trace_id_of_its_own_that_does_not_change() -> None:
+    ids = [trace_id_of(run, number) for run in ("a", "b") for number in range(3)]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+    assert ids[0] == trace_id_of("a", 0)

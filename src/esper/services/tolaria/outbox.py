@@ -25,8 +25,7 @@ from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
 from esper.orchestration.kernel_outcomes import Fossil, fossil_outcome, fossils, kernel_outcomes
 from esper.services.tolaria.run_folder import REPORT
-from esper.utils.spans import SpanContext, root_of, within
-from esper.utils.trace import trace_id_of
+from esper.utils.spans import SpanContext, root_of, trace_id_of, within
 
 logger = logging.getLogger(__name__)
 

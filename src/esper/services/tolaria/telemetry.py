@@ -24,8 +24,7 @@ from esper.services.tolaria.run_log import RunLog
 from esper.services.tolaria.run_progress import Progress
 from esper.utils.logging import RunContext, bind_run
 from esper.utils.run_identity import RunIdentity
-from esper.utils.spans import belong_to, root_of
-from esper.utils.trace import trace_id_of
+from esper.utils.spans import belong_to, root_of, trace_id_of
 
 OnEvent = Callable[[LogEntry], None]
 """Takes each record and event of the run log as it is written."""

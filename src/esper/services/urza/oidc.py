@@ -1,4 +1,9 @@
-"""Tokens of an identity provider: JSON Web Tokens, checked against its published keys (OIDC)."""
+"""Tokens of an identity provider: JSON Web Tokens, checked against its published keys (OIDC).
+
+The keys are fetched here and not by PyJWT's client, which blocks the loop, reads an answer of any
+size and no file, and bounds only in its newest versions how often the key names that strangers make
+up send it to the provider.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +84,11 @@ class KeySet:
                 f"the identity provider's keys cannot be read from {self._source}: "
                 f"{type(error).__name__}; check oidc.jwks and the way there"
             ) from error
-        self._keys = {key.key_id: key for key in keys.keys if key.key_id}
+        self._keys = {
+            key.key_id: key
+            for key in keys.keys
+            if key.key_id and key.public_key_use in {"sig", None}
+        }
         self._fetched_at = self._clock.monotonic()
 
     async def _read(self) -> str:

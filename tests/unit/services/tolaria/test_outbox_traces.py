@@ -11,8 +11,7 @@ from esper.contracts.growth import CostAccount, GrowthDecision, GrowthReport
 from esper.contracts.library import KernelOutcome
 from esper.contracts.operational import FieldReport
 from esper.services.tolaria.outbox import deliver
-from esper.utils.spans import current_traceparent, root_of
-from esper.utils.trace import trace_id_of
+from esper.utils.spans import current_traceparent, root_of, trace_id_of
 from support.memory_library import MemoryLibrary
 
 KERNEL = "b" * 64

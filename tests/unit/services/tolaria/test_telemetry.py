@@ -23,7 +23,7 @@ from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.trainer import TolariaTrainer
 from esper.utils.run_identity import read_identity
-from esper.utils.trace import trace_id_of
+from esper.utils.spans import trace_id_of
 from support.publishers import KeepingPublisher
 
 Make = Callable[..., Any]
