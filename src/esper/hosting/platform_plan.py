@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,6 +104,7 @@ def _bus(config: HostingConfig) -> tuple[str | None, Service | None, str]:
         log=config.folder / "logs" / "bus.log",
         lives=answers,
         is_ready=answers,
+        mend=partial(valkey.set_aside_damaged, config.folder / "bus"),
     )
     return url, service, "a Valkey server of its own"
 

@@ -26,6 +26,7 @@ _PR_SET_PDEATHSIG: Final = 1
 # Looked up here: between a fork and its program nothing may take a lock.
 _tell_process: Final = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
 _SLICE: Final = 0.01
+_TAIL: Final = 8192
 
 _log = get_logger("platform")
 
@@ -52,6 +53,7 @@ class HostedProcess:
             clock=clock,
         )
         self._heard = 0.0
+        self._log_from = 0
         self._since = clock.now()
 
     @property
@@ -97,6 +99,8 @@ class HostedProcess:
                 seconds=round(self._kept.failed(), 2),
                 log=str(self.service.log),
             )
+            if mended := self.service.mend(self._written()):
+                _log.warning(mended)
         return True
 
     def tell(self) -> None:
@@ -115,6 +119,7 @@ class HostedProcess:
         service.log.parent.mkdir(parents=True, exist_ok=True)
         variables = {**os.environ, **service.environment}
         with service.log.open("ab") as log:
+            self._log_from = log.tell()
             return subprocess.Popen(  # noqa: S603 the plan's command, no user's text
                 service.command,
                 env={name: value for name, value in variables.items() if value is not None},
@@ -145,6 +150,13 @@ class HostedProcess:
         after = advance(self.state, event)
         if after is not self.state:
             self.state, self._since = after, self._clock.now()
+
+    def _written(self) -> str:
+        """What its process has written, the end of it."""
+        with self.service.log.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_from if self._log_from <= size else 0, size - _TAIL))
+            return log.read().decode("utf-8", "replace")
 
     def _keep_log_small(self) -> None:
         log = self.service.log

@@ -9,6 +9,10 @@ from pathlib import Path
 Question = Callable[[], bool]
 """Asks a service something, for a second or two at most; whatever is no answer is False."""
 
+Mend = Callable[[str], str | None]
+"""Is shown what a service wrote before it ended; removes what keeps it from coming up, if that is it,
+and says what it did."""
+
 Environment = Mapping[str, str | None]
 """Variables of a process; None takes one away."""
 
@@ -33,5 +37,7 @@ class Service:
     """Whether it takes work."""
     environment: Environment = field(default_factory=dict)
     """Variables that it gets besides those of `esper up`."""
+    mend: Mend = lambda _: None
+    """Mends what the service cannot mend itself; by default nothing."""
     stop_seconds: float = 30.0
     """How long it may take to end after SIGTERM before it is killed."""

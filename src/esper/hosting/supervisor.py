@@ -80,11 +80,14 @@ class Supervisor:
     def _check_start(self) -> None:
         for hosted in self._hosted:
             if hosted.failures >= _FAILURES:
-                service = hosted.service
-                tail = service.log.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
+                log = hosted.service.log
+                tail = log.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
+                last = tail.rpartition("\n")[2]
+                # Our own services end with what is wrong; all of the rest is in the log.
+                why = last if last.startswith("Error: ") else f"the end of its log:\n{tail}"
                 raise PlatformError(
-                    f"{service.name} does not come up: it ended {hosted.failures} times. The end "
-                    f"of {service.log}:\n{tail}"
+                    f"{hosted.service.name} does not come up, it ended {hosted.failures} times (log: "
+                    f"{log}): {why.removeprefix('Error: ')}"
                 )
 
     def _drain(self, hurry: Stop) -> None:

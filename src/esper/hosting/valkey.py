@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from esper.contracts.base import utc_now
 from esper.contracts.errors import PlatformError
 from esper.hosting.private_file import write_private
 
@@ -24,6 +25,23 @@ appendfsync everysec
 save ""
 maxmemory-policy noeviction
 """
+
+_LOG: Final = "appendonlydir"
+"""Where the server keeps its append-only file, in its folder."""
+_DAMAGED: Final = (
+    "Bad file format reading the append only file",
+    "Invalid AOF manifest file format",
+    "Found an empty AOF manifest",
+    "Mismatched manifest",
+    "AOF loading didn't complete",
+    "Wrong signature trying to load DB",
+    "Can't handle RDB format version",
+    "Internal error in RDB reading",
+    "Unexpected EOF reading RDB file",
+    "Terminating server after rdb file reading failure",
+    "RDB CRC error",
+)
+"""What the server says where it cannot read what it kept."""
 
 
 def is_installed() -> bool:
@@ -58,6 +76,32 @@ def prepare(folder: Path, host: str, port: int) -> tuple[tuple[str, ...], str]:
         settings, _SETTINGS.format(host=host, port=port, password=password, folder=quoted)
     )
     return (str(binary), str(settings)), f"redis://:{password}@{host}:{port}/0"
+
+
+def set_aside_damaged(folder: Path, written: str) -> str | None:
+    """Put the append-only file away if the server has said that it is damaged.
+
+    Nothing of a run is lost with it: the bus carries lines, and a run's own log has them all.
+
+    Args:
+        folder: Where the server keeps its data.
+        written: What it wrote before it ended.
+
+    Returns:
+        What was done; None where the file was not the trouble, or cannot be moved.
+    """
+    damaged = folder / _LOG
+    if not any(words in written for words in _DAMAGED) or not damaged.exists():
+        return None
+    aside = folder / f"{_LOG}.damaged-{utc_now():%Y%m%dT%H%M%S%f}"
+    try:
+        damaged.rename(aside)
+    except OSError as error:
+        return f"the bus's file '{damaged}' is damaged, and cannot be moved: {error.strerror}"
+    return (
+        f"the bus's file was damaged and is set aside as '{aside}'; the bus starts empty. A run's own "
+        "log has everything: esper runs import FOLDER"
+    )
 
 
 def _binary() -> Path:

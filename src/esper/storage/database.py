@@ -40,6 +40,21 @@ _BROKEN: Final = (
     OSError,
 )
 
+_DAMAGED: Final = (
+    "is damaged, or no database of SQLite: restore a backup, or move it away and start empty"
+)
+_UNWRITABLE: Final = "cannot be opened: it must be a file in a folder that this user may write to"
+_SQLITE_SAYS: Final = {
+    "file is not a database": _DAMAGED,
+    "malformed": _DAMAGED,
+    "unable to open database file": _UNWRITABLE,
+    "readonly database": _UNWRITABLE,
+    "disk I/O error": "cannot be read or written: look at the disk",
+    "database or disk is full": "cannot grow: its disk is full; make room",
+    "is locked": "is held by another process: end it, or wait until it is done",
+}
+"""Words of SQLite's -> what they mean for a file, and what to do."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Keeping:
@@ -187,9 +202,32 @@ class Database:
                     "a text holds a character that the database cannot keep, such as NUL; leave it "
                     "out"
                 ) from problem
+            # Callers from outside read this: it names no file and no server.
             raise self.keeping.unavailable(
                 f"{self.keeping.name} cannot serve now ({type(problem).__name__}); try again later"
             ) from problem
+
+    async def look(self) -> None:
+        """Use the file of an SQLite database once, so that what is wrong with it is told by name.
+
+        Raises:
+            EsperError: `keeping.unavailable`: it cannot be used; says which file, why, what to do.
+        """
+        if not self.is_sqlite:
+            return
+        try:
+            await asyncio.to_thread(_look, self.file)
+        except sqlite3.Error as problem:
+            said = str(problem)
+            meaning = next((m for words, m in _SQLITE_SAYS.items() if words in said), None)
+            told = meaning or f"cannot be used ({said}); look at the file"
+            raise self.keeping.unavailable(f"{self.keeping.name} '{self.file}' {told}") from problem
+
+
+def _look(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 class _SqlitePoints:

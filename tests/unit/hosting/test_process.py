@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -140,3 +141,27 @@ def test_a_service_waits_for_its_pause_to_be_over(tmp_path: Path) -> None:
     hosted.tend()
     assert hosted.state is ServiceState.STARTING
     until(hosted.reap)
+
+
+def test_what_keeps_a_service_from_coming_up_is_mended_by_what_it_last_wrote(
+    tmp_path: Path,
+) -> None:
+    plain, shown = hosted_in(tmp_path), []
+    broken = tmp_path / "stand-in" / "broken"
+
+    def mend(written: str) -> str | None:
+        shown.append(written)
+        if len(shown) < 2:
+            return None
+        broken.unlink(missing_ok=True)
+        return "mended"
+
+    hosted = HostedProcess(replace(plain.service, mend=mend), plain._config, SystemClock())
+    broken.touch()
+    try:
+        until_state(hosted, ServiceState.READY)
+        assert hosted.failures == 2
+    finally:
+        hosted.kill()
+    # Each time what this process wrote, and nothing of the one before.
+    assert [written.count("it is broken") for written in shown[:2]] == [1, 1]

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import redis
 
 from esper.hosting import valkey
 from esper.hosting.probes import redis_question
@@ -39,3 +40,41 @@ def test_the_password_stays_from_start_to_start(folder: Path) -> None:
     _, second = valkey.prepare(folder, "127.0.0.1", 8450)
     assert first == second
     assert (folder / "password").read_text() in first
+
+
+@pytest.mark.parametrize("damage", ["values", "manifest"])
+def test_a_damaged_append_only_file_is_set_aside_and_the_server_starts(
+    folder: Path, damage: str
+) -> None:
+    port = free_port()
+    command, url = valkey.prepare(folder, "127.0.0.1", port)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        until(redis_question(url))
+        with redis.Redis.from_url(url) as client:
+            for number in range(50):
+                client.set(f"key{number}", "value" * 10)
+        server.terminate()
+    kept = folder / "appendonlydir"
+    name = "*.incr.aof" if damage == "values" else "*.manifest"
+    (file,) = kept.glob(name)
+    content = file.read_bytes()
+    file.write_bytes(b"\xff" * 40 + content[40:])
+    done = subprocess.run(command, capture_output=True, errors="replace", check=False)
+    assert done.returncode == 1
+    said = valkey.set_aside_damaged(folder, done.stdout)
+    assert said is not None
+    assert "esper runs import" in said
+    assert "\n" not in said
+    (aside,) = folder.glob("appendonlydir.damaged-*")
+    assert str(aside) in said
+    assert not kept.exists()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        until(redis_question(url))
+        server.terminate()
+
+
+def test_what_is_not_damaged_stays(folder: Path) -> None:
+    kept = folder / "appendonlydir"
+    kept.mkdir(parents=True)
+    assert valkey.set_aside_damaged(folder, "Could not create server TCP listening socket") is None
+    assert kept.exists()

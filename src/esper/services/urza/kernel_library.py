@@ -62,6 +62,7 @@ class Library:
         """
         database = open_database(config)
         try:
+            await database.look()
             await library_schema.require_latest(database)
         except BaseException:
             await database.close()
