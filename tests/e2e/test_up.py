@@ -24,6 +24,8 @@ from support.platforms import PATIENCE, Up, esper, logged, run_id_of, stored, tr
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SLOW = ("--data", "mnist1d", "--model", "support.slow_model:build", "--no-growth")
+EXAMPLE = Path(__file__).parents[2] / "configs" / "platform.yaml"
+"""A configuration in which the platform has everything of its own."""
 SERVICES = ("bus", "nissa", "urza", "tezzeret")
 
 
@@ -34,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(home: Path) -> Iterator[Up]:
-    with up(home) as found:
+    with up(home, "--config", str(EXAMPLE)) as found:
         yield found
 
 

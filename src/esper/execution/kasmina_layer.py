@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import AlphaError, KernelExecutionError, KernelMismatchError
-from esper.contracts.lifecycle import SeedPhase, slot_state
+from esper.contracts.lifecycle import SeedPhase, seed_state, slot_state
 from esper.execution.blending import blend, checked_alpha
 from esper.execution.host_branch import placeholders_follow
 from esper.execution.nesting import as_nested, as_padded
@@ -268,6 +268,7 @@ def _seed_stats(seed: Seed) -> dict[str, Any]:
     return {
         "index": seed.index,
         "phase": seed.phase.name,
+        "seed_state": seed_state(seed.phase).name,
         "slot_state": slot_state(seed.phase).name,
         "alpha": seed.alpha,
         "mode": str(seed.mode),

@@ -18,6 +18,14 @@ class Oven:
     degrees: int = 180
     hours: float | None = None
     recipe: str = "bread"
+    steam: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timer:
+    """A group of settings."""
+
+    minutes: int = 0
 
 
 def test_values_have_their_fields_types() -> None:
@@ -36,6 +44,7 @@ def test_a_file_may_hold_the_value(tmp_path: Path) -> None:
     [
         ("OVEN_DEGRES", "secret", "degrees"),
         ("OVEN_DEGREES", "secret", "must be a number"),
+        ("OVEN_STEAM", "secret", "must be true or false"),
         ("OVEN_RECIPE_FILE", "/nowhere/at/all", "cannot be read"),
     ],
 )
@@ -47,3 +56,13 @@ def test_what_cannot_be_is_refused_without_the_value(variable: str, value: str, 
 
 def test_names_that_are_somebody_elses_are_left_alone() -> None:
     assert settings_from({"OVEN_URL": "x"}, "OVEN_", Oven, foreign=("URL",)) == {}
+
+
+def test_a_group_is_a_dictionary_of_what_is_given_of_it() -> None:
+    groups = {"timer": Timer}
+    environ = {"OVEN_TIMER_MINUTES": "5", "OVEN_STEAM": "Yes"}
+    found = settings_from(environ, "OVEN_", Oven, groups=groups)
+    assert found == {"timer": {"minutes": 5}, "steam": True}
+    assert settings_from({}, "OVEN_", Oven, groups=groups) == {}
+    with pytest.raises(ConfigError, match="timer_minutes"):
+        settings_from({"OVEN_TIMER_MINUTE": "5"}, "OVEN_", Oven, groups=groups)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_type_hints
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from esper.contracts.errors import ConfigError
-from esper.utils.nearest import did_you_mean
+from esper.utils.variables import settings_from
 
 PREFIX: Final = "ESPER_URZA_"
 
@@ -129,47 +129,12 @@ class UrzaConfig:
             ConfigError: An unknown setting, a wrong value, or a file that cannot be read. Values
                 are not repeated in the message: they may be secrets.
         """
-        settings: dict[str, Any] = _embedded(folder)
-        nested: dict[str, dict[str, Any]] = {"s3": {}, "oidc": {}}
-        for variable in sorted(environ):
-            name = variable.removeprefix(PREFIX)
-            base = name.removesuffix("_FILE")
-            if name == variable or base in _FOREIGN:
-                continue
-            setting = base.lower()
-            if setting not in _KINDS:
-                hint = did_you_mean(setting, _KINDS)
-                raise ConfigError(f"{variable}: the library has no setting {setting!r}. {hint}")
-            text = environ[variable] if base == name else _file_text(variable, environ[variable])
-            group, _, field_name = setting.partition("_")
-            place = nested.get(group, settings)
-            place[setting if place is settings else field_name] = _parsed(
-                variable, text, _KINDS[setting]
-            )
-        return UrzaConfig(**settings, s3=_s3(nested["s3"]), oidc=_oidc(nested["oidc"]))
-
-
-def _kinds() -> dict[str, Any]:
-    """Return the type of every setting by its name in the environment."""
-    hints = get_type_hints(UrzaConfig)
-    groups: dict[str, Any] = {"s3": S3Access, "oidc": OidcConfig}
-    flat = {name: hint for name, hint in hints.items() if name not in groups}
-    for group, owner in groups.items():
-        flat |= {f"{group}_{name}": hint for name, hint in get_type_hints(owner).items()}
-    return flat
-
-
-_KINDS: Final = _kinds()
-
-
-def _s3(settings: dict[str, Any]) -> S3Access | None:
-    return S3Access(**settings) if settings else None
-
-
-def _oidc(settings: dict[str, Any]) -> OidcConfig | None:
-    if settings and not {"issuer", "jwks"} <= set(settings):
-        raise ConfigError(f"{PREFIX}OIDC_ISSUER and {PREFIX}OIDC_JWKS must be set together")
-    return OidcConfig(**settings) if settings else None
+        groups: dict[str, type[Any]] = {"s3": S3Access, "oidc": OidcConfig}
+        found = settings_from(environ, PREFIX, UrzaConfig, groups=groups, foreign=_FOREIGN)
+        if "oidc" in found and not {"issuer", "jwks"} <= set(found["oidc"]):
+            raise ConfigError(f"{PREFIX}OIDC_ISSUER and {PREFIX}OIDC_JWKS must be set together")
+        made = {name: groups[name](**found[name]) for name in groups if name in found}
+        return UrzaConfig(**{**_embedded(folder), **found, **made})
 
 
 def _embedded(folder: Path) -> dict[str, Any]:
@@ -195,26 +160,3 @@ def _check_places(config: UrzaConfig) -> None:
         or (blobs.scheme == "s3" and bool(blobs.netloc)),
         "file:///folder or s3://bucket/prefix",
     )
-
-
-def _file_text(variable: str, name: str) -> str:
-    try:
-        return Path(name).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"{variable} names {name!r}, which cannot be read: {problem}") from None
-
-
-def _parsed(variable: str, text: str, hint: Any) -> Any:
-    kinds = get_args(hint) or (hint,)
-    if bool in kinds:
-        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-        if text.lower() not in words:
-            raise ConfigError(f"{variable} must be true or false")
-        return words[text.lower()]
-    for kind in (int, float):
-        if kind in kinds:
-            try:
-                return kind(text)
-            except ValueError:
-                raise ConfigError(f"{variable} must be a number") from None
-    return text
