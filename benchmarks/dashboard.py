@@ -30,6 +30,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks.long_run import RUN_ID, STEPS, deliveries, next_step
 from benchmarks.results import Result
 from esper.report import wording
+from esper.services.nissa.ingest import Batch
 from esper.services.nissa.run_store import RunStore
 
 PAINT_MS, CLICK_MS, UPDATE_MS = 1000.0, 200.0, 1000.0
@@ -51,7 +52,7 @@ async def fill(file: Path) -> None:
     """Make a store with the long run."""
     store = await RunStore.open(f"sqlite:///{file}")
     for delivery in deliveries():
-        await store.append([delivery])
+        await store.append([Batch.of(delivery)])
     await store.close()
 
 
@@ -103,7 +104,7 @@ def updates(page: Page, file: Path, rounds: int) -> list[float]:
 
     async def one(number: int) -> float:
         store = await RunStore.open(f"sqlite:///{file}")
-        await store.append([next_step(number)])
+        await store.append([Batch.of(next_step(number))])
         taken = time.time()
         await store.close()
         return taken
@@ -158,7 +159,7 @@ def _measured(
     }
     page = browser.new_page()
     page.goto(f"{url}{RUN}")
-    page.wait_for_selector("#curves[data-drawn] canvas", timeout=60_000)
+    page.wait_for_selector(".curves path[data-steps]", timeout=60_000)
     opened = "document.querySelector('#slot .panel') !== null"
     node, close = f'[data-slot="{SLOT}"]', "[data-close]"
     found["click on a layer, until its life is shown"] = (
@@ -176,7 +177,7 @@ def _measured(
 
 
 def _drawn(figure: str) -> str:
-    return f"(document.querySelector('#curves').dataset.drawn ?? '').includes('figure={figure}')"
+    return f"document.querySelector('.curves').dataset.figure === '{figure}'"
 
 
 def main() -> int:

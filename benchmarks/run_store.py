@@ -21,6 +21,7 @@ from benchmarks import long_run
 from benchmarks.results import Result
 from esper.contracts.ports import Delivery
 from esper.contracts.records import RunLine
+from esper.services.nissa.ingest import Batch
 from esper.services.nissa.run_store import RunStore
 
 BARS_MS = {"curve, first time": 200.0, "curve, asked for before": 50.0}
@@ -58,12 +59,12 @@ async def measure(folder: Path) -> list[tuple[str, str]]:
     store = await RunStore.open(url)
     begun, lines = time.perf_counter(), 0
     for batch in long_run.deliveries():
-        lines += len(await store.append([batch]))
+        lines += len(await store.append([Batch.of(batch)]))
     rows = [("lines taken in, 2,000 at a time", f"{lines / (time.perf_counter() - begun):,.0f}/s")]
     batches = [single(number) for number in range(SINGLES)]
     used = time.process_time()
     for batch in batches:
-        await store.append([batch])
+        await store.append([Batch.of(batch)])
     used = (time.process_time() - used) / SINGLES
     rows.append(("one line taken in, processor time", f"{1e3 * used:.2f} ms"))
     await store.close()

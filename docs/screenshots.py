@@ -73,7 +73,7 @@ def opened(browser: Browser, url: str, *, width: int = WIDTH, dark: bool = False
     scheme = "dark" if dark else "light"
     page = browser.new_page(viewport={"width": width, "height": HEIGHT}, color_scheme=scheme)
     page.goto(url)
-    page.wait_for_selector("#curves[data-drawn] canvas", timeout=WAIT_MS)
+    page.wait_for_selector(".curves path[data-steps]", timeout=WAIT_MS)
     return page
 
 
@@ -111,7 +111,7 @@ def live(browser: Browser, url: str) -> None:
 def finished(browser: Browser, url: str) -> None:
     """Look at the same run when it is over."""
     run = f"{url}/runs/newest"
-    take(opened(browser, run), "run", clip_to="#curves")
+    take(opened(browser, run), "run", clip_to=".curves")
     take(opened(browser, f"{run}?slot=0%230"), "slot", clip_to="#slot")
     take(opened(browser, run, dark=True), "dark", clip_to="#network")
     take(opened(browser, run, width=360), "phone")
@@ -121,7 +121,7 @@ def finished(browser: Browser, url: str) -> None:
         box.check()
     take(page, "runs", clip_to="#choose")
     page.get_by_role("button", name="Compare the chosen runs").click()
-    page.wait_for_selector("#curves[data-drawn] canvas")
+    page.wait_for_selector(".curves path[data-steps]")
     take(page, "compare", clip_to="#figures")
 
 

@@ -72,9 +72,8 @@ def test_a_run_leaves_everything_that_the_help_promises(run_folder: Path) -> Non
         "result.json",
         "model.pt",
         "report.html",
-        "learning-curves.png",
-        "architecture.png",
-        "cost.png",
+        "curve-metric.svg",
+        "curve-loss.svg",
     ):
         assert (run_folder / name).stat().st_size > 0, name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -10,12 +11,27 @@ from playwright.sync_api import Browser, Page, expect
 from esper.contracts.events import RungFinished, VerdictReached
 from esper.contracts.records import parse_record
 from esper.contracts.runs import StoredLine
+from esper.report import wording
 from esper.services.nissa.run_store import RunStore
 from support.browser import watched_page
 from support.dashboard_server import DashboardServer
 
-PAGES = ("/", "/runs/newest", "/runs/newest?slot=0%230&figure=loss", "/compare?run=newest")
-OTHERS = ("/kernels", "/platform", "/alerts", "/runs/no-such-run", "/compare", "/?text=nothing")
+PAGES = (
+    "/",
+    "/runs/newest",
+    "/runbook",
+    "/runs/newest?slot=0%230&figure=loss",
+    "/compare?run=newest",
+)
+OTHERS = (
+    "/kernels",
+    "/platform",
+    "/alerts",
+    "/runs/no-such-run",
+    "/no-such-page",
+    "/compare",
+    "/?text=nothing",
+)
 PHONE = 360
 
 
@@ -97,7 +113,7 @@ def test_no_page_has_errors_or_asks_another_machine(
     with watched_page(browser, f"{dashboard.url}{address}") as seen:
         seen.page.wait_for_timeout(700)
         # A page that is not there is said to be so by the console as well.
-        troubles = [said for said in seen.troubles if "no-such-run" not in address]
+        troubles = [said for said in seen.troubles if "no-such" not in address]
         assert not troubles
         assert not seen.strangers
         expect(seen.page.get_by_role("heading", level=1)).to_be_visible()
@@ -105,8 +121,36 @@ def test_no_page_has_errors_or_asks_another_machine(
 
 def test_the_charts_are_drawn(browser: Browser, dashboard: DashboardServer) -> None:
     with watched_page(browser, f"{dashboard.url}/runs/newest?slot=0%230") as seen:
-        expect(seen.page.locator("#curves[data-drawn] canvas")).to_be_visible()
-        expect(seen.page.locator("#health .mini[data-drawn]").first).to_be_visible()
+        expect(seen.page.locator(".curves path[data-steps]")).to_be_visible()
+        expect(seen.page.locator("#health path[data-steps]").first).to_be_visible()
+
+
+def test_the_pointer_reads_the_curve_and_a_drag_shows_a_stretch_of_it_alone(
+    browser: Browser, dashboard: DashboardServer
+) -> None:
+    run = dashboard.ask(lambda store: store.run("newest"))
+    curve = dashboard.ask(lambda store: store.curve(run.run_id, "growth_metric"))
+    with watched_page(browser, f"{dashboard.url}/runs/newest") as seen:
+        chart = seen.page.locator(".curves > svg")
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        assert box is not None
+        middle = box["y"] + box["height"] / 2
+        seen.page.mouse.move(box["x"] + box["width"] - 20, middle)
+        tip = seen.page.locator(".tip")
+        expect(tip).to_contain_text(f"at step {curve.steps[-1]:,}")
+        expect(tip).to_contain_text(wording.percent(curve.values[-1] or 0.0))
+        seen.page.mouse.move(box["x"] + 0.3 * box["width"], middle)
+        seen.page.mouse.down()
+        seen.page.mouse.move(box["x"] + 0.6 * box["width"], middle)
+        seen.page.mouse.up()
+        whole = seen.page.locator("[data-swap=span]")
+        expect(whole).to_be_visible()
+        first, last = map(int, re.findall(r"span=(\d+)-(\d+)", seen.page.url)[0])
+        assert 0 < first < last < run.total_steps
+        whole.click()
+        expect(whole).to_have_count(0)
+        assert not seen.troubles
 
 
 def test_a_click_on_a_layer_shows_its_life(browser: Browser, dashboard: DashboardServer) -> None:

@@ -72,13 +72,12 @@ def test_what_a_reader_opened_and_where_they_are_outlives_an_update(
         page = seen.page
         page.locator("#timeline > summary").click()
         page.locator('[data-slot="2#0"]').focus()
-        expect(page.locator("#curves canvas")).to_be_visible()
-        page.evaluate("document.querySelector('#curves canvas').dataset.same = 'yes'")
+        expect(page.locator(".curves path[data-steps]")).to_be_visible()
         empty.ask(lambda store: store.append(read([rest])))
         expect(page.locator("#test-metric")).to_be_visible()
         expect(page.locator("#timeline")).to_have_attribute("open", "")
         expect(page.locator('[data-slot="2#0"]')).to_be_focused()
-        expect(page.locator("#curves canvas[data-same=yes]")).to_be_visible()
+        expect(page.locator(".curves path[data-steps]")).to_be_visible()
         expect(page.locator("#slot")).to_contain_text("permanent")
 
 
@@ -155,9 +154,53 @@ def test_two_runs_chosen_in_the_list_are_compared(
             box.check()
         page.get_by_role("button", name="Compare the chosen runs").click()
         expect(page.locator("h1")).to_have_text("2 runs side by side")
-        expect(page.locator("#curves canvas")).to_be_visible()
+        expect(page.locator(".curves path[data-steps]")).to_have_count(2)
         run = empty.ask(lambda store: store.run("another-run"))
         row = page.locator("#figures tr", has_text="Test accuracy").locator("data")
         values = row.evaluate_all("all => all.map(one => Number(one.value))")
         assert values == [run.test_metric, run.test_metric]
         assert not seen.troubles
+
+
+def test_a_browser_holds_one_stream_however_many_pages_it_shows(
+    browser: Browser, empty: DashboardServer
+) -> None:
+    context = browser.new_context()
+    pages = [context.new_page() for _ in range(20)]
+    for page in pages:
+        page.goto(empty.url)
+    alert = Alert(
+        alert_id="one", rule="bus_lag", severity="warning", subject="x", message="far behind"
+    )
+    empty.ask(lambda store: store.save_alert(alert))
+    for page in pages:
+        expect(page.locator("#nav .count")).to_contain_text("1")
+    assert empty.streams.become(1)
+    context.close()
+    assert empty.streams.become(0)
+
+
+def test_a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen_again(
+    browser: Browser, empty: DashboardServer, recorded_run: Path
+) -> None:
+    hide = """hidden => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    with watched_page(browser, empty.url) as seen:
+        page = seen.page
+        expect(page.locator("#pulse")).to_be_visible()
+        page.evaluate(hide, True)
+        asked: list[str] = []
+        page.on("request", lambda one: asked.append(one.url))
+        with browser.new_context() as other:
+            witness = other.new_page()
+            witness.goto(empty.url)
+            empty.ask(lambda store: store.append(read(cut(recorded_run, ["RaceStarted"])[:1])))
+            expect(witness.locator("#runs .name")).to_be_visible()
+            assert empty.streams.become(1)
+        assert empty.streams.become(0)
+        assert asked == []
+        expect(page.locator("#runs .name")).to_have_count(0)
+        page.evaluate(hide, False)
+        expect(page.locator("#runs .name")).to_be_visible()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esper.dashboard.mount import mount
 from esper.services.nissa.nissa_app import create_app
@@ -25,6 +26,37 @@ T = TypeVar("T")
 SECONDS = 60
 
 
+class Streams:
+    """Counts the streams of news that a server has open."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self._changed = threading.Condition()
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """The application, counted."""
+
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            is_stream = scope["type"] == "http" and scope["path"] == "/live"
+            self._add(int(is_stream))
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._add(-int(is_stream))
+
+        return counted
+
+    def become(self, number: int) -> bool:
+        """Wait until so many are open."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.open == number, SECONDS)
+
+    def _add(self, number: int) -> None:
+        with self._changed:
+            self.open += number
+            self._changed.notify_all()
+
+
 @dataclass(frozen=True)
 class DashboardServer:
     """A running dashboard."""
@@ -32,6 +64,7 @@ class DashboardServer:
     url: str
     store: RunStore
     loop: asyncio.AbstractEventLoop
+    streams: Streams
 
     def ask(self, question: Callable[[RunStore], Awaitable[T]]) -> T:
         """Return what the store answers; the store lives in the server's thread."""
@@ -48,20 +81,21 @@ def dashboard_server(file: Path) -> Iterator[DashboardServer]:
     ready = threading.Event()
     found: list[DashboardServer] = []
     servers: list[uvicorn.Server] = []
+    streams = Streams()
 
     async def serve() -> None:
         store = await RunStore.open(f"sqlite:///{file}")
         app = create_app(store, NissaConfig(store=f"sqlite:///{file}"))
         mount(app, store, stopping=lambda: servers[0].should_exit)
         # Not our own server, which listens to signals: those are the main thread's.
-        config = uvicorn_config(app, host="127.0.0.1", port=0, drain_seconds=2)
+        config = uvicorn_config(streams.around(app), host="127.0.0.1", port=0, drain_seconds=2)
         servers.append(uvicorn.Server(config))
         serving = asyncio.create_task(servers[0].serve())
         while not servers[0].started and not serving.done():  # noqa: ASYNC110  # uvicorn sets no event
             await asyncio.sleep(0.02)
         port = servers[0].servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        found.append(DashboardServer(url, store, asyncio.get_running_loop()))
+        found.append(DashboardServer(url, store, asyncio.get_running_loop(), streams))
         ready.set()
         await serving
         await store.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from esper.contracts.enums import KernelMode
+from esper.contracts.enums import KernelMode, RunState
 from esper.contracts.events import (
     Event,
     GraftStarted,
@@ -18,7 +18,7 @@ from esper.contracts.events import (
 )
 from esper.contracts.records import parse_record
 from esper.contracts.runs import RunSummary
-from esper.dashboard.views.picture import RunPicture
+from esper.report.run_account import RunAccount
 from samples import run_folders
 
 Line = dict[str, Any]
@@ -122,15 +122,16 @@ def summary(**changed: Any) -> RunSummary:
     return RunSummary.model_validate({**known, **changed})
 
 
-def picture(*parts: list[Line], **changed: Any) -> RunPicture:
+def account(
+    *parts: list[Line], state: RunState = RunState.RUNNING, step: int = 1_650
+) -> RunAccount:
     """A run that has logged its start and then these lines."""
     bodies = [start(), *(line for part in parts for line in part)]
-    return RunPicture(
-        summary=summary(**changed), lines=tuple(parse_record(body) for body in bodies)
-    )
+    lines = tuple(parse_record(body) for body in bodies)
+    return RunAccount(lines=lines, state=state, newest_step=step, folder="/runs/one")
 
 
-def finished() -> RunPicture:
+def finished() -> RunAccount:
     """The whole run."""
     parts = (race_lines(), decided(), graft_lines(), fossil_lines(), end_lines())
-    return picture(*parts, state="finished", step=4_000, test_metric=0.95)
+    return account(*parts, state=RunState.FINISHED, step=4_000)

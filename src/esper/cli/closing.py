@@ -8,14 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from esper.report import findings, story, wording
-from esper.report.run_folder import RunRecord
+from esper.report.run_account import RunAccount
 from esper.report.write import WrittenReport
 from esper.services.tolaria.result import RunResult
 
 
 def print_closing(console: Console, result: RunResult, report: WrittenReport) -> None:
     """Print what a person wants to know at the end of a run."""
-    tale = report.story
+    tale = story.tell(report.run)
     console.print()
     console.print(Text(tale.headline, style="good" if tale.grown else "figure"))
     for sentence in tale.sentences:
@@ -33,19 +33,18 @@ def print_closing(console: Console, result: RunResult, report: WrittenReport) ->
         console.print(line, soft_wrap=True)
 
 
-def figures(run: RunRecord) -> Table:
-    """Metric, size and compute, before and after."""
+def figures(run: RunAccount) -> Table:
+    """Metric, size and compute: just before growth, and now."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "host", "now"):
+    for heading in ("", "before", "now"):
         table.add_column(heading, justify="left" if not heading else "right")
-    kept = [graft for graft in findings.grafts(run.growth) if graft.stayed]
-    before, after = story.growth_metrics(run, kept)
-    if after is not None:
-        first = run.score(before) if kept else "—"
-        table.add_row(f"{run.metric}, growth split", first, run.score(after))
-    static, test = run.result.get("host_test_metric"), run.result.get("test_metric")
+    if run.metric_now is not None:
+        before = run.metric_before
+        first = "—" if before is None else run.score(before)
+        table.add_row(f"held-out {run.metric}", first, run.score(run.metric_now))
+    host = run.host_test_metric
     table.add_row(
-        f"{run.metric}, test", "—" if static is None else run.score(static), run.score(test)
+        f"test {run.metric}", "—" if host is None else run.score(host), run.score(run.test_metric)
     )
     table.add_row(
         "parameters",
@@ -54,24 +53,25 @@ def figures(run: RunRecord) -> Table:
     )
     cost = run.growth.cost
     if cost.static:
-        table.add_row("training FLOPs", wording.compact(cost.static), wording.compact(cost.total))
+        spent = (wording.compact(cost.static), wording.compact(cost.total))
+        table.add_row("training FLOPs, before: the model as given", *spent)
         for name, flops in (
             ("model", cost.host),
-            ("shadow race", cost.shadow),
-            ("evaluation", cost.evaluation),
+            ("races", cost.shadow),
+            ("checks", cost.evaluation),
         ):
             share = f"{wording.compact(flops)} ({wording.multiple(flops / cost.static)})"
             table.add_row(f"  {name}", "", share)
-        table.add_row("  as a multiple of the host's", "", wording.multiple(cost.multiple))
+        table.add_row("  as a multiple", "", wording.multiple(cost.multiple))
     return table
 
 
-def additions(run: RunRecord) -> Table:
+def additions(run: RunAccount) -> Table:
     """What was added where, and what came out again."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("kernel", "layer", "mode", "step", "held-out gain", "interval", ""):
         table.add_column(heading, overflow="fold")
-    for graft in findings.grafts(run.growth):
+    for graft in run.grafts:
         evidence = graft.verdict.evidence
         table.add_row(
             findings.blueprint(graft.candidate),

@@ -45,6 +45,7 @@ from esper.contracts.records import (
     StepLogged,
 )
 from esper.report import wording
+from esper.report.findings import candidates
 from esper.report.narrate import narrate
 
 PLAIN_LINES = 10
@@ -109,9 +110,9 @@ class Standing:
 
     def _event(self, event: Event) -> str | None:
         if isinstance(event, RaceStarted):
-            self.racing = len(event.candidates)
+            self.racing = candidates(event.candidates)
         elif isinstance(event, RungFinished):
-            self.racing = sum(standing.survived for standing in event.standings)
+            self.racing = candidates([one for one in event.standings if one.survived])
         elif isinstance(event, RaceDecided):
             self.racing = None
         elif isinstance(event, SeedFossilized):

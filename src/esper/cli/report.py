@@ -16,7 +16,7 @@ from esper.cli.options import refuse
 
 with later():
     from esper import bootstrap
-    from esper.report import write
+    from esper.report import story, write
 
 NOUN = Noun()
 
@@ -44,7 +44,7 @@ def report(
     if not send:
         refuse("nothing is sent without --send", urza=urza)
     written = write.write_report(folder)
-    say(output(), (written.story.headline, "figure"))
+    say(output(), (story.tell(written.run).headline, "figure"))
     for path in (written.page, *written.pictures):
         say(output(), (str(path), "name"))
     if not send:

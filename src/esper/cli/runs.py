@@ -285,8 +285,8 @@ def figures(run: RunSummary) -> dict[str, str]:
         "steps": f"{wording.count(run.step)} of {wording.count(run.total_steps)}",
         "seed": "" if run.seed is None else str(run.seed),
         "train loss": _loss(run.train_loss),
-        "growth loss": _loss(run.growth_loss),
-        f"growth {run.metric}": _score(run, run.growth_metric),
+        "held-out loss": _loss(run.growth_loss),
+        f"held-out {run.metric}": _score(run, run.growth_metric),
         "test loss": _loss(run.test_loss),
         f"test {run.metric}": _score(run, run.test_metric),
         "parameters": f"{wording.count(run.parameters_before)} → "

@@ -1,9 +1,10 @@
-"""The news for an open page, as server-sent events: that there is something new, not what."""
+"""The news for open pages, as server-sent events: which runs have something new, not what."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from esper.contracts.errors import RunStoreError
 from esper.contracts.ports import Clock
@@ -18,7 +19,6 @@ _log = get_logger("dashboard")
 
 async def news(
     store: RunStore,
-    run_id: str | None,
     *,
     config: DashboardConfig,
     clock: Clock,
@@ -26,9 +26,11 @@ async def news(
 ) -> AsyncIterator[str]:
     """Yield an event whenever the store has new lines, and now and then without any.
 
+    An event names the runs that have new lines; where it names none, every page is to look again:
+    health and alerts are no lines.
+
     Args:
         store: Where lines come in.
-        run_id: Only lines of this run count; None: those of all runs.
         config: How often to look, and when to end.
         clock: Tells the time.
         stopping: Whether the server is about to end.
@@ -38,23 +40,20 @@ async def news(
     said = clock.monotonic()
     try:
         cursor = await store.newest_cursor()
-        yield _event(cursor)
+        yield _event(None)
         while clock.monotonic() < end and not stopping():
             await asyncio.sleep(config.poll_seconds)
             newest = await store.newest_cursor()
-            fresh = newest > cursor and await _concerned(store, run_id, cursor)
-            cursor = newest
-            if fresh or clock.monotonic() - said >= config.tick_seconds:
+            if newest > cursor:
+                yield _event(await store.changed_runs(cursor))
+                cursor = newest
+            if clock.monotonic() - said >= config.tick_seconds:
                 said = clock.monotonic()
-                yield _event(newest)
+                yield _event(None)
     except RunStoreError as error:
         # The page's next request says what is wrong; the browser opens this stream again.
         _log.warning("dashboard_stream_ended", error=str(error))
 
 
-async def _concerned(store: RunStore, run_id: str | None, after: int) -> bool:
-    return run_id is None or bool(await store.lines(run_id, after=after, limit=1))
-
-
-def _event(cursor: int) -> str:
-    return f"data: {cursor}\n\n"
+def _event(runs: Sequence[str] | None) -> str:
+    return f"data: {json.dumps({'runs': runs})}\n\n"

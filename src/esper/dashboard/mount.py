@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -14,11 +15,12 @@ from starlette.staticfiles import StaticFiles
 
 from esper.contracts.errors import EsperError, RunNotFoundError
 from esper.contracts.ports import Clock
-from esper.dashboard.chart_library import chart_library
 from esper.dashboard.dashboard_config import DashboardConfig
 from esper.dashboard.live import news
 from esper.dashboard.pages import Pages
-from esper.dashboard.templating import Templates, palettes
+from esper.dashboard.templating import Templates
+from esper.report import wording
+from esper.report.page import stylesheet
 from esper.services.nissa.run_store import RunStore
 from esper.utils.clock import SystemClock
 
@@ -55,22 +57,17 @@ def mount(
         config: The settings.
         clock: Tells the time; None means the machine's.
         stopping: Whether the server is about to end: streams to open pages then end, too.
-
-    Raises:
-        ConfigError: The chart library is not installed.
     """
     config, clock = config or DashboardConfig(), clock or SystemClock()
     pages = Pages(store, Templates(clock), config)
 
     async def live(request: Request) -> Response:
-        stream = news(
-            store, request.query_params.get("run"), config=config, clock=clock, stopping=stopping
-        )
+        stream = news(store, config=config, clock=clock, stopping=stopping)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
-    async def colours(request: Request) -> Response:
-        return PlainTextResponse(palettes(), media_type="text/css")
+    async def style(request: Request) -> Response:
+        return PlainTextResponse(stylesheet(), media_type="text/css")
 
     addresses: dict[str, Handler] = {
         "/": pages.runs,
@@ -80,19 +77,35 @@ def mount(
         "/kernels/{kernel}": pages.kernel,
         "/platform": pages.platform,
         "/alerts": pages.alerts,
-        "/data/runs/{run}/curves": pages.run_curves,
+        "/runbook": pages.runbook,
         "/data/runs/{run}/health": pages.health,
-        "/data/compare": pages.comparison_curves,
     }
+    _not_found(app, pages)
     app.router.routes.extend(
         [
             *(Route(path, _guarded(pages, handler)) for path, handler in addresses.items()),
             Route("/live", live),
-            Route("/assets/colours.css", colours),
-            Mount("/assets/charts", StaticFiles(directory=chart_library())),
+            Route("/assets/style.css", style),
             Mount("/assets", StaticFiles(directory=ASSETS)),
         ]
     )
+
+
+def _not_found(app: FastAPI, pages: Pages) -> None:
+    """Let an address that nobody has answer with a page, where a browser asks for one."""
+    plain = app.exception_handlers[HTTPException]
+
+    async def answer(request: Request, error: Exception) -> Response:
+        wants_page = "text/html" in request.headers.get("accept", "")
+        if not wants_page or not isinstance(error, HTTPException) or error.status_code != 404:
+            refusal = plain(request, error)
+            return await refusal if isinstance(refusal, Awaitable) else refusal
+        path = wording.visible(request.url.path)
+        response = await pages.trouble(request, RunNotFoundError(f"no page is at {path}"), 404)
+        response.headers.update(HEADERS)
+        return response
+
+    app.add_exception_handler(HTTPException, answer)
 
 
 def _guarded(pages: Pages, handler: Handler) -> Handler:

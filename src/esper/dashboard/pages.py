@@ -8,30 +8,19 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from esper.contracts.errors import RunNotFoundError
 from esper.contracts.runs import Curve, RunSummary
 from esper.dashboard.dashboard_config import DashboardConfig
 from esper.dashboard.reading import RunReader
+from esper.dashboard.run_comparison import differing_settings, figures
+from esper.dashboard.runbook import RUNBOOK
+from esper.dashboard.service_rows import service_rows
 from esper.dashboard.templating import Templates
-from esper.dashboard.views.answers import answers
-from esper.dashboard.views.chart import (
-    FIGURES,
-    HEALTH,
-    comparison_chart,
-    figure,
-    run_chart,
-    series_of,
-    title,
-)
-from esper.dashboard.views.evidence import verdicts
-from esper.dashboard.views.network import network
-from esper.dashboard.views.races import races
-from esper.dashboard.views.run_comparison import differing_settings, figures
-from esper.dashboard.views.services import service_rows
-from esper.dashboard.views.slot_view import slot_lives
-from esper.dashboard.views.timeline import timeline
+from esper.report import chart, drawing
+from esper.report.page import run_values
+from esper.report.slot_lives import slot_lives
 from esper.services.nissa.run_store import RunStore
 
 COMPARED_AT_MOST: Final = 6
@@ -77,47 +66,49 @@ class Pages:
 
     async def run(self, request: Request) -> Response:
         """One run."""
-        picture = await self._reader.picture(request.path_params["run"])
-        run_id = picture.summary.run_id
-        lives = slot_lives(picture)
-        slot = lives.get(request.query_params.get("slot", ""))
-        shown = figure(request.query_params.get("figure"))
+        summary, run = await self._reader.read(request.path_params["run"])
+        wanted, query = _wanted(request.headers.get(PARTS)), request.query_params
+        lives = slot_lives(run)
+        slot = lives.get(query.get("slot", ""))
+        shown, span = chart.figure(query.get("figure")), _span(query.get("span", ""))
         values = {
-            "picture": picture,
-            "run": picture.summary,
-            "score": picture.record.score,
-            "answers": answers(picture, lives),
-            "network": network(picture, lives),
-            "lives": lives,
+            **run_values(run, lives),
+            "summary": summary,
             "slot": slot,
-            "verdicts": verdicts(picture.growth.decisions),
-            "races": races(picture),
-            "timeline": timeline(picture),
-            "figures": [(one.key, title(one, picture.summary.metric)) for one in FIGURES],
+            "figures": [(one.key, one.title_for(run.metric)) for one in chart.FIGURES],
             "shown": shown,
-            "impacts": await self._store.impacts(run_id),
-            "alerts": await self._store.alerts(run_id, open_only=True, limit=_ALERTS),
-            "link": _linker(run_id, shown.key, None if slot is None else slot.key),
-            "version_of_data": f"{picture.summary.step}-{len(picture.lines)}",
+            "span": span,
+            "charts": [],
+            "alerts": await self._store.alerts(summary.run_id, open_only=True, limit=_ALERTS),
+            "link": _linker(summary.run_id, query),
+            "version_of_data": f"{run.step}-{len(run.lines)}",
         }
-        return await self._page(request, "run.html.j2", "/", values, run_id=run_id)
+        if wanted("chart-head"):
+            names = [name for name, *_ in shown.curves]
+            curves = await self._curves(summary.run_id, names, span)
+            drawn = drawing.draw(chart.run_chart(run, shown, curves, span))
+            values["charts"] = [(shown.title_for(run.metric), drawn)]
+        return await self._page(request, "run.html.j2", "/", values, run_id=summary.run_id)
 
     async def compare(self, request: Request) -> Response:
         """Several runs side by side."""
         asked = request.query_params.getlist("run")[:COMPARED_AT_MOST]
-        pictures = [await self._reader.picture(run) for run in dict.fromkeys(asked)]
-        runs = [picture.summary for picture in pictures]
-        shown = figure(request.query_params.get("figure"))
+        found = [await self._reader.read(run) for run in dict.fromkeys(asked)]
+        runs, accounts = [summary for summary, _ in found], [account for _, account in found]
+        shown = chart.figure(request.query_params.get("figure"))
         metric = runs[0].metric if runs else "metric"
+        # The last is the one that judges: the held-out loss, not the training loss.
+        name = shown.curves[-1][0]
+        curves = [(await self._curves(run.run_id, [name]))[name] for run in runs]
         values = {
             "runs": runs,
-            "told": [answers(picture, slot_lives(picture)) for picture in pictures],
+            "told": [account.kept for account in accounts],
             "rows": figures(runs),
-            "settings": differing_settings(pictures),
-            "figures": [(one.key, title(one, metric)) for one in FIGURES],
+            "settings": differing_settings(accounts),
+            "figures": [(one.key, one.title_for(metric)) for one in chart.FIGURES],
             "shown": shown,
             "query": urlencode([("run", run.run_id) for run in runs]),
-            "version_of_data": "-".join(str(run.step) for run in runs),
+            "drawing": drawing.draw(chart.comparison_chart(shown, runs, curves)),
         }
         return await self._page(request, "compare.html.j2", "/", values)
 
@@ -153,42 +144,25 @@ class Pages:
         }
         return await self._page(request, "alerts.html.j2", "/alerts", values)
 
-    async def run_curves(self, request: Request) -> Response:
-        """The data of a run's chart."""
-        picture = await self._reader.picture(request.path_params["run"])
-        shown = figure(request.query_params.get("figure"))
-        curves = await self._curves(picture.summary.run_id, [name for name, *_ in shown.curves])
-        return JSONResponse(run_chart(picture, shown, curves))
+    async def runbook(self, request: Request) -> Response:
+        """What each alert means, and what to do."""
+        return await self._page(request, "runbook.html.j2", "/alerts", {"sections": RUNBOOK})
 
     async def health(self, request: Request) -> Response:
-        """The data of a layer's health charts: those measurements that there are."""
+        """A layer's health charts: a piece of the run's page, which asks for it when it is open."""
         summary = await self._store.run(request.path_params["run"])
         layer = request.query_params.get("layer", "")
-        curves = await self._curves(
-            summary.run_id, [f"health/{layer}/{measure}" for measure, _ in HEALTH]
-        )
-        charts = [
-            {"title": said, "series": [series_of(curve, said, "train")]}
-            for (_, said), curve in zip(HEALTH, curves, strict=True)
-            if any(value is not None for value in curve.values)
-        ]
-        return JSONResponse({"end": max(summary.total_steps, summary.step), "charts": charts})
-
-    async def comparison_curves(self, request: Request) -> Response:
-        """The data of the chart that compares runs."""
-        asked = request.query_params.getlist("run")[:COMPARED_AT_MOST]
-        runs = [await self._store.run(run) for run in dict.fromkeys(asked)]
-        shown = figure(request.query_params.get("figure"))
-        # The last is the one that judges: the held-out loss, not the training loss.
-        name = shown.curves[-1][0]
-        curves = [(await self._curves(run.run_id, [name]))[0] for run in runs]
-        return JSONResponse(comparison_chart(shown, runs, curves))
+        names = [f"health/{layer}/{measure}" for measure in chart.HEALTH]
+        curves = await self._curves(summary.run_id, names)
+        found = chart.health_charts(layer, curves, max(summary.total_steps, summary.step))
+        drawings = [(title, drawing.draw(one)) for title, one in found]
+        return HTMLResponse(self._templates.render("health.html.j2", {"drawings": drawings}))
 
     async def trouble(self, request: Request, error: Exception, status: int) -> Response:
         """Say what went wrong, on a page like the others."""
         html = self._templates.render(
             "trouble.html.j2",
-            {"error": str(error), "status": status, "section": "", "live": "", "open_alerts": 0},
+            {"error": str(error), "status": status, "section": "", "live": False, "open_alerts": 0},
         )
         return HTMLResponse(html, status_code=status)
 
@@ -202,19 +176,24 @@ class Pages:
         run_id: str | None = None,
     ) -> Response:
         alerts = await self._store.alerts(open_only=True, limit=_ALERTS)
-        live = "/live" if run_id is None else f"/live?run={run_id}"
         shared = {
             "section": section,
-            "live": live,
+            "live": True,
+            "run_id": run_id,
             "open_alerts": len(alerts),
             "wants": _wanted(request.headers.get(PARTS)),
         }
         return HTMLResponse(self._templates.render(template, {**shared, **values}))
 
-    async def _curves(self, run_id: str, names: Sequence[str]) -> list[Curve]:
-        points = self._config.points
-        asked = [self._store.curve(run_id, name, points=points) for name in names]
-        return list(await asyncio.gather(*asked))
+    async def _curves(
+        self, run_id: str, names: Sequence[str], span: tuple[int, int] | None = None
+    ) -> dict[str, Curve]:
+        points, (since, until) = self._config.points, span or (0, None)
+        asked = [
+            self._store.curve(run_id, name, points=points, since=since, until=until)
+            for name in names
+        ]
+        return dict(zip(names, await asyncio.gather(*asked), strict=True))
 
     async def _sparks(self, runs: Sequence[RunSummary]) -> dict[str, str]:
         """Return the held-out metric of each run as the points of a small line."""
@@ -243,14 +222,25 @@ def _spark(run: RunSummary, curve: Curve) -> str:
     return " ".join(f"{100 * s / end:.1f},{22 - 20 * (v - low) / height:.1f}" for s, v in points)
 
 
-def _linker(run_id: str, shown: str, slot: str | None) -> Any:
+def _span(text: str) -> tuple[int, int] | None:
+    """Return the stretch of steps that an address asks for, `1000-2000`; None for the whole run."""
+    parts = text.split("-")
+    if len(parts) != 2 or not all(
+        one.isascii() and one.isdigit() and len(one) < 16 for one in parts
+    ):
+        return None
+    first, last = int(parts[0]), int(parts[1])
+    return (first, last) if first < last else None
+
+
+def _linker(run_id: str, query: Mapping[str, str]) -> Callable[..., str]:
     """Return what makes an address of this run's page, other parts of the view unchanged."""
+    shown = {name: query[name] for name in ("slot", "figure", "span") if query.get(name)}
 
     def link(**changed: str | None) -> str:
-        query = {"figure": shown, "slot": slot, **changed}
-        if query["figure"] == FIGURES[0].key:
-            query["figure"] = None
-        kept = urlencode({name: value for name, value in query.items() if value})
-        return f"/runs/{run_id}" + (f"?{kept}" if kept else "")
+        kept = {name: value for name, value in {**shown, **changed}.items() if value}
+        if kept.get("figure") == chart.FIGURES[0].key:
+            del kept["figure"]
+        return f"/runs/{run_id}" + (f"?{urlencode(kept)}" if kept else "")
 
     return link

@@ -1,4 +1,4 @@
-"""RunReader: a run's picture from the store, read once and then only what is new."""
+"""RunReader: a run's account from the store, read once and then only what is new."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from esper.contracts.events import AnyEvent, CheckpointSaved, HealthMeasured
 from esper.contracts.records import AnyRecord, StepLogged, parse_record
 from esper.contracts.runs import RunSummary, StoredLine
-from esper.dashboard.views.picture import Line, RunPicture
+from esper.report.run_account import Line, RunAccount
 from esper.services.nissa.run_store import RunStore
 
 _LEFT_OUT: Final = (HealthMeasured, CheckpointSaved, StepLogged)
@@ -50,8 +50,8 @@ class RunReader:
         self._store = store
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
-    async def picture(self, run: str) -> RunPicture:
-        """Return the picture of a run.
+    async def read(self, run: str) -> tuple[RunSummary, RunAccount]:
+        """Return a run as the store lists it, and its account.
 
         Args:
             run: Its id, the beginning of its id, or `newest`.
@@ -67,7 +67,13 @@ class RunReader:
         await self._catch_up(summary, known)
         self._remember(summary.run_id, known)
         lines = tuple(line for _, line in sorted(known.lines.items()))
-        return RunPicture(summary=summary, lines=lines, unread=known.unread)
+        return summary, RunAccount(
+            lines=lines,
+            state=summary.state,
+            newest_step=summary.step,
+            folder=summary.folder,
+            unread=known.unread,
+        )
 
     async def _catch_up(self, summary: RunSummary, known: _Known) -> None:
         while True:

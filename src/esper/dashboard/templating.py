@@ -1,4 +1,4 @@
-"""The pages' templates, and how numbers and times are written in them."""
+"""The pages' templates, and how times are written in them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from esper.contracts.enums import SeedState
 from esper.contracts.ports import Clock
-from esper.contracts.version import VERSION
-from esper.dashboard.views.chart import run_label
-from esper.dashboard.views.slot_view import WORDS
-from esper.report import story, wording
-from esper.report.palette import DARK, LIGHT, css_variables
-
-GLYPHS: Final = {
-    SeedState.DORMANT: "○",
-    SeedState.TRAINING: "◔",
-    SeedState.GERMINATED: "◑",
-    SeedState.GRAFTING: "◕",
-    SeedState.FOSSILIZED: "●",
-    SeedState.CULLED: "✕",
-}
-"""States are told apart by shape as well as by colour."""
-NAMES: Final = {
-    SeedState.DORMANT: "empty",
-    SeedState.TRAINING: "racing",
-    SeedState.GERMINATED: "installed",
-    SeedState.GRAFTING: "blending in",
-    SeedState.FOSSILIZED: "permanent",
-    SeedState.CULLED: "taken out",
-}
-"""What a page calls the states."""
+from esper.report.page import environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,25 +38,9 @@ class Templates:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._environment = Environment(
-            loader=PackageLoader("esper.dashboard"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(ago=self._ago, value=_value)
-        self._environment.globals.update(
-            w=wording,
-            place=story.place,
-            interval=story.interval,
-            run_label=run_label,
-            glyphs=GLYPHS,
-            state_names=NAMES,
-            state_words=WORDS,
-            navigation=NAVIGATION,
-            version=VERSION,
-        )
+        self._environment = environment("esper.dashboard")
+        self._environment.filters.update(ago=self._ago)
+        self._environment.globals.update(navigation=NAVIGATION, served=True)
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
         """Return the page made from a template."""
@@ -95,21 +54,6 @@ class Templates:
         return Markup('<time datetime="{0}" title="{1}">{2}</time>').format(
             moment.isoformat(), stamp, said
         )
-
-
-def palettes() -> str:
-    """Return the colours as CSS: light, and dark where the reader's system asks for it."""
-    return (
-        f":root {{ {css_variables(LIGHT)} color-scheme: light dark; }}\n"
-        f"@media (prefers-color-scheme: dark) {{ :root {{ {css_variables(DARK)} }} }}\n"
-    )
-
-
-def _value(value: float | None, text: str) -> Markup:
-    """A figure as people read it, which carries the exact value with it."""
-    if value is None:
-        return Markup('<span class="missing">—</span>')
-    return Markup('<data value="{0}">{1}</data>').format(repr(value), text)
 
 
 def _rough(seconds: float) -> str:

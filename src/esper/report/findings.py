@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from esper.contracts.growth import CandidateStanding, CurvePoint, GrowthDecision, GrowthReport
+from esper.contracts.growth import CandidateStanding, GrowthDecision, GrowthReport
 
 GRAFT = "graft"
 FOSSILISE = "fossilise"
@@ -76,10 +76,10 @@ def grafts(report: GrowthReport) -> list[Graft]:
     return found
 
 
-def curve_value_before(report: GrowthReport, step: int) -> CurvePoint | None:
-    """The last point of the run's curve at or before `step` that has a growth metric."""
+def metric_at(report: GrowthReport, step: int) -> float | None:
+    """The metric of the last evaluation at or before `step`; None where there was none."""
     measured = [p for p in report.curve if p.step <= step and p.growth_metric is not None]
-    return measured[-1] if measured else None
+    return measured[-1].growth_metric if measured else None
 
 
 def best_declined(report: GrowthReport) -> GrowthDecision | None:
@@ -93,9 +93,14 @@ def net_gain(decision: GrowthDecision) -> float:
     return decision.evidence.gain - decision.rent if decision.evidence else float("-inf")
 
 
+def candidates(standings: Sequence[CandidateStanding]) -> int:
+    """How many of them are candidates: a control is none."""
+    return sum(not is_control(standing) for standing in standings)
+
+
 def entrants(report: GrowthReport) -> int:
-    """Number of candidates over all races, controls not counted."""
-    return sum(not is_control(entrant) for race in report.races for entrant in race.entrants)
+    """Number of candidates over all races."""
+    return sum(candidates(race.entrants) for race in report.races)
 
 
 def _closing(

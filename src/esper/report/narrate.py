@@ -10,7 +10,6 @@ from esper.contracts.events import (
     CommandCarriedOut,
     CommandRefused,
     Event,
-    GraftEvaluated,
     GraftStarted,
     LearningRateRewarmed,
     RaceDecided,
@@ -24,7 +23,9 @@ from esper.contracts.events import (
     SeedRetreated,
 )
 from esper.contracts.growth import CandidateStanding
+from esper.contracts.operational import FieldReport
 from esper.report import wording
+from esper.report.findings import candidates, is_control
 from esper.utils.registry import Registry
 
 Teller = Callable[[Any], str]
@@ -41,6 +42,8 @@ def narrate(event: Event) -> str | None:
 
 def standing_phrase(standing: CandidateStanding) -> str:
     """Name a candidate: blueprint, and how it stands to its layer."""
+    if is_control(standing):
+        return f"a fresh copy of {_layer(standing.layer_name)}"
     size = f"/{standing.size}" if standing.size else ""
     proven = "" if standing.kernel_id is None else "proven "
     return _joined(f"{proven}{standing.family}{size}", standing.mode, standing.layer_name)
@@ -68,19 +71,22 @@ def _span(low: float | None, high: float | None) -> str:
 @_TELLERS.register(RaceStarted)
 def _race_started(event: RaceStarted) -> str:
     layers = ", ".join(f"“{name}”" for name in event.layers)
+    rivals = candidates(event.candidates)
+    controls = len(event.candidates) - rivals
+    beside = f" and {controls} fresh {'copy' if controls == 1 else 'copies'}" if controls else ""
     return (
-        f"race {event.race + 1} begins: {len(event.candidates)} candidates for {layers} train in "
-        f"the shadow for up to {wording.count(event.window_steps)} steps"
+        f"race {event.race + 1} begins: {rivals} candidates{beside} for {layers} train in the "
+        f"shadow for up to {wording.count(event.window_steps)} steps"
     )
 
 
 @_TELLERS.register(RungFinished)
 def _rung_finished(event: RungFinished) -> str:
-    left = [standing for standing in event.standings if standing.survived]
-    text = f"mark {event.rung + 1}: {len(left)} of {len(event.standings)} candidates go on"
-    if left and event.standings[0].gain is not None:
-        leader = event.standings[0]
-        gain = wording.signed_percent(event.standings[0].gain)
+    left = candidates([standing for standing in event.standings if standing.survived])
+    text = f"mark {event.rung + 1}: {left} of {candidates(event.standings)} candidates go on"
+    leader = event.standings[0] if event.standings else None
+    if left and leader is not None and leader.gain is not None:
+        gain = wording.signed_percent(leader.gain)
         text += f"; {standing_phrase(leader)} leads, held-out gain {gain}"
     return text
 
@@ -118,15 +124,6 @@ def _rewarmed(event: LearningRateRewarmed) -> str:
     )
 
 
-@_TELLERS.register(GraftEvaluated)
-def _evaluated(event: GraftEvaluated) -> str:
-    verdict = "it stays" if event.kept else "it goes"
-    if event.gain is None:
-        return f"check of the graft at {_layer(event.layer_name)}: not finite; {verdict}"
-    gain = wording.signed_percent(event.gain) + _span(event.ci_low, event.ci_high)
-    return f"check of the graft at {_layer(event.layer_name)}: held-out gain {gain}; {verdict}"
-
-
 @_TELLERS.register(SeedRetreated)
 def _retreated(event: SeedRetreated) -> str:
     return f"retreat at {_layer(event.layer_name)}{_because(event.reason)}"
@@ -136,15 +133,24 @@ def _retreated(event: SeedRetreated) -> str:
 def _fossilized(event: SeedFossilized) -> str:
     host = "; the old layer is gone" if event.host_dropped else ""
     return (
-        f"{event.blueprint or 'the kernel'} is now part of {_layer(event.layer_name)} for good"
-        f"{host}; the model has {wording.count(event.parameters)} parameters"
+        f"{event.blueprint or 'the kernel'} in {_layer(event.layer_name)} is permanent"
+        f"{_checked(event.report)}{host}; the model has {wording.count(event.parameters)} parameters"
     )
 
 
 @_TELLERS.register(SeedCulled)
 def _culled(event: SeedCulled) -> str:
     what = event.blueprint or "the kernel"
-    return f"{what} is removed from {_layer(event.layer_name)}{_because(event.reason)}"
+    reason = _because(event.reason)
+    return f"{what} is taken out of {_layer(event.layer_name)}{_checked(event.report)}{reason}"
+
+
+def _checked(report: FieldReport | None) -> str:
+    """What the check of the graft found, against the model just before it."""
+    if report is None or report.gain is None:
+        return ""
+    gain = wording.signed_percent(report.gain)
+    return f", held-out gain {gain}{_span(report.ci_low, report.ci_high)}"
 
 
 @_TELLERS.register(SeedIsolated)

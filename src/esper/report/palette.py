@@ -1,7 +1,5 @@
-"""The colours of the report, once for pictures and once for the page.
+"""The colours of pages and charts, as CSS variables: light, and dark where the reader asks for it.
 
-A PNG has fixed colours. The page follows the reader's light or dark preference: there the same
-drawing code paints with placeholder colours, and `themed` replaces each by a CSS variable.
 The hues stay apart for the common forms of colour blindness, and every mark that carries a
 meaning by colour carries it by shape or by text as well.
 """
@@ -28,7 +26,7 @@ class Palette:
     train: str
     """Training data."""
     growth: str
-    """The growth split."""
+    """Held-out data."""
     grown: str
     """What was added."""
     grown_soft: str
@@ -74,14 +72,6 @@ DARK = Palette(
     band="#26251f",
 )
 ROLES = tuple(field.name for field in fields(Palette))
-PLACEHOLDERS = Palette(**{role: f"#0e5b{index:02x}" for index, role in enumerate(ROLES)})
-
-
-def themed(markup: str) -> str:
-    """Replace every placeholder colour in `markup` by its CSS variable, for example `var(--ink)`."""
-    for role, colour in zip(ROLES, astuple(PLACEHOLDERS), strict=True):
-        markup = markup.replace(colour, f"var(--{css_name(role)})")
-    return markup
 
 
 def css_variables(palette: Palette) -> str:
@@ -93,3 +83,11 @@ def css_variables(palette: Palette) -> str:
 def css_name(role: str) -> str:
     """Name of the CSS variable for a role, without the dashes in front."""
     return role.replace("_", "-")
+
+
+def themes() -> str:
+    """Both palettes as a style sheet, chosen by the reader's system."""
+    return (
+        f":root {{ {css_variables(LIGHT)} color-scheme: light dark; }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {css_variables(DARK)} }} }}\n"
+    )

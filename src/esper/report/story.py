@@ -5,6 +5,7 @@ Everything here is derived from the record, says how sure it is, and says so whe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from esper.contracts.enums import KernelMode
@@ -12,7 +13,7 @@ from esper.contracts.growth import CandidateStanding, Evidence, GrowthDecision
 from esper.report import findings, wording
 from esper.report.findings import Graft
 from esper.report.layer_text import layer_text
-from esper.report.run_folder import RunRecord
+from esper.report.run_account import RunAccount
 
 MOST_PLACES = 4
 """Layers that a headline names one by one."""
@@ -27,13 +28,17 @@ class Story:
     sentences: tuple[str, ...]
 
 
-def tell(run: RunRecord) -> Story:
-    """Put a run into words."""
-    kept = [graft for graft in findings.grafts(run.growth) if graft.stayed]
-    headline = _grown_headline(run, kept) if kept else _static_headline(run)
-    reasons = [_why(run, graft) for graft in kept] if kept else _why_not(run)
+def tell(run: RunAccount) -> Story:
+    """Put a run into words, whether it is over or not."""
+    kept = run.kept
+    if kept:
+        headline = _grown_headline(run, kept)
+    else:
+        headline = _static_headline(run) if run.result else _nothing_yet(run)
+    if not run.result:
+        return Story(grown=bool(kept), headline=headline, sentences=())
     sentences = [
-        *reasons,
+        *([_why(graft) for graft in kept] or _why_not(run)),
         *([_loaded(run)] if kept and run.growth.put_in_from_outside else []),
         *_test_sentence(run),
         *_cost_sentence(run),
@@ -56,19 +61,15 @@ def place(slot: str) -> str:
 def interval(evidence: Evidence) -> str:
     """The interval of a gain, with its confidence."""
     low, high = (wording.signed_percent(value) for value in (evidence.ci_low, evidence.ci_high))
-    return f"{_confidence(evidence)} interval {low} to {high}"
+    return f"{wording.percent(evidence.confidence, 0)} interval {low} to {high}"
 
 
-def _confidence(evidence: Evidence) -> str:
-    return wording.percent(evidence.confidence, 0)
+def gain(evidence: Evidence) -> str:
+    """A gain with its interval; positive when it is better."""
+    return f"{wording.signed_percent(evidence.gain)} ({interval(evidence)})"
 
 
-def _unsigned_interval(evidence: Evidence) -> str:
-    low, high = (wording.percent(value) for value in (evidence.ci_low, evidence.ci_high))
-    return f"{_confidence(evidence)} interval {low} to {high}"
-
-
-def _grown_headline(run: RunRecord, kept: list[Graft]) -> str:
+def _grown_headline(run: RunAccount, kept: Sequence[Graft]) -> str:
     first = kept[0]
     host = host_name(run, first.candidate.layer_name)
     if len(kept) > 1:
@@ -81,73 +82,55 @@ def _grown_headline(run: RunRecord, kept: list[Graft]) -> str:
     return f"{what}{host}{_bought(run, kept)}."
 
 
-def _places(kept: list[Graft]) -> str:
+def _places(kept: Sequence[Graft]) -> str:
     places = list(dict.fromkeys(place(graft.candidate.layer_name) for graft in kept))
     if len(places) <= MOST_PLACES:
         return ", ".join(places)
     return f"{', '.join(places[: MOST_PLACES - 1])} and {len(places) - MOST_PLACES + 1} more layers"
 
 
-def host_name(run: RunRecord, slot: str) -> str:
+def host_name(run: RunAccount, slot: str) -> str:
     """The layer that stood at `slot` before the run, in parentheses, or nothing."""
-    for layer in run.growth.before:
-        if layer.name == slot:
-            return f" ({layer.kind} {layer_text(layer)})".replace(" )", ")")
-    return ""
+    layer = run.layer(slot)
+    return "" if layer is None else f" ({layer.kind} {layer_text(layer)})".replace(" )", ")")
 
 
-def _bought(run: RunRecord, kept: list[Graft]) -> str:
-    before, after = growth_metrics(run, kept)
+def _bought(run: RunAccount, kept: Sequence[Graft]) -> str:
+    before, after = run.metric_before, run.metric_now
     if before is not None and after is not None:
         start, end = run.score(before), run.score(after)
         when = "at the end" if run.result else "now"
         return f"; {run.metric} on held-out data: {start} just before, {end} {when}"
     evidence = kept[0].verdict.evidence
-    if evidence is None:
-        return ""
-    fall = wording.percent(evidence.gain)
-    return f"; held-out loss fell by {fall} ({_unsigned_interval(evidence)})"
+    return "" if evidence is None else f"; held-out gain {gain(evidence)}"
 
 
-def growth_metrics(run: RunRecord, kept: list[Graft]) -> tuple[float | None, float | None]:
-    """The growth metric of the host just before the first graft, and at the end of the run."""
-    points = [p for p in run.growth.curve if p.growth_metric is not None]
-    if not points:
-        return None, None
-    if not kept:
-        return points[0].growth_metric, points[-1].growth_metric
-    before = findings.curve_value_before(run.growth, kept[0].chosen.step)
-    return (before.growth_metric if before else None), points[-1].growth_metric
-
-
-def _why(run: RunRecord, graft: Graft) -> str:
+def _why(graft: Graft) -> str:
     decision, name = graft.verdict, findings.blueprint(graft.candidate)
     evidence, control = decision.evidence, graft.chosen.against_control
-    without = "had before the graft" if decision is graft.closed else "has without it"
+    without = "just before the graft" if decision is graft.closed else "without it"
     joined = f"{_sentence(name)} came in at step {wording.count(graft.chosen.step)}"
     if evidence is None:
         return f"{joined}: {_clause(decision.reason)}."
     text = (
-        f"{joined} because, on the {wording.count(evidence.samples)} samples of the growth split, "
-        f"it takes away {wording.percent(evidence.gain)} of the loss that the model {without} "
-        f"({_unsigned_interval(evidence)}); the rent for its size is "
+        f"{joined}: its held-out gain is {gain(evidence)} against the model {without}, over "
+        f"{wording.count(evidence.samples)} held-out samples; the rent for its size is "
         f"{wording.percent(decision.rent)}."
     )
     if control is None:
         return text
     return (
-        f"{text} More training alone does not explain it: of the loss that a fresh copy of the "
-        f"same layer has after the same race, it takes away {wording.percent(control.gain)} "
-        f"({_unsigned_interval(control)})."
+        f"{text} More training alone does not explain it: against a fresh copy of the same layer "
+        f"after the same race its gain is {gain(control)}."
     )
 
 
-def _static_headline(run: RunRecord) -> str:
+def _static_headline(run: RunAccount) -> str:
     if not run.grows:
         return "Growth was off: the host was trained as it is."
     if run.growth.put_in_from_outside:
         return f"The run itself added nothing. {_loaded(run)}"
-    undone = [graft for graft in findings.grafts(run.growth) if not graft.stayed]
+    undone = [graft for graft in run.grafts if not graft.stayed]
     if undone:
         tried = " and ".join(kernel_phrase(graft.candidate) for graft in undone)
         return f"Nothing stayed: {tried} was tried in the model and taken out again."
@@ -156,14 +139,24 @@ def _static_headline(run: RunRecord) -> str:
     return "Nothing was added: the run never saw a reason to look for more capacity."
 
 
-def _loaded(run: RunRecord) -> str:
+def _nothing_yet(run: RunAccount) -> str:
+    if not run.grows:
+        return "Growth is off in this run: the model trains as it is."
+    undone = [graft for graft in run.grafts if not graft.stayed]
+    if undone:
+        tried = " and ".join(kernel_phrase(graft.candidate) for graft in undone)
+        return f"Nothing has stayed so far: {tried} was tried in the model and taken out again."
+    return "Nothing has grown so far." if run.is_live else "Nothing grew before the run stopped."
+
+
+def _loaded(run: RunAccount) -> str:
     kernels = (f"{one.kind} at {place(one.name)}" for one in run.growth.put_in_from_outside)
     return f"Put in from outside: {', '.join(kernels)}."
 
 
-def _why_not(run: RunRecord) -> list[str]:
+def _why_not(run: RunAccount) -> list[str]:
     report = run.growth
-    undone = [graft for graft in findings.grafts(report) if not graft.stayed]
+    undone = [graft for graft in run.grafts if not graft.stayed]
     lines = [
         f"{_sentence(kernel_phrase(graft.candidate))} came in at step "
         f"{wording.count(graft.chosen.step)} and went out at step "
@@ -181,34 +174,32 @@ def _why_not(run: RunRecord) -> list[str]:
     return lines
 
 
-def _closest(run: RunRecord, decision: GrowthDecision) -> str:
+def _closest(run: RunAccount, decision: GrowthDecision) -> str:
     assert decision.evidence is not None  # best_declined only returns decisions that have it
     races = len(run.growth.races)
     tried = f"{findings.entrants(run.growth)} candidates in {races} race{'s' * (races != 1)}"
     if decision.candidate is None:
         return f"Of {tried}, none came close: {_clause(decision.reason)}."
     return (
-        f"Of {tried}, {kernel_phrase(decision.candidate)} came closest: held-out loss changed by "
-        f"{wording.signed_percent(-decision.evidence.gain)} (gain {interval(decision.evidence)}), "
-        f"with a rent of {wording.percent(decision.rent)} to pay. "
+        f"Of {tried}, {kernel_phrase(decision.candidate)} came closest: held-out gain "
+        f"{gain(decision.evidence)}, with a rent of {wording.percent(decision.rent)} to pay. "
         f"{_sentence(_clause(decision.reason))}."
     )
 
 
-def _test_sentence(run: RunRecord) -> list[str]:
-    value = run.result.get("test_metric")
-    if value is None:
+def _test_sentence(run: RunAccount) -> list[str]:
+    if run.test_metric is None:
         return []
-    static = run.result.get("host_test_metric")
-    beside = "" if static is None else f" (the static host: {run.score(static)})"
+    host = run.host_test_metric
+    beside = "" if host is None else f" (the static host: {run.score(host)})"
     text = (
         f"On the test set, which no decision saw and which was measured once, {run.metric} is "
-        f"{run.score(float(value))}{beside}."
+        f"{run.score(run.test_metric)}{beside}."
     )
     return [text]
 
 
-def _cost_sentence(run: RunRecord) -> list[str]:
+def _cost_sentence(run: RunAccount) -> list[str]:
     cost, report = run.growth.cost, run.growth
     if not cost.static:
         return []
@@ -225,7 +216,7 @@ def _cost_sentence(run: RunRecord) -> list[str]:
     return [text]
 
 
-def _caveat(run: RunRecord, *, grown: bool) -> str:
+def _caveat(run: RunAccount, *, grown: bool) -> str:
     which = "" if run.seed is None else f" (seed {run.seed})"
     text = (
         f"This is one run{which}: intervals cover the choice of held-out samples, "

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 
 MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 MISSING = "not measured"
+_OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs")
+"""Unicode categories that are no signs: controls, formats such as those that turn text around."""
 PERCENT_METRICS = ("accuracy", "f1", "auc", "precision", "recall")
+
+
+def visible(text: str) -> str:
+    """Text with its control characters as signs that one can see: ESC is ␛."""
+    if text.isprintable():
+        return text
+    return "".join(_sign(one) if unicodedata.category(one) in _OBEYED else one for one in text)
+
+
+def _sign(one: str) -> str:
+    """A newline stays one; the others are shown, those without a sign of their own by number."""
+    if one == "\n":
+        return one
+    return chr(0x2400 + ord(one)) if ord(one) < 0x20 else f"\\u{ord(one):04x}"
 
 
 def count(value: float) -> str:

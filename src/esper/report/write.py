@@ -1,31 +1,25 @@
-"""Writes a run's report: `report.html` and one PNG for each picture, into the run's folder."""
+"""Writes a run's report: `report.html`, and its curves as a picture, into the run's folder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from esper.report.account import cost_account
-from esper.report.architecture import architectures
-from esper.report.curves import learning_curves
-from esper.report.evidence import counterfactuals
-from esper.report.findings import grafts
-from esper.report.page import Pictures, render
-from esper.report.run_folder import RunRecord, read_run
-from esper.report.standings import race_standings
-from esper.report.story import Story, tell
+from esper.report import chart, drawing
+from esper.report.page import render
+from esper.report.run_account import RunAccount
+from esper.report.run_folder import read_run
 
 PAGE_FILE = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenReport:
-    """What was written, and the run in words."""
+    """What was written, and the account that it tells."""
 
     page: Path
     pictures: tuple[Path, ...]
-    run: RunRecord
-    story: Story
+    run: RunAccount
 
 
 def write_report(folder: Path) -> WrittenReport:
@@ -37,34 +31,21 @@ def write_report(folder: Path) -> WrittenReport:
     Raises:
         RunFolderError: the folder is not that of a run, or its record cannot be read.
     """
-    run = read_run(folder)
-    pictures = draw(run)
-    written = []
-    for drawing in pictures.all():
-        path = folder / f"{drawing.name}.png"
-        _replace(path, drawing.png())
-        written.append(path)
+    recorded = read_run(folder)
+    pictures = []
+    for figure in chart.FIGURES[:2]:
+        shown = chart.run_chart(recorded.account, figure, recorded.curves)
+        if shown.series:
+            path = folder / f"curve-{figure.key}.svg"
+            _replace(path, drawing.standalone(drawing.draw(shown)))
+            pictures.append(path)
     page = folder / PAGE_FILE
-    _replace(page, render(run, pictures).encode("utf-8"))
-    return WrittenReport(page=page, pictures=tuple(written), run=run, story=tell(run))
+    _replace(page, render(recorded))
+    return WrittenReport(page=page, pictures=tuple(pictures), run=recorded.account)
 
 
-def draw(run: RunRecord) -> Pictures:
-    """Choose the drawings that the record has something to show for."""
-    winners = {graft.chosen.step: graft.candidate for graft in grafts(run.growth)}
-    return Pictures(
-        curves=learning_curves(run),
-        architecture=architectures(run.growth),
-        races=[
-            race_standings(race, winners.get(race.end)) for race in run.growth.races if race.rungs
-        ],
-        evidence=counterfactuals(run),
-        cost=cost_account(run.growth.cost),
-    )
-
-
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, text: str) -> None:
     """Put a whole file in place at once: a reader sees the old report or the new one."""
     partial = path.with_name(path.name + ".part")
-    partial.write_bytes(data)
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)

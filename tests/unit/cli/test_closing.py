@@ -44,4 +44,4 @@ def test_the_closing_table_has_the_numbers_of_the_record(tmp_path: Path) -> None
 def test_where_nothing_grew_there_is_no_table_of_kernels(tmp_path: Path) -> None:
     text = closing(tmp_path, static_report())
     assert "Nothing was added" in text
-    assert "held-out gain" not in text
+    assert "replacing" not in text

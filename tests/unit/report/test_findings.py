@@ -38,10 +38,9 @@ def test_controls_are_not_counted_as_candidates() -> None:
     assert findings.entrants(report) == 10
 
 
-def test_the_curve_before_a_step_skips_points_that_were_not_measured() -> None:
+def test_the_metric_at_a_step_is_the_last_that_was_measured_by_then() -> None:
     report = grown_report()
     blank = report.curve[16].model_copy(update={"growth_metric": None})
     report = report.model_copy(update={"curve": (*report.curve[:16], blank)})
-    point = findings.curve_value_before(report, 1_600)
-    assert point is not None
-    assert point.step == 1_500
+    assert findings.metric_at(report, 1_600) == report.curve[15].growth_metric
+    assert findings.metric_at(report.model_copy(update={"curve": ()}), 1_600) is None

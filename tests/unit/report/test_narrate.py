@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.events import (
     CheckpointSaved,
     CommandRefused,
@@ -10,14 +11,18 @@ from esper.contracts.events import (
     RaceDecided,
     RolledBack,
     SeedCulled,
+    SeedFossilized,
     SeedIsolated,
     SeedRetreated,
 )
+from esper.contracts.operational import FieldReport
 from esper.report.narrate import narrate
 from samples.run_folders import events
 
+NEWS = [one for one in events() if not isinstance(one, GraftEvaluated)]
 
-@pytest.mark.parametrize("event", events(), ids=lambda event: type(event).__name__)
+
+@pytest.mark.parametrize("event", NEWS, ids=lambda event: type(event).__name__)
 def test_every_growth_event_has_a_sentence_without_internals(event: Event) -> None:
     text = narrate(event)
     assert text
@@ -45,11 +50,32 @@ def test_bad_news_is_told_with_its_reason(event: Event, part: str) -> None:
     assert part in text
 
 
-def test_a_check_that_was_not_finite_is_not_reported_as_a_gain() -> None:
-    event = GraftEvaluated(step=1, layer_name="0", gain=None, ci_low=None, ci_high=None, kept=False)
-    text = narrate(event)
-    assert text is not None
-    assert "not finite; it goes" in text
+def test_a_check_is_told_once_with_its_verdict_and_the_gain_that_decided() -> None:
+    check = GraftEvaluated(step=1, layer_name="0", gain=0.9, ci_low=0.8, ci_high=1.0, kept=True)
+    assert narrate(check) is None
+    report = FieldReport(
+        step=1,
+        layer_name="0",
+        blueprint="conv1d/m",
+        outcome=AdaptationOutcome.FOSSILIZED,
+        gain=0.759,
+        ci_low=0.635,
+        ci_high=0.875,
+    )
+    stays = SeedFossilized(step=1, layer_name="0", host_dropped=True, parameters=9, report=report)
+    goes = SeedCulled(step=1, layer_name="0", reason="it hurt", report=report)
+    for event in (stays, goes):
+        text = narrate(event)
+        assert text is not None
+        assert "held-out gain +75.9\u202f% (interval +63.5\u202f% to +87.5\u202f%)" in text
+
+
+def test_fresh_copies_are_not_counted_as_candidates() -> None:
+    begun, mark = narrate(events()[0]), narrate(events()[1])
+    assert begun is not None
+    assert mark is not None
+    assert "10 candidates and 2 fresh copies for" in begun
+    assert "mark 1: 5 of 10 candidates go on" in mark
 
 
 def test_routine_is_no_news() -> None:

@@ -90,7 +90,6 @@ def test_light_dark_and_paper_are_provided_for(tmp_path: Path) -> None:
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
-    assert "/*light*/" not in html
 
 
 def test_text_from_the_run_cannot_become_markup(tmp_path: Path) -> None:
@@ -107,4 +106,5 @@ def test_an_event_of_another_version_does_not_cost_the_report(tmp_path: Path) ->
     with (folder / "run.jsonl").open("a", encoding="utf-8") as log:
         log.write('{"type": "event", "kind": "SeedSang", "step": 7}\n')
     write_report(folder)
-    assert "SeedSang" in (folder / "report.html").read_text(encoding="utf-8")
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert "1 lines of this run were written by another version" in html

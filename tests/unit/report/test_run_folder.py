@@ -1,29 +1,30 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from esper.contracts.errors import RunFolderError
+from esper.contracts.events import RaceStarted
 from esper.report.run_folder import read_run
 from samples.run_folders import grown_report, static_report, write_run
 
 
 def test_reading_gives_back_what_the_run_wrote(tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path, grown_report()))
-    assert run.growth == grown_report()
-    assert run.result["test_metric"] == 0.913
-    assert len(run.steps) == len(grown_report().curve) - 1
-    assert run.events[0]["kind"] == "RaceStarted"
+    recorded = read_run(write_run(tmp_path, grown_report()))
+    run, report = recorded.account, grown_report()
+    assert run.growth == report.model_copy(update={"curve": report.curve[1:]})
+    assert run.test_metric == 0.913
+    assert len(recorded.curves["train_loss"].steps) == len(report.curve) - 1
+    assert isinstance(run.events[0], RaceStarted)
 
 
 def test_a_log_that_was_cut_in_its_last_line_is_read_up_to_there(tmp_path: Path) -> None:
     folder = write_run(tmp_path, grown_report())
     log = folder / "run.jsonl"
-    whole = len(read_run(folder).events)
+    whole = len(read_run(folder).account.events)
     log.write_text(log.read_text()[:-20])
-    assert len(read_run(folder).events) == whole - 1
+    assert len(read_run(folder).account.events) == whole - 1
 
 
 def test_a_damaged_line_in_the_middle_names_itself(tmp_path: Path) -> None:
@@ -45,13 +46,10 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_not_to_grow_has_its_curve_from_the_log(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, static_report())
+    folder = write_run(tmp_path, static_report(), with_events=False)
     (folder / "report.json").unlink()
-    record = {"type": "eval", "step": 9, "train_loss": 1.5, "growth_loss": 2.0}
-    with (folder / "run.jsonl").open("a") as log:
-        log.write(json.dumps({**record, "growth_metric": 0.5}) + "\n")
-    growth = read_run(folder).growth
-    assert [point.growth_metric for point in growth.curve] == [0.5]
+    growth = read_run(folder).account.growth
+    assert growth.curve == static_report().curve[1:]
     assert growth.races == ()
 
 
@@ -66,6 +64,14 @@ def test_a_record_with_an_unknown_field_names_the_place(tmp_path: Path) -> None:
 def test_a_run_without_a_result_still_has_its_record(tmp_path: Path) -> None:
     folder = write_run(tmp_path, grown_report())
     (folder / "result.json").unlink()
-    run = read_run(folder)
+    run = read_run(folder).account
     assert run.result == {}
     assert run.name == "mnist1d mlp"
+
+
+def test_a_record_without_its_log_still_has_its_curves(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, grown_report())
+    (folder / "run.jsonl").unlink()
+    recorded = read_run(folder)
+    assert recorded.account.growth == grown_report()
+    assert len(recorded.curves["growth_metric"].steps) == len(grown_report().curve)

@@ -9,7 +9,7 @@ from samples.run_folders import grown_report, static_report, write_run
 
 
 def told(folder: Path, report: GrowthReport) -> story.Story:
-    return story.tell(read_run(write_run(folder, report)))
+    return story.tell(read_run(write_run(folder, report)).account)
 
 
 def test_the_headline_says_what_was_added_where_and_what_it_bought(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_the_headline_says_what_was_added_where_and_what_it_bought(tmp_path: Pat
 
 def test_the_reason_gives_the_gain_its_interval_and_the_control(tmp_path: Path) -> None:
     text = " ".join(told(tmp_path, grown_report()).sentences)
-    for part in ("73.5\u202f%", "71.0\u202f% to 76.0\u202f%", "fresh copy", "70.0\u202f%"):
+    for part in ("+73.5\u202f%", "+71.0\u202f% to +76.0\u202f%", "fresh copy", "+70.0\u202f%"):
         assert part in text
 
 

@@ -37,6 +37,12 @@ def test_a_metric_is_written_in_its_own_form() -> None:
     assert wording.score(0.915, is_percent=False) == "0.915"
 
 
+def test_control_characters_are_shown_not_obeyed() -> None:
+    said = wording.visible("\x1b[31mred\x9b\u202e é ✓")
+    assert said == "␛[31mred\\u009b\\u202e é ✓"
+    assert wording.visible("two\nlines") == "two\nlines"
+
+
 @pytest.mark.parametrize(
     ("seconds", "written"),
     [(3.25, "3.2 s"), (71.4, "1 min 11 s"), (3_600.0, "1 h 0 min"), (119.9, "2 min 0 s")],

@@ -10,13 +10,10 @@ def test_a_report_is_a_page_and_its_pictures(tmp_path: Path) -> None:
     written = write_report(write_run(tmp_path, grown_report()))
     names = [path.name for path in written.pictures]
     assert names == [
-        "architecture.png",
-        "learning-curves.png",
-        "race-1.png",
-        "evidence.png",
-        "cost.png",
+        "curve-metric.svg",
+        "curve-loss.svg",
     ]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written.pictures)
+    assert all(path.read_text().startswith("<svg ") for path in written.pictures)
     assert written.page.read_text(encoding="utf-8").endswith("</html>\n")
 
 
@@ -39,4 +36,7 @@ def test_a_record_with_nothing_in_it_still_gives_a_page(tmp_path: Path) -> None:
         }
     )
     folder = write_run(tmp_path, empty.model_copy(update={"curve": static_report().curve[:1]}))
-    assert [path.name for path in write_report(folder).pictures] == ["learning-curves.png"]
+    assert [path.name for path in write_report(folder).pictures] == [
+        "curve-metric.svg",
+        "curve-loss.svg",
+    ]

@@ -1,10 +1,10 @@
 // Keeps the page up to date: asks for it again when the server says that there is news, and swaps
 // the parts that changed. What the server renders is the page; this only saves the reader reloads.
-import { drawCharts } from "./charts.js";
+import { enliven } from "./chart.js";
 
 const PART = "[data-part]";
 // What a link changes of the page; all else stays as it is, so that the answer is small and soon here.
-const CHANGES = { slot: ["slot", "chart-head"], figure: ["chart-head"] };
+const CHANGES = { slot: ["slot"], figure: ["chart-head"], span: ["chart-head"] };
 const PAUSE = 250;
 let asked = 0;
 // Parts whose answers were overtaken by a later click: its answer brings them, too.
@@ -26,7 +26,7 @@ async function refresh(address = location.href, changed = null) {
 function swap(fresh, parts) {
   document.title = fresh.title;
   for (const part of document.querySelectorAll(PART)) {
-    if (parts && !parts.includes(part.id)) continue;
+    if ((parts && !parts.includes(part.id)) || "held" in part.dataset) continue;
     const next = fresh.getElementById(part.id);
     if (next && next.innerHTML !== part.dataset.html) replace(part, next);
   }
@@ -34,16 +34,16 @@ function swap(fresh, parts) {
     const next = fresh.querySelector(`section[aria-labelledby="${section.getAttribute("aria-labelledby")}"]`);
     if (next) section.hidden = next.hidden;
   }
-  drawCharts();
+  load();
 }
 
-// The drawn charts, what the reader opened or ticked, and the focus outlive the swap.
+// What the reader opened or ticked, pieces that were loaded, and the focus outlive the swap.
 function replace(part, next) {
   part.dataset.html = next.innerHTML;
   const open = new Map([...part.querySelectorAll("details[id]")].map((d) => [d.id, d.open]));
   const ticked = [...part.querySelectorAll("input:checked")].map((input) => input.id);
   const scrolled = [...part.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
-  const charts = new Map([...part.querySelectorAll("[data-chart], [data-health]")].map((c) => [c.id, c]));
+  const pieces = [...part.querySelectorAll("[data-loaded]")];
   const held = part.contains(document.activeElement) ? handle(document.activeElement) : null;
   part.replaceChildren(...document.importNode(next, true).childNodes);
   for (const [id, was] of open) {
@@ -55,15 +55,25 @@ function replace(part, next) {
     if (input) input.checked = true;
   }
   part.querySelectorAll(".scroll").forEach((box, index) => (box.scrollLeft = scrolled[index] ?? 0));
-  for (const [id, drawn] of charts) {
-    const blank = part.querySelector(`#${CSS.escape(id)}`);
+  for (const piece of pieces) {
+    const blank = part.querySelector(`[data-load="${CSS.escape(piece.dataset.load)}"]`);
     if (!blank) continue;
-    for (const name of ["chart", "health", "version"]) {
-      if (name in blank.dataset) drawn.dataset[name] = blank.dataset[name];
-    }
-    blank.replaceWith(drawn);
+    blank.dataset.loaded = piece.dataset.loaded;
+    blank.replaceChildren(...piece.childNodes);
   }
   if (held) part.querySelector(held)?.focus({ preventScroll: true });
+}
+
+// Pieces that the page asks for when they are on it.
+async function load() {
+  for (const box of document.querySelectorAll("[data-load]")) {
+    const wanted = `${box.dataset.load} ${box.dataset.version}`;
+    if (box.dataset.loaded === wanted) continue;
+    box.dataset.loaded = wanted;
+    const answer = await fetch(box.dataset.load).catch(() => null);
+    if (answer?.ok) box.innerHTML = await answer.text();
+    else delete box.dataset.loaded; // tried again with the next news
+  }
 }
 
 function handle(element) {
@@ -79,23 +89,21 @@ document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-swap]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  await visit(link);
+  const target = new URL(link.href);
+  const closed = "close" in link.dataset ? document.querySelector(".slot[aria-current]") : null;
+  await visit(link.dataset.swap, target.searchParams.get(link.dataset.swap), target.hash);
+  closed?.focus({ preventScroll: true });
 });
 
-async function visit(link) {
-  const what = link.dataset.swap;
-  const target = new URL(link.href);
+async function visit(what, value, hash) {
   const address = new URL(location.href);
-  const value = target.searchParams.get(what);
   if (value === null) address.searchParams.delete(what);
   else address.searchParams.set(what, value);
-  address.hash = target.hash;
-  const closed = "close" in link.dataset ? document.querySelector(".slot[aria-current]") : null;
+  address.hash = hash;
   history.pushState(null, "", address);
   if (what === "slot") choose(value);
   await refresh(address, CHANGES[what]);
   if (value && what === "slot") document.getElementById("slot").scrollIntoView({ block: "nearest" });
-  closed?.focus({ preventScroll: true });
 }
 
 // What the server says with the whole page, said at once.
@@ -124,18 +132,46 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// News come while the page can be seen: over the one stream that all pages of the browser share, or
+// over its own where the browser knows no shared workers.
 function listen() {
   const pulse = document.getElementById("pulse");
-  const news = new EventSource(document.body.dataset.live);
-  let known = null;
-  news.onmessage = (message) => {
-    pulse.hidden = false;
-    // The page is as new as its first stream; every later message is news.
-    if (known !== null) catchUp();
-    known = message.data;
+  const { run } = document.body.dataset;
+  let begun = false;
+  const hear = (news) => {
+    pulse.hidden = news === null;
+    // A page is as new as the stream that it joins; what names runs is news at once.
+    if (news && (begun || news.runs) && (!run || !news.runs || news.runs.includes(run))) catchUp();
+    begun ||= news !== null;
   };
-  news.onerror = () => (pulse.hidden = true);
-  addEventListener("pagehide", () => news.close());
+  const follow = window.SharedWorker ? shared(hear) : alone(hear);
+  let visible = null;
+  const look = () => {
+    if (visible === !document.hidden) return;
+    visible = !document.hidden;
+    follow(visible);
+    if (visible && begun) catchUp();
+  };
+  document.addEventListener("visibilitychange", look);
+  addEventListener("pagehide", () => follow((visible = false)));
+  addEventListener("pageshow", look);
+  look();
+}
+
+function shared(hear) {
+  const { port } = new SharedWorker("/assets/news.js");
+  port.onmessage = ({ data }) => hear(data);
+  return (visible) => port.postMessage(visible);
+}
+
+function alone(hear) {
+  let stream = null;
+  return (visible) => {
+    stream?.close();
+    stream = visible ? new EventSource("/live") : null;
+    if (stream) stream.onmessage = (message) => hear(JSON.parse(message.data));
+    if (stream) stream.onerror = () => hear(null);
+  };
 }
 
 // One request at a time, and a pause behind it: a page that is slow to make is asked for less often.
@@ -154,5 +190,6 @@ async function catchUp() {
 }
 
 document.querySelectorAll(PART).forEach((part) => (part.dataset.html = part.innerHTML));
-drawCharts();
-if (document.body.dataset.live) listen();
+load();
+enliven((span) => visit("span", span, ""));
+if ("live" in document.body.dataset) listen();

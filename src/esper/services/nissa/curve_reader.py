@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from esper.contracts.runs import Curve
 from esper.services.nissa.run_tables import POINTS, RUNS, SERIES
+from esper.services.nissa.thinning import curve_of
 
 _REMEMBERED: Final = 2_000_000
 """Points that are kept in memory at most, 32 bytes each."""
@@ -68,9 +69,15 @@ class CurveReader:
     _kept: OrderedDict[tuple[str, str], _Points] = field(default_factory=OrderedDict)
 
     def read(
-        self, connection: Connection, run_id: str, name: str, points: int, since: int
+        self,
+        connection: Connection,
+        run_id: str,
+        name: str,
+        points: int,
+        since: int,
+        until: int | None = None,
     ) -> Curve:
-        """Return a curve from a step on, of at most `points` points; an unknown one is empty."""
+        """Return a curve between two steps, of at most `points` points; an unknown one is empty."""
         found = connection.execute(_SERIES, {"run": run_id, "name": name}).first()
         if found is None:
             self._kept.pop((run_id, name), None)
@@ -82,8 +89,11 @@ class CurveReader:
         if rows:
             known = known.with_newer(rows)
         self._remember((run_id, name), known)
-        first = int(np.searchsorted(known.steps, since))
-        return curve_of(name, known.steps[first:], known.values[first:], points)
+        kept = slice(
+            int(np.searchsorted(known.steps, since)),
+            None if until is None else int(np.searchsorted(known.steps, until, side="right")),
+        )
+        return curve_of(name, known.steps[kept], known.values[kept], points)
 
     def _remember(self, key: tuple[str, str], known: _Points) -> None:
         self._kept[key] = known
@@ -100,49 +110,3 @@ def _fetch(connection: Connection, known: _Points) -> list[tuple[Any, ...]]:
     rows = list(result.cursor.fetchall())
     result.close()
     return rows
-
-
-def curve_of(
-    name: str, steps: NDArray[np.int64], values: NDArray[np.float64], points: int
-) -> Curve:
-    """Return a curve of at most `points` points.
-
-    Args:
-        name: Its name.
-        steps: Shape (N,), in order; of a step that stands there several times the last counts.
-        values: Shape (N,), NaN where it was not finite.
-        points: 2 or more. A longer curve is cut into stretches of equally many points, each of
-            which gives its lowest and its highest.
-    """
-    if len(steps):
-        last = np.append(steps[1:] != steps[:-1], [True])
-        steps, values = steps[last], values[last]
-    held = len(steps)
-    if held > points:
-        kept = _extremes(values, max(points // 2, 1))
-        steps, values = steps[kept], values[kept]
-    finite = np.isfinite(values)
-    return Curve(
-        name=name,
-        steps=tuple(steps.tolist()),
-        values=tuple(
-            v if ok else None for v, ok in zip(values.tolist(), finite.tolist(), strict=True)
-        ),
-        points=held,
-    )
-
-
-def _extremes(values: NDArray[np.float64], stretches: int) -> NDArray[np.int64]:
-    """Where each stretch has its lowest and its highest value; one that is missing is highest."""
-    width = -(-len(values) // stretches)
-    begin = np.arange(0, len(values), width)
-    filled = np.full(len(begin) * width, np.nan)
-    filled[: len(values)] = values
-    missing = np.isnan(filled)
-    lowest = np.where(missing, np.inf, filled).reshape(-1, width)
-    # Where the curve is broken must be seen; what only fills up the last stretch must not.
-    missing[len(values) :] = False
-    filled[len(values) :] = -np.inf
-    highest = np.where(missing, np.inf, filled).reshape(-1, width)
-    both = (begin + lowest.argmin(axis=1), begin + highest.argmax(axis=1))
-    return np.unique(np.concatenate(both))

@@ -197,7 +197,20 @@ class RunStore:
         """Return a cursor that no stored line is beyond."""
         return int((await self._all(select(HEAD.c.cursor)))[0][0])
 
-    async def curve(self, run_id: str, name: str, *, points: int = 2000, since: int = 0) -> Curve:
+    async def changed_runs(self, after: int) -> Sequence[str]:
+        """Return the ids of the runs that have lines beyond a cursor."""
+        query = select(LINES.c.run_id).where(LINES.c.cursor > after).distinct()
+        return sorted(row[0] for row in await self._all(query))
+
+    async def curve(
+        self,
+        run_id: str,
+        name: str,
+        *,
+        points: int = 2000,
+        since: int = 0,
+        until: int | None = None,
+    ) -> Curve:
         """Return a figure over the steps of a run; one that the store does not know is empty.
 
         Args:
@@ -206,10 +219,13 @@ class RunStore:
             points: How many at most, 2 or more: of more, each stretch keeps its lowest and its
                 highest.
             since: First step.
+            until: Last step; None: the newest.
         """
         async with self._reading_curves:
             return await self._database.transact(
-                lambda connection: self._curves.read(connection, run_id, name, points, since),
+                lambda connection: self._curves.read(
+                    connection, run_id, name, points, since, until
+                ),
                 writes=False,
             )
 
