@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from esper.contracts.errors import CheckpointError
+from esper.report.wording import CONTROL, visible
 
 THEME = Theme(
     {
@@ -41,11 +41,6 @@ Cell = str | Text
 
 _ANYTHING: Final = TypeAdapter(Any)
 
-# Those of ASCII and Latin-1 but the end of a line, those that turn the direction of writing or end
-# a line elsewhere, and what cannot be encoded at all.
-_CONTROL: Final = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
 _GONE: Final = {errno.EPIPE, errno.EIO, errno.EBADF}
 """What a write says where nobody reads any more: a pipe, a terminal, a file that was closed."""
 
@@ -102,15 +97,6 @@ def output() -> Terminal:
 def diagnostics() -> Terminal:
     """Where progress, notices and errors go."""
     return Terminal(stderr=True)
-
-
-def visible(text: str) -> str:
-    r"""Return a text with its control characters written out: `\x1b`, `\u202e`."""
-    return _CONTROL.sub(_written_out, text)
-
-
-def _written_out(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def say(console: Console, *parts: Cell | tuple[str, str]) -> None:
@@ -178,7 +164,7 @@ def print_json(console: Console, data: Any) -> None:
 
 def print_json_line(console: Console, text: str) -> None:
     """Print what is JSON already, as it stands."""
-    shown = Text(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    shown = Text(CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
     JSONHighlighter().highlight(shown)
     console.print(shown, soft_wrap=True)
 

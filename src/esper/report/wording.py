@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import math
-import unicodedata
+import re
+from typing import Final
 
 MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 MISSING = "not measured"
-_OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs")
-"""Unicode categories that are no signs: controls, formats such as those that turn text around."""
+# Those of ASCII and Latin-1 but the end of a line, those that turn the direction of writing or end
+# a line elsewhere, and what cannot be encoded at all.
+CONTROL: Final = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 PERCENT_METRICS = ("accuracy", "f1", "auc", "precision", "recall")
 
 
 def visible(text: str) -> str:
-    """Text with its control characters as signs that one can see: ESC is ␛."""
-    if text.isprintable():
-        return text
-    return "".join(_sign(one) if unicodedata.category(one) in _OBEYED else one for one in text)
+    r"""Return a text with its control characters written out: `\x1b`, `\u202e`."""
+    return CONTROL.sub(_written_out, text)
 
 
-def _sign(one: str) -> str:
-    """A newline stays one; the others are shown, those without a sign of their own by number."""
-    if one == "\n":
-        return one
-    return chr(0x2400 + ord(one)) if ord(one) < 0x20 else f"\\u{ord(one):04x}"
+def _written_out(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def count(value: float) -> str:

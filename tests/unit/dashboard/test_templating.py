@@ -25,7 +25,7 @@ def test_whatever_a_run_is_called_stays_text() -> None:
 
 
 def test_control_characters_of_a_name_are_shown() -> None:
-    assert "␛[31mred" in trouble("\x1b[31mred")
+    assert r"\x1b[31mred" in trouble("\x1b[31mred")
 
 
 def test_a_figure_carries_its_exact_value() -> None:
