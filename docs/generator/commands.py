@@ -32,8 +32,10 @@ def names(command: Any = None, prefix: str = "esper") -> list[tuple[str, Any]]:
     """Every command with its full name, groups before what is in them."""
     command = typer.main.get_command(app) if command is None else command
     found = [(prefix, command)]
-    for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
-        found += names(command.get_command(None, name), f"{prefix} {name}")
+    for name, child in getattr(command, "commands", {}).items():
+        # A noun is loaded when it is called; what a group lists until then is only its summary.
+        loaded = command.load(name) if hasattr(command, "load") else child
+        found += names(loaded, f"{prefix} {name}")
     return found
 
 

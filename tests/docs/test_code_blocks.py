@@ -102,7 +102,8 @@ def test_a_command_that_is_shown_has_the_options_that_are_shown(page: str, line:
     command: Any = typer.main.get_command(app)
     for word in shlex.split(line)[1:]:
         if word in getattr(command, "commands", {}):
-            command = command.get_command(None, word)
+            known = command.commands[word]
+            command = command.load(word) if hasattr(command, "load") else known
         elif word.startswith("-"):
             known = {n for option in command.params for n in (*option.opts, *option.secondary_opts)}
             assert word.partition("=")[0] in {*known, "--help", "-h"}, f"{page}: {line}"

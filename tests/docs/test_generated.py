@@ -97,8 +97,9 @@ def test_every_event_and_message_is_documented_with_its_fields(kind: type[BaseMo
 
 def _cli(command: Any, prefix: str) -> list[tuple[str, Any]]:
     found = [(prefix, command)]
-    for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
-        found += _cli(command.get_command(None, name), f"{prefix} {name}")
+    for name, child in getattr(command, "commands", {}).items():
+        loaded = command.load(name) if hasattr(command, "load") else child
+        found += _cli(loaded, f"{prefix} {name}")
     return found
 
 

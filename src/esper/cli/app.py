@@ -1,4 +1,4 @@
-"""The command tree: every noun, and the file that is imported when it is called."""
+"""The command tree: every noun; its file is imported when it is called."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from esper.contracts.version import VERSION
 class Nouns(LazyGroup):
     """What can be said after `esper`, in the order of its help."""
 
+    package = "esper.cli"
     nouns: ClassVar = {
-        "train": "esper.cli.train",
-        "up": "esper.cli.up",
-        "status": "esper.cli.status",
-        "control": "esper.cli.control",
-        "inspect": "esper.cli.inspect",
-        "blueprints": "esper.cli.blueprints",
-        "kernel": "esper.cli.kernel",
-        "urza": "esper.cli.urza",
-        "tezzeret": "esper.cli.tezzeret",
-        "nissa": "esper.cli.nissa",
-        "bus": "esper.cli.bus",
-        "runs": "esper.cli.runs",
-        "export": "esper.cli.export",
-        "report": "esper.cli.report",
-        "doctor": "esper.cli.doctor",
+        "train": "Train a model that grows where it lacks capacity.",
+        "up": "Run library, forge, observer, dashboard and bus until Ctrl-C; `esper train` finds them.",
+        "status": "Show what runs here and how it is; exit code 1 unless all of it is ready.",
+        "control": "Change a seed of a model that trains, or stop the run.",
+        "inspect": "Show a model's layers, slots, geometry, states and costs.",
+        "blueprints": "The kinds of kernel that Esper can grow.",
+        "kernel": "Build, read and check kernel files.",
+        "urza": "Run and keep a library of blueprints and kernels.",
+        "tezzeret": "Build kernels from blueprints and prove them.",
+        "nissa": "Watch runs and services: run store, metrics, alerts, dashboard.",
+        "bus": "Look at the messages between the parts of the platform.",
+        "runs": "Show, compare and export training runs.",
+        "export": "Write the model of a run as plain PyTorch: it loads where Esper is not installed.",
+        "report": "Write a run's report again: report.html and its pictures.",
+        "doctor": "Say what is installed and what a run would use: torch, threads, data sets, disk.",
     }
 
 

@@ -28,7 +28,6 @@ from esper.report import wording
 with later():
     from esper.blueprints import graph_weights, ir
     from esper.blueprints.library import blueprint_catalog
-    from esper.blueprints.library import family as family_catalog
     from esper.execution import artifact_check
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from esper.blueprints.ir import GraphIR
     from esper.blueprints.library.blueprint_catalog import Candidate
 
-NOUN = Noun("The kinds of kernel that Esper can grow.")
+NOUN = Noun(is_group=True)
 
 OWN = "custom"
 """Family and size of a graph that comes from a file."""
@@ -100,7 +99,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one family; with a geometry, the graphs that it gives there (--json: as IR)."""
-    member, geometry, console = family_catalog.FAMILIES.lookup(name), place.geometry(), output()
+    member, geometry, console = blueprint_catalog.family_named(name), place.geometry(), output()
     if geometry is None:
         refuse("these choose among graphs, which need --host and --input", size=size, mode=mode)
         if as_json:
@@ -336,7 +335,7 @@ def identity(made: Blueprint) -> str:
 
 def _chosen(geometry: Geometry, family: str, size: str | None, mode: str | None) -> list[Candidate]:
     """What one family gives at a place: all sizes and modes, or those that were asked for."""
-    member = family_catalog.FAMILIES.lookup(family)
+    member = blueprint_catalog.family_named(family)
     sizes = list(member.sizes) if size is None else [size]
     asked = read_optional(KernelMode, mode, "--mode")
     modes = [m for m in member.modes(geometry) if asked is None or m is asked]

@@ -25,7 +25,7 @@ with later():
     from esper.hosting import bus_access
     from esper.services.oona import bus_config
 
-NOUN = Noun("Look at the messages between the parts of the platform.", extra="oona")
+NOUN = Noun(is_group=True, extra="oona")
 DEAD = Noun("Inspect messages that were given up, and send them again.", extra="oona")
 NOUN.add("dead", DEAD)
 

@@ -23,14 +23,13 @@ with later():
     from esper.blueprints import build as blueprint_build
     from esper.blueprints import graph_weights, ir
     from esper.blueprints.library import blueprint_catalog
-    from esper.blueprints.library import family as family_catalog
     from esper.execution import artifact, artifact_check, kernel_store, signature_file
     from esper.execution import trust as trust_policy
 
 if TYPE_CHECKING:
     from esper.blueprints.ir import GraphIR
 
-NOUN = Noun("Build, read and check kernel files.")
+NOUN = Noun(is_group=True)
 
 StoredKernels = Annotated[
     list[str], typer.Argument(metavar="KERNEL...", help="Kernel files, or ids in the kernel store.")
@@ -72,7 +71,7 @@ def build(
         geometry = place.geometry()
         if geometry is None:
             raise ConfigError("--family needs a place: give --host and --input")
-        size = size or next(iter(family_catalog.FAMILIES.lookup(family).sizes))
+        size = size or next(iter(blueprint_catalog.family_named(family).sizes))
         entry = blueprint_catalog.candidate(geometry, family, size, joins)
         name, wanted = entry.label, entry.ir
     module = blueprint_build.build(wanted, seed=seed)

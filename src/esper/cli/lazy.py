@@ -21,31 +21,36 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import typer.main
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 
 class LazyGroup(TyperGroup):
-    """A group of nouns, each in a module that is imported when the noun is called or listed."""
+    """A group of nouns, each in a module of its name that is imported when the noun is called."""
 
-    nouns: ClassVar[Mapping[str, str]] = {}
-    """Noun -> its module, which has it as `NOUN`."""
+    package: ClassVar[str]
+    """Where the modules are; each has its noun as `NOUN`."""
+    nouns: ClassVar[Mapping[str, str]]
+    """Noun -> what it is, in one line."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        # typer suggests names of this mapping where none fits; the commands come from `get_command`.
-        self.commands = dict.fromkeys(self.nouns)  # type: ignore[assignment]
+        # What help and completion list; it is not these that are called.
+        self.commands = {
+            name: TyperCommand(name, help=summary) for name, summary in self.nouns.items()
+        }
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the nouns in the order in which help shows them."""
-        return list(self.nouns)
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name, the command and the words after it, as click asks for them."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else self.load(name), rest
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a noun's command, or None where there is no such noun."""
-        if cmd_name not in self.nouns:
-            return None
-        noun = importlib.import_module(self.nouns[cmd_name]).NOUN
+    def load(self, name: str) -> Any:
+        """Import a noun and return its command."""
+        noun = importlib.import_module(f"{self.package}.{name}").NOUN
         command = typer.main.get_command(noun.app)
-        command.name = cmd_name
+        command.name = name
+        if isinstance(command, TyperGroup):
+            command.help = self.nouns[name]
         return command
 
 

@@ -27,7 +27,7 @@ with later():
     from esper.services.nissa.alerts import alert_config
     from esper.services.oona import consumer
 
-NOUN = Noun("Watch runs and services: run store, metrics, alerts, dashboard.", extra="nissa")
+NOUN = Noun(is_group=True, extra="nissa")
 
 Store = Annotated[
     str | None,

@@ -1,6 +1,6 @@
 """Nouns: how a command is declared, and where its errors end.
 
-    NOUN = Noun("Look at the messages.", extra="oona")
+    NOUN = Noun(is_group=True, extra="oona")
 
     @NOUN.command("stats", "esper bus stats --json")
     def stats(*, redis: Redis = None, as_json: AsJson = False) -> int | None:
@@ -33,17 +33,20 @@ class Noun:
     """What is said after `esper`: a group of commands, or a command by itself.
 
     Args:
-        text: Help of the group; None makes the only command the noun.
+        text: Help of a group within a noun; that of a noun stands in `app.py`.
+        is_group: Whether the noun has commands; else its only command is the noun.
         extra: The extra that brings all that its commands need.
     """
 
-    def __init__(self, text: str | None = None, *, extra: str | None = None) -> None:
+    def __init__(
+        self, text: str | None = None, *, is_group: bool = False, extra: str | None = None
+    ) -> None:
         self.app = typer.Typer(
             help=text, no_args_is_help=True, rich_markup_mode="rich", add_completion=False
         )
         self._extra = extra
-        if text is not None:
-            self.app.callback()(lambda: None)  # a group, though it had one command only
+        if is_group or text is not None:
+            self.app.callback()(lambda: None)  # though it had one command only
 
     def command(
         self, name: str, *examples: str, text: str | None = None

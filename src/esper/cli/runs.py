@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from esper.services.nissa.run_export import ExportFormat
     from esper.services.nissa.run_store import RunStore
 
-NOUN = Noun("Show, compare and export training runs.", extra="nissa")
+NOUN = Noun(is_group=True, extra="nissa")
 
 SHORT = 8
 """Characters of an id that are shown where there is little room."""

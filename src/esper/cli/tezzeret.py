@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from esper.services.tezzeret.build_job import Outcome
     from esper.services.tezzeret.forge_config import TezzeretConfig
 
-NOUN = Noun("Build kernels from blueprints and prove them.", extra="tezzeret")
+NOUN = Noun(is_group=True, extra="tezzeret")
 
 _MEBIBYTE = 2**20
 _measure = partial(typer.Option, rich_help_panel="Where to measure")

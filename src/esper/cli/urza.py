@@ -27,7 +27,7 @@ with later():
     from esper.hosting import presence
     from esper.services.urza import kernel_library, library_schema, urza_serve
 
-NOUN = Noun("Run and keep a library of blueprints and kernels.", extra="urza")
+NOUN = Noun(is_group=True, extra="urza")
 NOUN.add("token", urza_token.NOUN)
 
 

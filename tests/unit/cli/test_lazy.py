@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from esper.cli.app import app
 
@@ -65,13 +68,39 @@ def test_a_module_that_is_not_there_is_told_at_once() -> None:
     )
 
 
-def test_every_noun_can_be_asked_for_and_a_misspelt_one_names_the_nearest() -> None:
-    from typer.testing import CliRunner
-
-    root = typer.main.get_command(app)
-    for name in root.list_commands(None):  # type: ignore[attr-defined]
+def test_a_noun_is_listed_with_the_summary_that_its_own_help_begins_with() -> None:
+    root: Any = typer.main.get_command(app)
+    for name, summary in root.nouns.items():
+        assert root.load(name).help.splitlines()[0] == summary, name
         assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0, name
+
+
+def test_a_misspelt_noun_names_the_nearest() -> None:
     assert "Did you mean 'runs'" in CliRunner().invoke(app, ["rusn"]).output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("kernel", "build", "--family", "low-rank", "--host", "linear", "--input", "8", "-o", "k"),
+        ("blueprints", "show", "low-rank"),
+        ("blueprints", "list"),
+        ("tezzeret", "prove", "nothing/small", "--host", "linear", "--input", "8"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_needs_nothing_that_another_one_imported(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "esper.cli", *words],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert "Known: none" not in done.stderr
+    assert done.returncode == (2 if "nothing/small" in words else 0), done.stderr
 
 
 PRINTING = (

@@ -91,6 +91,15 @@ def families() -> dict[str, Family]:
     return dict(sorted(FAMILIES.items(), key=lambda item: (item[1].order, item[0])))
 
 
+def family_named(name: str) -> Family:
+    """Return a family.
+
+    Raises:
+        RegistryError: There is none of that name; names the nearest.
+    """
+    return FAMILIES.lookup(name)
+
+
 def candidate(geometry: Geometry, family: str, size: str, mode: KernelMode) -> Candidate:
     """Return one kernel for a layer.
 
