@@ -191,7 +191,6 @@ def paused() -> Iterator[str]:
 
 
 # A tier that waited without bound, or tried again and again, would not come to the end in time.
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("place", [refusing, silent, unreachable, paused])
 def test_a_server_that_does_not_answer_costs_its_timeout_and_is_then_left_alone(
     place: Callable[[], AbstractContextManager[str]], caplog: pytest.LogCaptureFixture
@@ -212,7 +211,6 @@ def test_a_server_that_does_not_answer_costs_its_timeout_and_is_then_left_alone(
     assert "password" not in caplog.text
 
 
-@pytest.mark.timeout(60)
 def test_a_server_that_comes_back_is_used_again() -> None:
     clock = StillClock()
     with valkey() as server, RedisTier(server.url, QUICK, clock=clock) as tier:
@@ -227,7 +225,6 @@ def test_a_server_that_comes_back_is_used_again() -> None:
         assert tier.errors == 2
 
 
-@pytest.mark.timeout(30)
 def test_answers_that_are_no_redis_are_counted_and_missed() -> None:
     with socket.create_server((HOST, 0)) as server, ThreadPoolExecutor(1) as pool:
 
@@ -244,7 +241,6 @@ def test_answers_that_are_no_redis_are_counted_and_missed() -> None:
         answering.result()
 
 
-@pytest.mark.timeout(30)
 def test_an_answer_in_drops_is_not_waited_for() -> None:
     over = threading.Event()
     with socket.create_server((HOST, 0)) as server, ThreadPoolExecutor(1) as pool:

@@ -62,7 +62,7 @@ def page_of(folder: Path) -> str:
     return re.sub(r"<[^>]+>", "", html).replace("&#39;", "'").replace("&#34;", '"')
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_run_leaves_everything_that_the_help_promises(run_folder: Path) -> None:
     for name in (
         "config.yaml",
@@ -169,7 +169,7 @@ def test_a_static_run_has_a_page_as_well(tmp_path: Path) -> None:
     assert "Growth was off" in page_of(tmp_path / "r")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"]
 )
@@ -179,13 +179,13 @@ def test_a_stopped_run_leaves_a_checkpoint_and_says_how_to_go_on(
     command = [*ESPER, "train", "-q", "digits", "--steps", "1000000", "-o", "r"]
     process = forked.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "r" / "run.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (log.exists() and '"type":"step"' in log.read_text(encoding="utf-8")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(signum)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == status
     assert "esper train --resume r" in errors
     assert (tmp_path / "r" / "checkpoint.pt").exists()

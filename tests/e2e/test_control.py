@@ -27,9 +27,9 @@ from support.followed_process import start
 from support.proven_kernels import proven
 
 TOPIC = TopicNames.CONTROL_KASMINA_COMMANDS
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 300.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

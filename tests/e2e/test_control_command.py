@@ -93,7 +93,7 @@ def test_a_run_is_steered_from_the_command_line(place: Path, run: subprocess.Pop
     ):
         done = esper("control", "run", *action)
         assert (done.exit_code, done.stdout[:12]) == (0, "done at step"), (action, done.stderr)
-    assert run.wait(60) == STOPPED
+    assert run.wait(300) == STOPPED
 
     kinds = [event["kind"] for event in events(place / "run")]
     assert kinds.count("CommandCarriedOut") == 6

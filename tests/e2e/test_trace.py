@@ -15,7 +15,7 @@ from support.otlp_receiver import ReceivedSpan, Receiver, otlp_receiver
 from support.servers.valkey import ValkeyServer
 from support.urza_server import ESPER, UrzaServer, urza_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHORT = {
     "growth.first_check": "0.1",

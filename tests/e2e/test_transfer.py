@@ -16,7 +16,7 @@ from esper.services.urza.client.urza_client import UrzaClient
 from support import forked
 from support.urza_server import ESPER, UrzaServer, urza_server, without_library
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHORT = {
     "growth.first_check": "0.1",

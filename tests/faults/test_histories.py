@@ -245,7 +245,7 @@ async def test_a_server_is_linearizable(config: UrzaConfig, tmp_path: Path, seed
     recorder = Recorder()
     with urza_app.process(tmp_path, **settings) as server:
         headers = {"Authorization": f"Bearer {server.secrets[Role.ADMIN]}"}
-        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=300) as http:
             clients: list[Client] = [HttpClient(http) for _ in range(CLIENTS)]
             await _live(clients, recorder, seed)
     _check(recorder)

@@ -28,7 +28,7 @@ from kernels import conv_graph, kernel_file, mlp_graph, split
 FILES = int(os.environ.get("ESPER_FUZZ_FILES", "1500"))
 SEED = int(os.environ.get("ESPER_FUZZ_SEED", "0"))
 MOST_SECONDS = 2.0
-"""For one file; a valid one takes a few milliseconds."""
+"""Of the processor, for one file; a valid one takes a few milliseconds."""
 MOST_GROWTH = 256 * 2**20
 """Of the process's peak memory over the whole campaign, in bytes."""
 
@@ -100,7 +100,7 @@ def test_spoilt_files_are_refused_or_loaded_correctly() -> None:
         mutate = random.choice(MUTATIONS)
         data = mutate(random.choice(files), random, files)
         artifact = None
-        watch.on, started = True, time.perf_counter()
+        watch.on, started = True, time.thread_time()
         try:
             artifact = unpack(data)
         except ArtifactError:
@@ -110,14 +110,16 @@ def test_spoilt_files_are_refused_or_loaded_correctly() -> None:
             raise
         finally:
             watch.on = False
-        slowest = max(slowest, time.perf_counter() - started)
+        slowest = max(slowest, time.thread_time() - started)
         assert slowest < MOST_SECONDS, (number, mutate.__name__)
         assert not watch.seen, (number, mutate.__name__, watch.seen)
         if artifact is not None:
             outcomes["unchanged" if data in files else "loaded"] += 1
             check_loaded(artifact, data)
     growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    say(f"{FILES} files: {dict(outcomes)}, slowest {slowest:.3f} s, grown {growth >> 20} MiB")
+    say(
+        f"{FILES} files: {dict(outcomes)}, slowest {slowest:.3f} s of the processor, grown {growth >> 20} MiB"
+    )
     assert growth < MOST_GROWTH
     assert outcomes["refused"] > FILES // 2
     assert outcomes["loaded"] > 0

@@ -72,7 +72,7 @@ def _fill(urza: Process) -> list[str]:
     """Store two kernels, one with an alias, and three blueprints; return the kernels' ids."""
     admin = {"Authorization": f"Bearer {urza.secrets[Role.ADMIN]}"}
     ids = []
-    with httpx.Client(base_url=urza.url + API, headers=admin, timeout=30) as client:
+    with httpx.Client(base_url=urza.url + API, headers=admin, timeout=300) as client:
         for seed in range(3):
             data = kernels.kernel_file(seed=seed)
             ids.append(hashlib.sha256(data).hexdigest())
@@ -91,13 +91,13 @@ def _fill(urza: Process) -> list[str]:
 def _never_successful(urza: Process) -> set[str]:
     """Routes that only refused, by the server's own counters."""
     reader = {"Authorization": f"Bearer {urza.secrets[Role.READER]}"}
-    counters = httpx.get(f"{urza.url}/metrics", headers=reader).raise_for_status().text
+    counters = httpx.get(f"{urza.url}/metrics", headers=reader, timeout=300).raise_for_status().text
     done = re.findall(r'esper_urza_requests_total{.*route="(\w+)",status="2', counters)
     return set(ACCESS) - set(done)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 3 * SECONDS)
+@pytest.mark.timeout(900 + 3 * SECONDS)
 def test_no_request_breaks_the_server_or_the_description(urza: Process, tmp_path: Path) -> None:
     ids = _fill(urza)
     config = tmp_path / "schemathesis.toml"

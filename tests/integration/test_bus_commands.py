@@ -158,7 +158,7 @@ def test_tail_shows_messages_as_they_come_until_ctrl_c(url: str) -> None:
         publish(url, message(20))
         assert "step 20" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (ExitCode.OK, "")
     assert on(url, lambda bus: bus.lag()) == []
 
@@ -175,7 +175,7 @@ def test_tail_warns_once_of_an_entry_that_it_cannot_read(
         assert "Leaving out an entry" in process.stderr.readline()
         time.sleep(0.6)  # long enough for another look
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert errors == ""
 
 
@@ -270,12 +270,12 @@ def trainer(url: str, reason: str | None = None) -> Iterator[list[OonaMessage]]:
 
     thread = threading.Thread(target=on, args=(url, listen))
     thread.start()
-    assert joined.wait(10)
+    assert joined.wait(300)
     try:
         yield taken
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(300)
 
 
 def test_a_command_reaches_the_run_and_its_result_is_shown(url: str) -> None:
@@ -323,7 +323,7 @@ def test_ctrl_c_ends_the_waiting_and_leaves_the_command_on_the_bus(url: str) -> 
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "the command stays on the bus" in errors
     assert waiting() == 1

@@ -93,4 +93,4 @@ def _lease() -> dict[str, Any]:
 
 def _ask(method: str, path: str, **options: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {SEEDS['token']}", **options.pop("headers", {})}
-    return httpx.request(method, SEEDS["url"] + path, headers=headers, timeout=30, **options)
+    return httpx.request(method, SEEDS["url"] + path, headers=headers, timeout=300, **options)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 REQUIRED = "ESPER_REQUIRE_BROWSER"
 """Set to 1, it turns a missing browser from a skip into a failure."""
-SECONDS = 30
+SECONDS = 120
 """How long a page may take to become what a test expects: the machine may be busy."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 

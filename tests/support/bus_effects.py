@@ -52,7 +52,7 @@ class Effects:
     """Carries messages out."""
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, timeout=30, isolation_level=None)
+        self._database = sqlite3.connect(path, timeout=300, isolation_level=None)
         # Killed processes lose nothing by it; only a crash of the machine would.
         self._database.execute("PRAGMA synchronous = OFF")
 
@@ -80,7 +80,7 @@ class Effects:
 
 def account(path: Path) -> tuple[int, int, set[str]]:
     """How many effects there were, what they add up to, and of which messages."""
-    with closing(sqlite3.connect(path, timeout=30)) as database:
+    with closing(sqlite3.connect(path, timeout=300)) as database:
         count, total = database.execute("SELECT count, total FROM account").fetchone()
         seen = {event_id for (event_id,) in database.execute("SELECT event_id FROM seen")}
     return count, total, seen

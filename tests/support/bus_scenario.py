@@ -22,7 +22,7 @@ from support.bus_effects import GROUP, TOPIC, account, create, fast_config
 from support.buses import message
 
 TICK = 0.01
-LONGEST_SECONDS = 150.0
+LONGEST_SECONDS = 300.0
 
 
 class Scenario:
@@ -77,7 +77,7 @@ class Scenario:
     def kill(self, name: str) -> None:
         process = self._consumers.pop(name)
         process.kill()
-        process.wait(10)
+        process.wait(300)
 
     def pause(self, name: str) -> None:
         self._consumers[name].send_signal(signal.SIGSTOP)

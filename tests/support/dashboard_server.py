@@ -23,7 +23,7 @@ from esper.web.draining import uvicorn_config
 from support import forked
 
 T = TypeVar("T")
-SECONDS = 60
+SECONDS = 300
 
 
 class Streams:

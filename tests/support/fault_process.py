@@ -69,7 +69,7 @@ class Launcher:
                 os.kill(self.pid, 9)
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(300)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

@@ -53,11 +53,11 @@ class FaultProxy:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(300)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(300)
         assert not self._thread.is_alive()
 
     def _abort_all(self) -> None:

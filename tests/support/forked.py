@@ -104,7 +104,11 @@ def run(
 
 
 def install() -> None:
-    """Let `multiprocessing` fork its processes here, too: those it spawns, and its fork server."""
+    """From now on fork: also what `multiprocessing` spawns, and its fork server.
+
+    Without this call, as in benchmarks, everything is started the usual way.
+    """
+    server.begin()
     util.spawnv_passfds = _spawn
 
 
@@ -204,7 +208,7 @@ class _Server:
         self._connection: socket.socket | None = None
         self._lock = threading.Lock()
         self._environ = dict(os.environ)
-        self._is_mine = True
+        self._is_mine = False
         os.register_at_fork(after_in_child=self._forget)
 
     @property
@@ -231,9 +235,13 @@ class _Server:
             raise answer
         return answer
 
+    def begin(self) -> None:
+        """Ask a server of one's own, or the one that is known."""
+        self._is_mine = True
+
     def serve(self, connection: socket.socket) -> None:
         """Ask the server at the other end from now on."""
-        self._connection, self._is_mine = connection, True
+        self._connection = connection
         self._environ = dict(os.environ)
 
     def _forget(self) -> None:

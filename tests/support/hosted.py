@@ -20,7 +20,7 @@ from esper.hosting.probes import http_question
 from esper.hosting.service import Service
 from support.servers.server import free_port
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 def stand_in(folder: Path, name: str = "stand-in") -> Service:

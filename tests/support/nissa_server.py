@@ -13,7 +13,7 @@ from pathlib import Path
 
 from support import forked
 
-STOP_SECONDS = 30
+STOP_SECONDS = 300
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Receiver:
                     self.spans += [_span(named["service.name"], span) for span in scope.spans]
             self.changed.notify_all()
 
-    def wait_for(self, name: str, seconds: float = 30.0) -> list[ReceivedSpan]:
+    def wait_for(self, name: str, seconds: float = 300.0) -> list[ReceivedSpan]:
         """Wait until there is a span of that name; return all of that name."""
         with self.changed:
             found = self.changed.wait_for(

@@ -123,7 +123,7 @@ def up(home: Path, *words: str) -> Iterator[Up]:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
-            _, alive = psutil.wait_procs(family, timeout=30)
+            _, alive = psutil.wait_procs(family, timeout=PATIENCE)
             for one in alive:
                 one.kill()
             assert not alive, f"these outlived it: {alive}"

@@ -20,7 +20,7 @@ class Shelf:
 
     def fetch(self, kernel_id: str) -> bytes:
         self.fetched.append(kernel_id)
-        assert self.gate.wait(10)
+        assert self.gate.wait(300)
         try:
             return self.files[kernel_id]
         except KeyError:

@@ -21,7 +21,7 @@ from esper.utils.clock import SystemClock
 from support import forked
 
 ESPER = [sys.executable, "-m", "esper.cli"]
-STOP_SECONDS = 30
+STOP_SECONDS = 300
 As = Callable[[Role | None], UrzaClient]
 """Makes a client with a role's token; None is somebody without one."""
 

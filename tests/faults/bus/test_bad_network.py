@@ -15,7 +15,7 @@ from support.servers.valkey import ValkeyServer
 
 SECONDS = 20.0 if LONG else 2.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
 
 
 @pytest.fixture

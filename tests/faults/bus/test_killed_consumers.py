@@ -17,7 +17,7 @@ RATE = 10_000
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.asyncio
 async def test_killed_consumers_lose_and_repeat_no_effect(
     valkey_server: ValkeyServer, tmp_path: Path

@@ -31,7 +31,7 @@ def forgetter() -> Iterator[ValkeyServer]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.asyncio
 async def test_a_killed_server_loses_nothing_that_it_acknowledged(
     keeper: ValkeyServer, tmp_path: Path

@@ -15,7 +15,7 @@ from esper.services.urza.client.urza_client import UrzaClient
 from support import forked
 from support.urza_server import ESPER, UrzaServer, urza_server, without_library
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def restarted(server: UrzaServer) -> subprocess.Popen[str]:

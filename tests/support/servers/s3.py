@@ -84,7 +84,7 @@ class S3Server(Server):
         try:
             # After a restart it is there already, which is a conflict.
             with contextlib.suppress(urllib.error.HTTPError):
-                urllib.request.urlopen(request, timeout=5).close()
+                urllib.request.urlopen(request, timeout=60).close()
             obstore.put(self.store(), "ready", b"yes")
         except (OSError, BaseError):
             return False

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 HOST = "127.0.0.1"
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 
 # PostgreSQL refuses to run as root, and nothing here needs to.
 UNPRIVILEGED = "nobody" if os.geteuid() == 0 else None
@@ -114,10 +114,10 @@ class Server:
             # A hard kill takes the whole group: a server's children must not outlive it.
             os.killpg(process.pid, how) if how is signal.SIGKILL else process.send_signal(how)
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
 
 
 def _dying_with_parent(how: signal.Signals) -> Callable[[], None] | None:

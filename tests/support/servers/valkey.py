@@ -32,7 +32,7 @@ class ValkeyServer(Server):
         return False
 
     def ask(self, command: str) -> str:
-        with socket.create_connection((HOST, self.port), timeout=5) as connection:
+        with socket.create_connection((HOST, self.port), timeout=60) as connection:
             connection.sendall(command.encode() + b"\r\n")
             return connection.recv(1024).decode().strip()
 

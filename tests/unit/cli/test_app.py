@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -77,27 +76,22 @@ def test_a_typing_mistake_is_a_usage_error() -> None:
     assert CliRunner().invoke(app, ["train", "--stepz", "3"]).exit_code == 2
 
 
-def test_the_command_tree_does_not_import_torch() -> None:
+def test_help_imports_nothing_that_takes_long() -> None:
     code = (
-        "import sys, esper.cli.main; "
-        "heavy = {'torch', 'numpy', 'matplotlib'} & set(sys.modules); "
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
+        "import sys\n"
+        "from esper.cli.main import main\n"
+        "sys.argv[1:] = ['--help']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    heavy = {'torch', 'numpy', 'matplotlib', 'sqlalchemy', 'alembic',\n"
+        "        'fastapi', 'starlette', 'uvicorn', 'nicegui', 'httpx', 'redis', 'jinja2', 'obstore',\n"
+        "        'safetensors', 'cryptography', 'opentelemetry', 'prometheus_client'}\n"
+        "    found = heavy & set(sys.modules)\n"
+        "    sys.exit(f'imported {found}' if found else 0)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_help_takes_less_than_half_a_second_of_the_processor() -> None:
-    def seconds() -> float:
-        before = os.times()
-        command = [sys.executable, "-m", "esper.cli", "--help"]
-        subprocess.run(command, check=True, capture_output=True)
-        after = os.times()
-        return (after.children_user + after.children_system) - (
-            before.children_user + before.children_system
-        )
-
-    # Processor time, and the best of three: what else the machine does is not what is tested.
-    assert min(seconds() for _ in range(3)) < 0.5
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "Usage" in done.stdout
 
 
 def test_completion_is_offered_for_bash() -> None:

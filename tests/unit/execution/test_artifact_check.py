@@ -134,13 +134,13 @@ def test_each_limit_holds(limits: ArtifactLimits) -> None:
 
 def test_hostile_input_costs_little_time_and_memory() -> None:
     tracemalloc.start()
-    started = time.monotonic()
+    started = time.thread_time()
     for data, _ in HOSTILE.values():
         with pytest.raises(ArtifactError):
             check_file(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.monotonic() - started < 10
+    assert time.thread_time() - started < 10
     assert peak < 2**25
 
 

@@ -37,7 +37,7 @@ def records(path: Path) -> Iterator[Any]:
 
 def finished(path: Path) -> list[Any]:
     """All records of a finished run: a process of W&B's writes them, a moment after `finish`."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while True:
         found = list(records(path))
         if any(one.WhichOneof("record_type") == "exit" for one in found):

@@ -22,7 +22,7 @@ from support.forge import blueprint_of, perceptron
 CONFIG = TezzeretConfig(targets=(Target(batch_size=4),), build_seconds=100.0, niceness=0)
 GOOD = blueprint_of(perceptron())
 Child = Callable[[str, str, TezzeretConfig], None]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def build(context: ForkServerContext, child: Child | None = None, **changes: Any) -> Outcome:
@@ -83,7 +83,7 @@ def test_a_build_that_hangs_is_killed_with_everything_it_started(
     assert isinstance(outcome, Broken)
     assert "longer than its limit of 1 s" in outcome.reason
     assert outcome.final
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + 300.0
     while offspring() - before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not offspring() - before

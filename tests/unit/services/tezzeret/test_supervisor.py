@@ -18,7 +18,7 @@ from esper.services.tezzeret.supervisor import MakeQueue, Supervisor
 from support.forge import MemoryQueue, blueprint_of, perceptron
 from support.forge_server import broken, denied, served
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 CONFIG = TezzeretConfig(
     targets=(Target(batch_size=2),),
     poll_seconds=0.05,
@@ -26,7 +26,7 @@ CONFIG = TezzeretConfig(
     backoff_most_seconds=0.1,
     niceness=0,
 )
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def until(reached: Callable[[], bool]) -> None:

@@ -27,7 +27,7 @@ DIGEST = hashlib.sha256(DATA).hexdigest()
 def _half_an_upload(urza: Process) -> Iterator[http.client.HTTPConnection]:
     """An upload of which the server has the first half."""
     place = urlsplit(urza.url)
-    upload = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
+    upload = http.client.HTTPConnection(place.hostname or "", place.port, timeout=300)
     with contextlib.closing(upload):
         upload.putrequest("PUT", f"{API}/blobs/{DIGEST}")
         upload.putheader("Authorization", f"Bearer {urza.secrets[Role.TRAINER]}")
@@ -37,14 +37,14 @@ def _half_an_upload(urza: Process) -> Iterator[http.client.HTTPConnection]:
         # The server's own counter says when it has begun: this reading of it, and the upload.
         reader = {"Authorization": f"Bearer {urza.secrets[Role.READER]}"}
         counters = f"{urza.url}/metrics"
-        while "in_flight 2.0" not in httpx.get(counters, headers=reader).text:
+        while "in_flight 2.0" not in httpx.get(counters, headers=reader, timeout=300).text:
             time.sleep(0.05)
         yield upload
 
 
 def _takes_connections(urza: Process) -> bool:
     try:
-        httpx.get(f"{urza.url}/livez")
+        httpx.get(f"{urza.url}/livez", timeout=300)
     except httpx.TransportError:
         return False
     return True
@@ -53,7 +53,7 @@ def _takes_connections(urza: Process) -> bool:
 @pytest.mark.slow
 def test_what_is_under_way_at_sigterm_is_finished_and_nothing_new_is_taken(tmp_path: Path) -> None:
     with process(tmp_path) as urza:
-        assert httpx.get(f"{urza.url}/readyz").json() == {"status": "ready"}
+        assert httpx.get(f"{urza.url}/readyz", timeout=300).json() == {"status": "ready"}
         with _half_an_upload(urza) as upload:
             urza.terminate()
             while _takes_connections(urza):
@@ -86,10 +86,13 @@ def test_who_hangs_up_in_the_middle_leaves_nothing_behind_and_is_no_failure(
         with _half_an_upload(urza):
             pass
         reader = {"Authorization": f"Bearer {urza.secrets[Role.READER]}"}
-        while "in_flight 1.0" not in httpx.get(f"{urza.url}/metrics", headers=reader).text:
+        while (
+            "in_flight 1.0"
+            not in httpx.get(f"{urza.url}/metrics", headers=reader, timeout=300).text
+        ):
             time.sleep(0.05)
         blob = f"{urza.url}{API}/blobs/{DIGEST}"
-        assert httpx.head(blob, headers=reader).status_code == 404
+        assert httpx.head(blob, headers=reader, timeout=300).status_code == 404
         urza.terminate()
         status, log = urza.finished()
         assert status == 0
