@@ -32,9 +32,8 @@ from benchmarks.results import Result
 from esper.blueprints.library.blueprint_catalog import candidates, control
 from esper.contracts.assets import Blueprint
 from esper.contracts.library import Target, ValidationReport
-from esper.services.tezzeret.build_job import build_apart, prepare
+from esper.services.tezzeret.build_job import Proof, build_apart, prepare
 from esper.services.tezzeret.forge_config import TezzeretConfig
-from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.prove import prove
 from esper.utils.clock import SystemClock
 from support.forge import blueprint_at

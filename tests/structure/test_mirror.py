@@ -47,6 +47,7 @@ TESTED_TOGETHER = (
     ),
     ("tests/unit/data/test_task_catalog.py", "data/models", "cnn mlp transformer"),
     ("tests/unit/execution/test_artifact.py", "execution", "artifact_header"),
+    ("tests/contract/test_kernel_tier.py", "execution", "bounded_connection"),
     (
         "tests/unit/execution/hosts/test_host_catalog.py",
         "execution/hosts",
@@ -96,10 +97,8 @@ REBUILT_NEXT = {
 STILL_WITHOUT = {
     "blueprints": "example provenance",
     "core": "attached composition kernel_guard",
-    "execution": "bounded_connection",
     "hosting": "bus_access forge_access",
     "integrations/loggers": "logger",
-    "services/tezzeret": "nursery_wire",
     "services/tolaria": "first_lines outcome result",
     "web": "description",
 }

@@ -31,7 +31,7 @@ from esper.utils.stop import Flag
 
 with later():
     from esper.hosting import forge_access
-    from esper.services.tezzeret import build_job, forge_config, forge_metrics, proof
+    from esper.services.tezzeret import build_job, forge_config, forge_metrics
     from esper.web import probe_server
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def prove(
     for blueprint in wanted:
         outcome = build_job.build_apart(blueprint, config, context=context, clock=clock)
         _print_outcome(blueprint, outcome, as_json=as_json)
-        if not isinstance(outcome, proof.Proof) or outcome.data is None:
+        if not isinstance(outcome, build_job.Proof) or outcome.data is None:
             status = ExitCode.FAILED
         elif file is not None:
             write_durably(file, outcome.data)
@@ -200,7 +200,7 @@ def prove(
 
 
 def _print_outcome(blueprint: Blueprint, outcome: Outcome, *, as_json: bool) -> None:
-    report = outcome.report if isinstance(outcome, proof.Proof) else None
+    report = outcome.report if isinstance(outcome, build_job.Proof) else None
     reason = getattr(outcome, "reason", "") if report is None else report.reason
     console = output()
     if as_json:

@@ -31,7 +31,6 @@ from esper.contracts.ports import Clock
 from esper.execution.kernel_compile import share_compile_cache
 from esper.services.tezzeret.build_limits import kill_family, memory_of
 from esper.services.tezzeret.forge_config import TezzeretConfig
-from esper.services.tezzeret.proof import Proof
 
 WATCH_SECONDS: Final = 0.2
 """Time between two looks at a build's memory."""
@@ -45,6 +44,15 @@ OUTPUT: Final = "output.txt"
 _CHILD: Final = "esper.services.tezzeret.prove"
 _COMPILER: Final = ("torch._dynamo", "torch._inductor.compile_fx")
 _LONGEST_TAIL: Final = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What became of a blueprint that was built: a report, and the kernel if it passed."""
+
+    report: ValidationReport
+    data: bytes | None
+    """The kernel file; None unless every check passed."""
 
 
 @dataclass(frozen=True, kw_only=True)

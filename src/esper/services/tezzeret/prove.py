@@ -24,7 +24,7 @@ from esper.contracts.assets import Blueprint
 from esper.contracts.library import CheckResult, Latency, Target, Toolchain, ValidationReport
 from esper.contracts.version import VERSION
 from esper.execution.kernel_compile import share_compile_cache
-from esper.services.tezzeret.build_job import KERNEL, OUTPUT, REPORT
+from esper.services.tezzeret.build_job import KERNEL, OUTPUT, REPORT, Proof
 from esper.services.tezzeret.build_limits import confine, end_with_parent
 from esper.services.tezzeret.cost_check import Measured, described, measure
 from esper.services.tezzeret.forge_config import TezzeretConfig
@@ -40,7 +40,6 @@ from esper.services.tezzeret.kernel_checks import (
     written,
 )
 from esper.services.tezzeret.latency import available, latency, warm
-from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.proof_subject import Check, Subject
 
 logger = logging.getLogger(__name__)

@@ -21,11 +21,17 @@ from random import Random
 from esper.contracts.errors import LeaseLostError, LibraryUnavailableError, SubmissionError
 from esper.contracts.library import KernelRegistration, Lease, ValidationReport
 from esper.contracts.ports import BlueprintQueue, Clock
-from esper.services.tezzeret.build_job import Abandoned, Broken, Outcome, build_apart, prepare
+from esper.services.tezzeret.build_job import (
+    Abandoned,
+    Broken,
+    Outcome,
+    Proof,
+    build_apart,
+    prepare,
+)
 from esper.services.tezzeret.forge_account import Account, Ending
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.lease_heartbeat import Heartbeat
-from esper.services.tezzeret.proof import Proof
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger

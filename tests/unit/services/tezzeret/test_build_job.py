@@ -11,9 +11,8 @@ import pytest
 
 from esper.blueprints.builder import GraphBuilder
 from esper.contracts.library import Target
-from esper.services.tezzeret.build_job import Abandoned, Broken, Outcome, build_apart
+from esper.services.tezzeret.build_job import Abandoned, Broken, Outcome, Proof, build_apart
 from esper.services.tezzeret.forge_config import TezzeretConfig
-from esper.services.tezzeret.proof import Proof
 from esper.services.tezzeret.prove import prove
 from esper.utils.clock import SystemClock
 from support import forge_children
