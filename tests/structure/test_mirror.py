@@ -85,7 +85,6 @@ TESTED_TOGETHER = (
         "services/urza/migrations/versions",
         "v0001_tables v0002_audit_only_grows",
     ),
-    ("tests/integration/urza/test_commands.py", "services/urza/routes", "token_routes"),
     ("tests/contract/storage", "storage", "migrate schema"),
 )
 # Parts of growth that are about to be rebuilt: the new ones come with tests of their own.

@@ -17,14 +17,12 @@ from esper.services.urza.links import add_links
 from esper.services.urza.oidc import OidcCheck
 from esper.services.urza.request_limits import RateLimiter
 from esper.services.urza.routes.alias_routes import ALIASES
-from esper.services.urza.routes.audit_routes import AUDIT
 from esper.services.urza.routes.blob_routes import BLOBS
 from esper.services.urza.routes.blueprint_routes import BLUEPRINTS
 from esper.services.urza.routes.condition import CONDITION
 from esper.services.urza.routes.field_reports import FIELD_REPORTS
-from esper.services.urza.routes.garbage_routes import GARBAGE
+from esper.services.urza.routes.keeping_routes import AUDIT, GARBAGE, TOKENS
 from esper.services.urza.routes.kernel_routes import KERNELS
-from esper.services.urza.routes.token_routes import TOKENS
 from esper.services.urza.routes.work_routes import WORK
 from esper.services.urza.turns import Turns
 from esper.services.urza.urza_config import UrzaConfig

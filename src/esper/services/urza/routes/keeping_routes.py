@@ -1,4 +1,7 @@
-"""Tokens over HTTP: issue, list, revoke. A secret is shown once, in the answer that issues it."""
+"""Keeping a library over HTTP: read its audit log, collect its garbage, issue and revoke its tokens.
+
+A token's secret is shown once, in the answer that issues it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,53 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from esper.contracts.library import IssuedToken, Page, TokenRecord, TokenRequest
+from esper.contracts.library import (
+    AuditEntry,
+    AuditVerification,
+    GarbageReport,
+    IssuedToken,
+    Page,
+    TokenRecord,
+    TokenRequest,
+)
 from esper.services.urza.answers import PREFIX, answer, router
+from esper.services.urza.bodies import GarbageRequest
 from esper.services.urza.parameters import Cursor, IdempotencyKey, Limit, TokenIdPath
 from esper.services.urza.urza_state import ActorDep, LibraryDep, state_of
 from esper.web.problems import documented
+
+AUDIT: Final[APIRouter] = router(f"{PREFIX}/audit", "audit")
+
+
+@AUDIT.get("/", response_model=Page[AuditEntry], responses=documented(422))
+async def list_audit(library: LibraryDep, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    """List changes, oldest first."""
+    return answer(await library.audit.entries(cursor, limit))
+
+
+@AUDIT.get("/verification", response_model=AuditVerification, responses=documented())
+async def verify_audit(library: LibraryDep) -> Response:
+    """Check every entry against its digest and the one before; a broken chain is an error."""
+    return answer(AuditVerification(entries=await library.audit.verify()))
+
+
+GARBAGE: Final[APIRouter] = router(f"{PREFIX}/garbage-collections", "garbage collections")
+
+
+@GARBAGE.post("/", response_model=GarbageReport, responses=documented(422))
+async def collect_garbage(
+    request: Request,
+    library: LibraryDep,
+    actor: ActorDep,
+    wanted: GarbageRequest,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Remove unreferenced blobs that are older than the grace period, or only count them."""
+    grace = wanted.grace_seconds
+    if grace is None:
+        grace = state_of(request).config.gc_grace_seconds
+    return answer(await library.garbage.collect(actor, grace, wanted.dry_run))
+
 
 TOKENS: Final[APIRouter] = router(f"{PREFIX}/tokens", "tokens")
 
