@@ -144,7 +144,8 @@ def _followers(bus: str | None, store: str | None) -> tuple[str | None, str | No
 def _figures(control: Control, cache: KernelCache) -> Mapping[str, JsonValue]:
     """What a trainer's signs of life tell."""
     stats = cache.stats
-    counts: dict[str, JsonValue] = {"hits": stats.hits, "misses": stats.misses}
+    errors = sum(tier.errors for tier in stats.tiers)
+    counts: dict[str, JsonValue] = {"hits": stats.hits, "misses": stats.misses, "errors": errors}
     return {"run_id": control.run_id, "kernel_cache": counts}
 
 

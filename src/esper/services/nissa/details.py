@@ -2,7 +2,7 @@
 
 ===============  ====================================================================
 `dropped`        messages that could not be sent, by topic (`Publisher.dropped`)
-`kernel_cache`   `hits` and `misses` of the kernel cache, since the process began
+`kernel_cache`   `hits`, `misses` and `errors` of the kernel cache
 ===============  ====================================================================
 
 All are counted since the process began. Whatever else stands there is shown as it is.

@@ -37,7 +37,7 @@ class _Method(Generic[Arguments, Result]):
         self._make = make
 
     @overload
-    def __get__(self, client: None, owner: type) -> Self: ...
+    def __get__(self, client: None, owner: type) -> Callable[Arguments, core.Call[Result]]: ...
     @overload
     def __get__(self, client: UrzaClient, owner: type) -> Callable[Arguments, Result]: ...
     @overload
@@ -45,7 +45,7 @@ class _Method(Generic[Arguments, Result]):
         self, client: AsyncUrzaClient, owner: type
     ) -> Callable[Arguments, Coroutine[Any, Any, Result]]: ...
     def __get__(self, client: UrzaClient | AsyncUrzaClient | None, owner: type) -> Any:
-        return self if client is None else client.sending(self._make)
+        return self._make if client is None else client.sending(self._make)
 
 
 class _Methods:
