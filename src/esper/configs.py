@@ -43,7 +43,11 @@ class Settings(BaseModel):
 
     # A rejected value may be a password: errors name the key only.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     def __getitem__(self, key: str) -> Any:

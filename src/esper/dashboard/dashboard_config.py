@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from esper.utils.ranges import POSITIVE, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,3 +23,7 @@ class DashboardConfig:
     """Most points that are drawn of one curve: about two for each pixel of its width."""
     runs_on_a_page: int = 25
     """Runs in one page of the list."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        check_numbers(self, "DashboardConfig.", **{one.name: POSITIVE for one in fields(self)})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from esper.contracts.errors import ConfigError
 from esper.execution.circuit_breaker import BreakerConfig
+from esper.utils.ranges import AT_LEAST_0, POSITIVE, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,8 @@ class RedisTierConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name in ("timeout_seconds", "answer_seconds", "lifetime_seconds", "max_bytes"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"RedisTierConfig.{name} is {getattr(self, name)}; give > 0")
+        numbers = ("timeout_seconds", "answer_seconds", "lifetime_seconds", "max_bytes")
+        check_numbers(self, "RedisTierConfig.", **dict.fromkeys(numbers, POSITIVE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,8 @@ class KernelCacheConfig:
     """Whether a kernel that no trusted key signed is refused."""
 
     def __post_init__(self) -> None:
-        """Refuse a policy that asks for signatures and trusts nobody's."""
+        """Refuse values out of range, and a policy that asks for signatures and trusts nobody's."""
+        check_numbers(self, "KernelCacheConfig.", max_bytes=AT_LEAST_0, negative_seconds=AT_LEAST_0)
         if self.require_signatures and not self.trusted_keys:
             raise ConfigError(
                 "KernelCacheConfig.require_signatures is set, but trusted_keys is empty: nothing "

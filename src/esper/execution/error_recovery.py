@@ -34,7 +34,6 @@ from typing import Final, TypeVar
 from esper.contracts.errors import (
     ArtifactError,
     BlueprintError,
-    ConfigError,
     KernelMismatchError,
     KernelNotFoundError,
     LibraryUnavailableError,
@@ -43,6 +42,7 @@ from esper.contracts.ports import Clock
 from esper.execution.circuit_breaker import BreakerConfig, CircuitBreaker
 from esper.execution.error_tracker import ErrorKind, ErrorTracker, Pattern
 from esper.utils.clock import SystemClock
+from esper.utils.ranges import AT_LEAST_0, check_numbers
 from esper.utils.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -109,8 +109,8 @@ class RetryConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        if self.attempts < 0 or self.base_seconds < 0 or self.longest_seconds < 0:
-            raise ConfigError(f"{self}: no value may be negative")
+        numbers = ("attempts", "base_seconds", "longest_seconds")
+        check_numbers(self, "RetryConfig.", **dict.fromkeys(numbers, AT_LEAST_0))
 
     def pause(self, attempt: int, asked: float, draw: float) -> float | None:
         """Return the seconds to wait before another try; None if there is none.

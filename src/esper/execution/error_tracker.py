@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
-from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Clock
+from esper.utils.ranges import POSITIVE, check_numbers
 
 
 class ErrorKind(StrEnum):
@@ -80,9 +80,7 @@ class TrackerConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name in ("window_seconds", "capacity", "burst", "recurring", "spreading"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"TrackerConfig.{name} is {getattr(self, name)}; it must be > 0")
+        check_numbers(self, "TrackerConfig.", **{one.name: POSITIVE for one in fields(self)})
 
 
 class ErrorTracker:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esper.contracts.enums import ComponentStatus
-from esper.contracts.errors import ConfigError
+from esper.utils.ranges import WHOLE, check_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,10 +42,9 @@ class HealthThresholds:
         """Check.
 
         Raises:
-            ConfigError: `patience` is below 1.
+            ConfigError: `patience` is below 1, or a threshold is no finite number.
         """
-        if self.patience < 1:
-            raise ConfigError(f"HealthThresholds.patience is {self.patience}; give at least 1")
+        check_numbers(self, "HealthThresholds.", patience=WHOLE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esper.contracts.errors import ConfigError
+from esper.utils.ranges import AT_LEAST_0, COUNT, PORT, POSITIVE, Range, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +51,16 @@ class HostingConfig:
     """Size at which a service's log is put aside; one older log is kept."""
 
     def __post_init__(self) -> None:
-        for name in ("urza_port", "nissa_port", "tezzeret_port", "bus_port"):
-            _require(name, getattr(self, name), 0 <= getattr(self, name) <= 65535, "0 to 65535")
-        _require("workers", self.workers, self.workers >= 0, "0 or more")
-        for name in ("ready_seconds", "hung_seconds", "look_seconds", "backoff_seconds"):
-            _require(name, getattr(self, name), getattr(self, name) > 0, "a time above 0")
-        for name in ("drain_seconds", "steady_seconds"):
-            _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        _require("log_bytes", self.log_bytes, self.log_bytes >= 2**12, "4096 or more")
+        times = ("ready_seconds", "hung_seconds", "look_seconds", "backoff_seconds")
+        check_numbers(
+            self,
+            "the platform's ",
+            **dict.fromkeys(("urza_port", "nissa_port", "tezzeret_port", "bus_port"), PORT),
+            **dict.fromkeys(times, POSITIVE),
+            **dict.fromkeys(("drain_seconds", "steady_seconds"), AT_LEAST_0),
+            workers=COUNT,
+            log_bytes=Range(words="4096 or more", low=2**12),
+        )
         known = self.bus in {"auto", "in-process", "valkey"}
         # Not the value: a URL may hold a password.
         if not known and not self.bus.startswith(("redis://", "valkey://")):

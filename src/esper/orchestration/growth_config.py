@@ -6,8 +6,17 @@ import math
 from dataclasses import dataclass, field, fields
 
 from esper.contracts.enums import AdaptationStrategyName
-from esper.contracts.errors import ConfigError
 from esper.orchestration.schedule import AlphaSchedule
+from esper.utils.ranges import (
+    AT_LEAST_0,
+    COUNT,
+    POSITIVE,
+    POSITIVE_SHARE,
+    SHARE,
+    WHOLE,
+    Range,
+    check_numbers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +39,9 @@ class GrowthLimits:
     below that size time goes into dispatch, not arithmetic, and a multiple says little."""
 
     def __post_init__(self) -> None:
-        for name in ("max_parameters", "max_flops", "max_latency_us", "max_compute"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                message = f"limits.{name} is {value!r}; give a number above 0, or None for no limit"
-                raise ConfigError(message)
-        if not 0 <= self.compute_floor < math.inf:
-            message = f"limits.compute_floor is {self.compute_floor!r}; give FLOPs, 0 or more"
-            raise ConfigError(message)
+        ceilings = ("max_parameters", "max_flops", "max_latency_us", "max_compute")
+        limit = Range(words="a number above 0, or None for no limit", low=0, above=True, high=1e300)
+        check_numbers(self, "limits.", compute_floor=AT_LEAST_0, **dict.fromkeys(ceilings, limit))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,21 +129,20 @@ class GrowthConfig:
 
     def __post_init__(self) -> None:
         shares = ("first_check", "last_start", "check_every", "rung", "ramp", "settle", "cooldown")
-        for name in shares:
-            self._require(name, 0 <= getattr(self, name) <= 1, "a share of the run in [0, 1]")
-        for name in ("keep", "shadow_batch"):
-            self._require(name, 0 < getattr(self, name) <= 1, "a share in (0, 1]")
-        for name in ("observe_every", "rungs", "min_evidence"):
-            self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
-        self._require("max_grafts", self.max_grafts >= 0, "0 or more")
-        self._require("max_entrants", self.max_entrants >= 2, "at least 2: one and its control")
-        self._require("confidence", 0 < self.confidence < 1, "a number in (0, 1)")
-        self._require("spike", self.spike > 1, "a multiple above 1")
-
-    def _require(self, name: str, ok: bool, expected: str) -> None:
-        if not ok:
-            message = f"growth.{name} is {getattr(self, name)!r}; expected {expected}"
-            raise ConfigError(message)
+        costs = ("scout_compute", "race_compute", "rent_flops", "rent_parameters")
+        check_numbers(
+            self,
+            "growth.",
+            **dict.fromkeys(shares, SHARE),
+            **dict.fromkeys(costs, AT_LEAST_0),
+            **dict.fromkeys(("keep", "shadow_batch"), POSITIVE_SHARE),
+            **dict.fromkeys(("observe_every", "rungs", "min_evidence", "growth_samples"), WHOLE),
+            **dict.fromkeys(("max_grafts", "extensions", "shadow_warmup", "graft_warmup"), COUNT),
+            max_entrants=Range(words="at least 2: one and its control", low=2),
+            kernel_lr=POSITIVE,
+            confidence=Range(words="a number in (0, 1)", low=0, above=True, high=1, below=True),
+            spike=Range(words="a multiple above 1", low=1, above=True, high=math.inf),
+        )
 
     @classmethod
     def field_names(cls) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from esper.orchestration.growth_config import GrowthConfig, GrowthLimits
 @pytest.mark.parametrize(
     ("setting", "value", "expected"),
     [
-        ("first_check", 1.5, "share of the run"),
+        ("first_check", 1.5, "a share in"),
         ("keep", 0.0, r"\(0, 1\]"),
-        ("rungs", 0, "at least 1"),
+        ("rungs", 0, "1 or more"),
         ("max_grafts", -1, "0 or more"),
         ("max_entrants", 1, "one and its control"),
         ("confidence", 1.0, r"\(0, 1\)"),

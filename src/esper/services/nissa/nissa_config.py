@@ -9,6 +9,7 @@ from typing import Final
 
 from esper.contracts.errors import ConfigError
 from esper.utils.home import data_home
+from esper.utils.ranges import AT_LEAST_0, PORT, POSITIVE, Range, check_numbers
 from esper.utils.variables import settings_from
 from esper.web.host_names import is_loopback
 
@@ -56,10 +57,14 @@ class NissaConfig:
     """Readings that are kept: an hour's, by default."""
 
     def __post_init__(self) -> None:
-        _require("port", self.port, 0 <= self.port <= 65535, "0 to 65535")
-        _require("drain_seconds", self.drain_seconds, self.drain_seconds >= 0, "0 or more")
-        _require("reading_seconds", self.reading_seconds, self.reading_seconds > 0, "more than 0")
-        _require("readings", self.readings, self.readings >= 2, "2 or more")
+        check_numbers(
+            self,
+            "nissa.",
+            port=PORT,
+            drain_seconds=AT_LEAST_0,
+            reading_seconds=POSITIVE,
+            readings=Range(words="2 or more", low=2, high=10**6),
+        )
         if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
             # Not the token itself, however short it is.
             raise ConfigError(f"nissa.token is shorter than {_SHORTEST_TOKEN} characters")
@@ -85,8 +90,3 @@ class NissaConfig:
         known = settings_from(environ, PREFIX, NissaConfig)
         chosen = {name: value for name, value in given.items() if value is not None}
         return NissaConfig(**(known | chosen))
-
-
-def _require(name: str, value: object, ok: bool, expected: str) -> None:
-    if not ok:
-        raise ConfigError(f"nissa.{name} is {value!r}; expected {expected}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import ConfigError
 from esper.utils.home import data_home
+from esper.utils.ranges import POSITIVE, check_numbers
 
 
 def default_claims(environ: Mapping[str, str] | None = None) -> str:
@@ -66,9 +67,8 @@ class OonaConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name, value in vars(self).items():
-            if isinstance(value, (int, float)) and not value > 0:
-                raise ConfigError(f"OonaConfig.{name} is {value}; give > 0")
+        numbers = [name for name, value in vars(self).items() if isinstance(value, int | float)]
+        check_numbers(self, "OonaConfig.", **dict.fromkeys(numbers, POSITIVE))
         if self.claim_bytes > self.largest_bytes:
             raise ConfigError(
                 f"OonaConfig.claim_bytes is {self.claim_bytes}; give at most largest_bytes, "

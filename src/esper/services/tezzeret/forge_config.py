@@ -7,6 +7,7 @@ from pathlib import Path
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.library import Target
+from esper.utils.ranges import AT_LEAST_0, POSITIVE, SEED, WHOLE, Range, check_numbers
 
 _GIBIBYTE = 2**30
 
@@ -53,18 +54,17 @@ class TezzeretConfig:
     """Time that builds have to end after SIGTERM; what is unfinished then is given back."""
 
     def __post_init__(self) -> None:
-        whole = {
-            "workers": self.workers,
-            "threads": self.threads,
-            "max_attempts": self.max_attempts,
-        }
-        for name, number in whole.items():
-            _require(name, number, number >= 1, "1 or more")
-        for name in ("build_seconds", "lease_seconds", "poll_seconds", "backoff_seconds"):
-            _require(name, getattr(self, name), getattr(self, name) > 0, "a time above 0")
-        _require("drain_seconds", self.drain_seconds, self.drain_seconds >= 0, "0 or more")
-        _require("niceness", self.niceness, 0 <= self.niceness <= 19, "0 to 19")
-        _require("memory_bytes", self.memory_bytes, self.memory_bytes >= 2**20, "1 MiB or more")
+        check_numbers(
+            self,
+            "the forge's ",
+            **dict.fromkeys(("workers", "threads", "max_attempts"), WHOLE),
+            **dict.fromkeys(("build_seconds", "lease_seconds", "poll_seconds"), POSITIVE),
+            backoff_seconds=POSITIVE,
+            drain_seconds=AT_LEAST_0,
+            niceness=Range(words="0 to 19", low=0, high=19),
+            memory_bytes=Range(words="1 MiB or more", low=2**20),
+            seed=SEED,
+        )
         _require(
             "backoff_most_seconds",
             self.backoff_most_seconds,

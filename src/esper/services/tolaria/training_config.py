@@ -8,11 +8,18 @@ from typing import Any, Literal
 
 from esper.contracts.errors import ConfigError
 from esper.orchestration.growth_config import GrowthConfig
-
-
-def _require(name: str, value: object, ok: bool, expected: str) -> None:
-    if not ok:
-        raise ConfigError(f"{name} is {value!r}; expected {expected}")
+from esper.utils.ranges import (
+    AT_LEAST_0,
+    BELOW_1,
+    COUNT,
+    POSITIVE,
+    POSITIVE_SHARE,
+    SEED,
+    SHARE,
+    WHOLE,
+    Range,
+    check_numbers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +42,15 @@ class OptimizerConfig:
     """Added to the denominator by all but ``sgd``."""
 
     def __post_init__(self) -> None:
-        for name, value in (("lr", self.lr), ("weight_decay", self.weight_decay)):
-            _require(f"optimizer.{name}", value, value is None or value >= 0, "a number >= 0")
-        _require("optimizer.momentum", self.momentum, 0 <= self.momentum < 1, "a number in [0, 1)")
-        _require(
-            "optimizer.betas", self.betas, all(0 <= b < 1 for b in self.betas), "two in [0, 1)"
+        check_numbers(
+            self,
+            "optimizer.",
+            lr=AT_LEAST_0,
+            weight_decay=AT_LEAST_0,
+            momentum=BELOW_1,
+            betas=BELOW_1,
+            eps=POSITIVE,
         )
-        _require("optimizer.eps", self.eps, self.eps > 0, "a number > 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +69,14 @@ class ScheduleConfig:
     """Factor of each drop of ``step``, in (0, 1]."""
 
     def __post_init__(self) -> None:
-        _require("schedule.warmup", self.warmup, self.warmup >= 0, "0 or more steps")
-        _require("schedule.final", self.final, 0 <= self.final <= 1, "a factor in [0, 1]")
-        _require("schedule.every", self.every, 0 < self.every <= 1, "a share in (0, 1]")
-        _require("schedule.drop", self.drop, 0 < self.drop <= 1, "a factor in (0, 1]")
+        check_numbers(
+            self,
+            "schedule.",
+            warmup=COUNT,
+            final=SHARE,
+            every=POSITIVE_SHARE,
+            drop=POSITIVE_SHARE,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +89,7 @@ class EarlyStopConfig:
     """A fall of the growth loss smaller than this is no improvement."""
 
     def __post_init__(self) -> None:
-        _require("early_stop.patience", self.patience, self.patience >= 0, "0 or more evaluations")
-        _require("early_stop.min_delta", self.min_delta, self.min_delta >= 0, "a number >= 0")
+        check_numbers(self, "early_stop.", patience=COUNT, min_delta=AT_LEAST_0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +107,9 @@ class LibraryConfig:
     """Files of public keys: only kernels that one of them signed may enter. Empty: any may."""
 
     def __post_init__(self) -> None:
-        _require("library.enter", self.enter, self.enter >= 0, "0 or more kernels")
-        _require(
-            "library.deposit",
-            self.deposit,
-            self.url is not None or not self.deposit,
-            "false where library.url is null",
-        )
+        check_numbers(self, "library.", enter=COUNT)
+        if self.deposit and self.url is None:
+            raise ConfigError("library.deposit is True; expected false where library.url is null")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,14 +180,13 @@ class TolariaConfig:
     """Steps between checkpoints."""
 
     def __post_init__(self) -> None:
-        whole = ("accumulation", "log_every", "eval_samples", "checkpoint_every")
-        optional = ("steps", "epochs", "batch_size", "eval_every", "clip_norm")
-        for name in whole:
-            _require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        for name in optional:
-            value = getattr(self, name)
-            _require(name, value, value is None or value > 0, "more than 0, or null")
-        _require(
-            "growth_fraction", self.growth_fraction, 0 < self.growth_fraction <= 0.5, "in (0, 0.5]"
+        counts = ("accumulation", "log_every", "eval_samples", "checkpoint_every")
+        optional = ("steps", "epochs", "batch_size", "eval_every")
+        check_numbers(
+            self,
+            "",
+            **dict.fromkeys((*counts, *optional), WHOLE),
+            seed=SEED,
+            clip_norm=POSITIVE,
+            growth_fraction=Range(words="in (0, 0.5]", low=0, above=True, high=0.5),
         )
-        _require("seed", self.seed, 0 <= self.seed < 2**63, "a whole number in [0, 2^63)")

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from esper.contracts.errors import ConfigError
+from esper.utils.ranges import AT_LEAST_0, PORT, WHOLE, Range, check_numbers
 from esper.utils.variables import settings_from
 
 PREFIX: Final = "ESPER_URZA_"
@@ -98,13 +99,15 @@ class UrzaConfig:
     def __post_init__(self) -> None:
         _check_places(self)
         _require("auth", self.auth, self.auth in {"none", "token"}, "'none' or 'token'")
-        _require("port", self.port, 0 <= self.port <= 65535, "0 to 65535")
-        _require("max_body_bytes", self.max_body_bytes, self.max_body_bytes >= 1, "1 or more")
-        _require("max_attempts", self.max_attempts, self.max_attempts >= 1, "1 or more")
-        _require("rate_burst", self.rate_burst, self.rate_burst >= 1, "1 or more")
-        _require("lease_seconds", self.lease_seconds, 0 < self.lease_seconds <= 3600, "(0, 3600]")
-        for name in ("rate_per_second", "drain_seconds", "gc_grace_seconds", "idempotency_seconds"):
-            _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        times = ("rate_per_second", "drain_seconds", "gc_grace_seconds", "idempotency_seconds")
+        check_numbers(
+            self,
+            "urza.",
+            **dict.fromkeys(("max_body_bytes", "max_attempts", "rate_burst"), WHOLE),
+            **dict.fromkeys(times, AT_LEAST_0),
+            port=PORT,
+            lease_seconds=Range(words="(0, 3600]", low=0, above=True, high=3600),
+        )
         _require(
             "trusted_keys",
             self.trusted_keys,

@@ -33,7 +33,7 @@ def test_settings_come_from_variables_files_and_what_was_typed(tmp_path: Path) -
         ({"token": "short"}, "shorter than 16"),
         ({"webhook": "ftp://host"}, "http:// or https://"),
         ({"port": 70000}, "0 to 65535"),
-        ({"reading_seconds": 0.0}, "more than 0"),
+        ({"reading_seconds": 0.0}, "number above 0"),
         ({"readings": 1}, "2 or more"),
         ({"drain_seconds": -1.0}, "0 or more"),
     ],

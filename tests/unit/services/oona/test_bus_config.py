@@ -11,7 +11,9 @@ from esper.services.oona.bus_config import OonaConfig, default_claims
 
 @pytest.mark.parametrize("name", ["capacity", "idle_seconds", "max_tries", "linger_seconds"])
 def test_a_value_that_is_not_positive_is_refused_by_name(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"OonaConfig\.{name} is 0; give > 0"):
+    with pytest.raises(
+        ConfigError, match=rf"OonaConfig\.{name} is 0; expected a finite number above 0"
+    ):
         OonaConfig(**{name: 0})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Final
 
-from esper.contracts.errors import ConfigError
+from esper.utils.ranges import POSITIVE, check_numbers
 from esper.utils.variables import settings_from
 
 PREFIX: Final = "ESPER_ALERT_"
@@ -51,11 +51,7 @@ class AlertConfig:
     """Loads between two looks at a cache that say something about it."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if getattr(self, field.name) <= 0:
-                raise ConfigError(
-                    f"AlertConfig.{field.name} is {getattr(self, field.name)}; it must be above 0"
-                )
+        check_numbers(self, "AlertConfig.", **{one.name: POSITIVE for one in fields(self)})
 
     @staticmethod
     def from_environment(environ: Mapping[str, str]) -> AlertConfig:

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from esper.contracts.errors import ConfigError
+from esper.utils.ranges import COUNT, POSITIVE, WHOLE, check_numbers
 
 URL: Final = "ESPER_URZA_URL"
 TOKEN: Final = "ESPER_URZA_TOKEN"  # noqa: S105 the variable's name, not a token
@@ -49,10 +50,7 @@ class ClientConfig:
                 "the library's token holds characters that no token has; give it as "
                 "`esper urza token issue` printed it, without quotes or line breaks"
             )
-        if not self.timeout_seconds > 0:
-            raise ConfigError(f"timeout_seconds is {self.timeout_seconds}; give more than 0")
-        if self.retries < 0:
-            raise ConfigError(f"retries is {self.retries}; give 0 or more")
+        check_numbers(self, "", timeout_seconds=POSITIVE, retries=COUNT, max_bytes=WHOLE)
         exposed = self.token is not None and parts.scheme == "http" and not self.is_loopback
         if exposed and not self.allow_plain_http:
             raise ConfigError(

@@ -18,7 +18,7 @@ def test_thresholds_come_from_the_environment() -> None:
     [
         ("ESPER_ALERT_SPIKE_FACTR", "3", "spike_factor"),
         ("ESPER_ALERT_SPIKE_FACTOR", "much", "must be a number"),
-        ("ESPER_ALERT_SPIKE_FACTOR", "0", "must be above 0"),
+        ("ESPER_ALERT_SPIKE_FACTOR", "0", "number above 0"),
     ],
 )
 def test_what_is_no_threshold_is_refused(variable: str, value: str, words: str) -> None:
