@@ -18,7 +18,6 @@ from esper.contracts.base import (
     KernelId,
     Name,
     NonNegative,
-    Place,
     Several,
     SlotIndex,
     Step,
@@ -255,15 +254,6 @@ class CommandRefused(Event):
     """Why, as a sentence."""
 
 
-class CheckpointSaved(Event):
-    """A checkpoint was written."""
-
-    kind: Literal["CheckpointSaved"] = "CheckpointSaved"
-    """Name of the event."""
-    path: Place
-    """Where."""
-
-
 AnyEvent = Annotated[
     AdaptationDecided
     | RaceStarted
@@ -281,8 +271,7 @@ AnyEvent = Annotated[
     | HealthMeasured
     | VerdictReached
     | CommandCarriedOut
-    | CommandRefused
-    | CheckpointSaved,
+    | CommandRefused,
     Field(discriminator="kind"),
 ]
 """Any event, told apart by `kind`."""

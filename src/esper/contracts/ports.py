@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -286,7 +286,18 @@ class Controller(Protocol):
     """Decides whether, where and how a model should change."""
 
     def decide(self, observation: GrowthObservation) -> AdaptationDecision | None:
-        """Return what to do now, or None for nothing. Same observation, same decision."""
+        """Return what to do now, or None for nothing. Same observation and state, same decision."""
+
+
+@runtime_checkable
+class RemembersState(Protocol):
+    """A controller that learns or remembers: its state goes into a run's checkpoints."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that later decisions rest on, as tensors and plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
 
 
 @runtime_checkable

@@ -8,13 +8,13 @@ from typing import Final, get_args
 
 from pydantic import ValidationError
 
-from esper.contracts.events import AnyEvent, CheckpointSaved, HealthMeasured
+from esper.contracts.events import AnyEvent, HealthMeasured
 from esper.contracts.records import AnyRecord, StepLogged, parse_record
 from esper.contracts.runs import RunSummary, StoredLine
 from esper.report.run_account import Line, RunAccount
 from esper.services.nissa.run_store import RunStore
 
-_LEFT_OUT: Final = (HealthMeasured, CheckpointSaved, StepLogged)
+_LEFT_OUT: Final = (HealthMeasured, StepLogged)
 _RECORDS: Final = get_args(get_args(AnyRecord)[0])
 _EVENTS: Final = get_args(get_args(AnyEvent)[0])
 TYPES: Final = (

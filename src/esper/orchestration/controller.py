@@ -8,8 +8,11 @@ itself (plateau), and does it memorise instead (gap)? Where and what to grow is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from esper.contracts.errors import CheckpointError
 from esper.contracts.operational import AdaptationDecision, GrowthObservation
+from esper.contracts.ports import Controller, RemembersState
 from esper.orchestration.growth_config import GrowthConfig
 
 
@@ -55,3 +58,25 @@ class HeuristicController:
             return False
         since = None if o.last_race_step is None else o.step - o.last_race_step
         return since is None or since >= config.cooldown * o.total_steps
+
+
+def controller_state(controller: Controller) -> dict[str, Any]:
+    """Which controller a run has, and what it remembers; None where it remembers nothing."""
+    state = controller.state_dict() if isinstance(controller, RemembersState) else None
+    return {"type": type(controller).__name__, "state": state}
+
+
+def restore_controller(controller: Controller, saved: dict[str, Any]) -> None:
+    """Give a controller what another of its kind remembered.
+
+    Raises:
+        CheckpointError: it is of another kind, and one of them remembers something.
+    """
+    is_same = saved["type"] == type(controller).__name__ and saved["state"] is not None
+    if isinstance(controller, RemembersState) and is_same:
+        controller.load_state_dict(saved["state"])
+    elif isinstance(controller, RemembersState) or saved["state"] is not None:
+        raise CheckpointError(
+            f"the run was saved with the controller {saved['type']}, this orchestrator has "
+            f"{type(controller).__name__}: pass the controller that the run was started with"
+        )

@@ -28,7 +28,7 @@ from esper.execution.health_monitor import HealthMonitor
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.commanding import Commanding
 from esper.orchestration.compute_ledger import PROBE_SAMPLES, Ledger
-from esper.orchestration.controller import HeuristicController
+from esper.orchestration.controller import HeuristicController, controller_state, restore_controller
 from esper.orchestration.counterfactual import (
     GrowthSplit,
     HeldOut,
@@ -69,7 +69,8 @@ class SeedOrchestrator:
         scheduler: the loop's learning-rate scheduler. It goes on driving the parameters that it
             was made for; the loop goes on calling its ``step``.
         config: see `GrowthConfig`.
-        controller: decides when to open a race; `HeuristicController` by default.
+        controller: decides when to open a race; `HeuristicController` by default. What one with
+            ``state_dict`` and ``load_state_dict`` remembers is saved with the run.
         kernels: proven kernels of other runs, those to try first in front. Where they fit, they
             enter races with their trained weights, beside fresh blueprints.
         nursery: holds races in another process, for example
@@ -336,6 +337,7 @@ class SeedOrchestrator:
             "signals": [s.model_dump(mode="json") for s in self._signals],
             "probe": self._probe.state_dict(),
             "probing": self._probe.armed,
+            "controller": controller_state(self.controller),
             "randomness": run.randomness.state_dict(),
             "ledger": run.ledger.state_dict(),
             "performance": run.performance.state_dict(),
@@ -356,6 +358,8 @@ class SeedOrchestrator:
         self._probe.load_state_dict(state["probe"])
         if state["probing"]:
             self._probe.arm()
+        if "controller" in state:  # a checkpoint of an earlier version knows none
+            restore_controller(self.controller, state["controller"])
         run.ledger.load_state_dict(state["ledger"])
         run.performance.load_state_dict(state["performance"])
         run.blueprints.load_state_dict(state["blueprints"])

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from esper.contracts import events
-from esper.contracts.events import AnyEvent, CheckpointSaved, Event, parse_event
+from esper.contracts.events import AnyEvent, Event, RolledBack, parse_event
 
 KINDS = [
     member
@@ -29,7 +29,7 @@ def test_an_event_names_its_class_and_carries_step_and_version(kind: type[Event]
 
 
 def test_an_event_read_back_is_the_same() -> None:
-    saved = CheckpointSaved(step=3, path="runs/one/checkpoint.pt")
+    saved = RolledBack(step=3, to_step=1, reason="the loss rose")
     assert parse_event(saved.model_dump(mode="json")) == saved
 
 
@@ -38,10 +38,10 @@ def test_an_event_read_back_is_the_same() -> None:
     [
         {"kind": "Unheard", "step": 1},
         {"step": 1},
-        {"kind": "CheckpointSaved", "step": -1, "path": "x"},
-        {"kind": "CheckpointSaved", "step": 1, "path": "x", "more": 1},
-        {"kind": "CheckpointSaved", "step": 1, "path": "x", "version": 2},
-        "CheckpointSaved",
+        {"kind": "RolledBack", "step": -1, "to_step": 0, "reason": "x"},
+        {"kind": "RolledBack", "step": 1, "to_step": 0, "reason": "x", "more": 1},
+        {"kind": "RolledBack", "step": 1, "to_step": 0, "reason": "x", "version": 2},
+        "RolledBack",
     ],
 )
 def test_what_is_not_an_event_is_refused(data: object) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from esper.contracts.events import CheckpointSaved
+from esper.contracts.events import RolledBack
 from esper.contracts.records import StepLogged, parse_record
 
 
@@ -13,7 +13,7 @@ def test_a_line_of_the_curve_is_read_as_one() -> None:
 
 
 def test_a_line_of_type_event_is_read_as_that_event() -> None:
-    event = CheckpointSaved(step=3, path="checkpoint.pt")
+    event = RolledBack(step=3, to_step=1, reason="the loss rose")
     assert parse_record({"type": "event", **event.model_dump(mode="json")}) == event
 
 

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
+from esper.contracts.errors import CheckpointError
 from esper.contracts.operational import BudgetState, GrowthObservation
-from esper.orchestration.controller import HeuristicController
+from esper.orchestration.controller import (
+    HeuristicController,
+    controller_state,
+    restore_controller,
+)
 from esper.orchestration.growth_config import GrowthConfig
 
 
@@ -66,3 +71,43 @@ def test_it_leaves_the_model_alone(changes: dict[str, Any]) -> None:
 
 def test_the_same_observation_gives_the_same_decision() -> None:
     assert CONTROLLER.decide(observation()) == CONTROLLER.decide(observation())
+
+
+class Counting:
+    """Remembers how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def decide(self, observation: GrowthObservation) -> None:
+        self.asked += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"asked": self.asked}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.asked = state["asked"]
+
+
+def test_what_a_controller_remembers_is_saved_and_given_back() -> None:
+    first, second = Counting(), Counting()
+    first.decide(observation())
+    restore_controller(second, controller_state(first))
+    assert second.asked == 1
+
+
+def test_a_controller_without_a_memory_needs_none() -> None:
+    saved = controller_state(CONTROLLER)
+    assert saved == {"type": "HeuristicController", "state": None}
+    restore_controller(CONTROLLER, saved)
+
+
+@pytest.mark.parametrize(("saved", "present"), [(Counting(), CONTROLLER), (CONTROLLER, Counting())])
+def test_another_kind_of_controller_cannot_go_on_with_a_memory(saved: Any, present: Any) -> None:
+    with pytest.raises(CheckpointError, match=r"pass the controller that the run was started with"):
+        restore_controller(present, controller_state(saved))
+
+
+def test_a_loss_below_zero_does_not_turn_the_gap_round() -> None:
+    # A density's log-likelihood: the train loss is lower, that is, it memorises.
+    assert CONTROLLER.decide(observation(growth_loss=-1.0, train_loss=-2.0, gap=1.0)) is not None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from torch.nn import functional as F
 
 from esper.contracts.enums import KasminaAction, KernelMode
 from esper.contracts.events import LearningRateRewarmed, RaceStarted, RungFinished, SeedIsolated
+from esper.contracts.operational import AdaptationDecision, GrowthObservation
+from esper.core.checkpoint import load, restore, save
 from esper.orchestration.growth_config import GrowthConfig
 from support.proven_kernels import proven
 from support.small_runs import BATCH, TOTAL_STEPS, Eager, SmallRun, data
@@ -156,3 +160,34 @@ def test_a_command_between_two_looks_has_the_growth_split_measured_again() -> No
     where = {"layer_name": "2", "kernel_id": kernel.kernel_id}
     assert run.grow.carry_out(run.command(KasminaAction.LOAD_KERNEL, **where), kernel)
     assert run.grow.held_out() is not seen
+
+
+class Patient(Eager):
+    """Opens its first race when it is asked for the third time."""
+
+    asked = 0
+
+    def decide(self, observation: GrowthObservation) -> AdaptationDecision | None:
+        self.asked += 1
+        return super().decide(observation) if self.asked == 3 else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"asked": self.asked}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.asked = state["asked"]
+
+
+def test_a_resumed_run_goes_on_with_what_its_controller_remembers(tmp_path: Path) -> None:
+    whole, first, second = (SmallRun(AT_ONCE, None, {"controller": Patient()}) for _ in range(3))
+    whole.train(60)
+    first.train(25)  # asked twice
+    parts = {"model": first.model, "optimizer": first.optimizer, "orchestrator": first.grow}
+    save(tmp_path / "checkpoint.pt", **parts)
+    parts = {"model": second.model, "optimizer": second.optimizer, "orchestrator": second.grow}
+    restore(load(tmp_path / "checkpoint.pt"), **parts)
+    second.train(35)
+    assert second.grow.report() == whole.grow.report()
+    assert len(whole.grow.report().races) == 1
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name

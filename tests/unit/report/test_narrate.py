@@ -4,10 +4,10 @@ import pytest
 
 from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.events import (
-    CheckpointSaved,
     CommandRefused,
     Event,
     GraftEvaluated,
+    HealthMeasured,
     RaceDecided,
     RolledBack,
     SeedCulled,
@@ -79,4 +79,4 @@ def test_fresh_copies_are_not_counted_as_candidates() -> None:
 
 
 def test_routine_is_no_news() -> None:
-    assert narrate(CheckpointSaved(step=1, path="checkpoint.pt")) is None
+    assert narrate(HealthMeasured(step=1, signals=())) is None

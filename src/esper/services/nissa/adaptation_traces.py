@@ -20,7 +20,6 @@ from typing import Final
 from esper.contracts.events import (
     AdaptationDecided,
     AnyEvent,
-    CheckpointSaved,
     CommandCarriedOut,
     CommandRefused,
     Event,
@@ -44,7 +43,7 @@ _MOST: Final = 500
 """Adaptations under way; of more, the oldest are given up."""
 _GRAFT: Final = "graft"
 
-_OF_NO_ADAPTATION: Final = (CommandCarriedOut, CommandRefused, CheckpointSaved)
+_OF_NO_ADAPTATION: Final = (CommandCarriedOut, CommandRefused)
 
 _Moment = tuple[float, AnyRecord | AnyEvent]
 
