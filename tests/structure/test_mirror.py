@@ -47,7 +47,6 @@ TESTED_TOGETHER = (
     ),
     ("tests/unit/data/test_task_catalog.py", "data/models", "cnn mlp transformer"),
     ("tests/unit/execution/test_artifact.py", "execution", "artifact_header"),
-    ("tests/contract/test_kernel_tier.py", "execution", "bounded_connection"),
     (
         "tests/unit/execution/hosts/test_host_catalog.py",
         "execution/hosts",

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from esper.contracts.errors import ConfigError
-from esper.execution import absences
-from esper.execution.absences import Absences
+from esper.execution import kernel_cache
+from esper.execution.kernel_cache import Absences
 from support.clocks import StillClock
 
 
@@ -47,7 +47,7 @@ def test_zero_seconds_remember_nothing() -> None:
 
 
 def test_the_oldest_leaves_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(absences, "MOST", 2)
+    monkeypatch.setattr(kernel_cache, "MOST_ABSENCES", 2)
     known = Absences(5.0, StillClock())
     for name in "abac":
         known.note(name)
