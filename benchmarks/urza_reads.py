@@ -37,8 +37,7 @@ from esper.blueprints.tensor_spec import TensorSpec
 from esper.contracts.enums import KernelMode, Role
 from esper.contracts.library import KernelRegistration, TokenRequest
 from esper.execution.artifact import pack
-from esper.services.urza.kernel_library import Library, open_database
-from esper.services.urza.library_schema import SCHEMA
+from esper.services.urza.kernel_library import SCHEMA, Library, open_database
 from esper.services.urza.urza_config import UrzaConfig
 from esper.services.urza.urza_serve import serve
 from esper.utils.clock import SystemClock

@@ -32,8 +32,7 @@ from esper.execution.kernel_store import LocalKernelStore
 from esper.execution.signature_file import add_signature, signature_path
 from esper.execution.signatures import new_key, sign, write_public_key
 from esper.execution.trust import TrustPolicy
-from esper.services.urza.kernel_library import Library, open_database
-from esper.services.urza.library_schema import SCHEMA
+from esper.services.urza.kernel_library import SCHEMA, Library, open_database
 from esper.services.urza.urza_config import UrzaConfig
 from samples.malicious import GOOD, Malicious, corpus
 from support.clocks import StillClock

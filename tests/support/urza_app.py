@@ -135,7 +135,7 @@ from esper.contracts.enums import Role
 from esper.services.urza.urza_config import UrzaConfig
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.kernel_library import open_database
-from esper.services.urza.library_schema import SCHEMA
+from esper.services.urza.kernel_library import SCHEMA
 from esper.services.urza.urza_serve import serve
 from esper.utils.clock import SystemClock
 from esper.utils.logging import setup_logging

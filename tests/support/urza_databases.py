@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from esper.services.urza.library_schema import KEEPING, SCHEMA
+from esper.services.urza.kernel_library import KEEPING, SCHEMA
 from esper.storage.database import Database
 from support.servers.postgres import PostgresServer
 

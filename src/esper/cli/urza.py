@@ -25,7 +25,7 @@ from esper.utils.logging import setup_logging
 
 with later():
     from esper.hosting import presence
-    from esper.services.urza import kernel_library, library_schema, urza_serve
+    from esper.services.urza import kernel_library, urza_serve
 
 NOUN = Noun(is_group=True, extra="urza")
 NOUN.add("token", urza_token.NOUN)
@@ -73,7 +73,7 @@ def migrate(
             return _say_revision(None)
 
     async def move() -> int:
-        database, schema = kernel_library.open_database(config), library_schema.SCHEMA
+        database, schema = kernel_library.open_database(config), kernel_library.SCHEMA
         try:
             before = await schema.current(database)
             if check:
@@ -166,7 +166,7 @@ def _print_entry(entry: AuditEntry) -> None:
 
 
 def _say_revision(revision: str | None) -> int:
-    wanted = library_schema.SCHEMA.latest()
+    wanted = kernel_library.SCHEMA.latest()
     state = "current" if revision == wanted else f"this version needs {wanted}"
     say(output(), f"revision {revision or 'none'}: {state}")
     return ExitCode.OK if revision == wanted else ExitCode.FAILED

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.errors import LibraryUnavailableError
-from esper.services.urza.kernel_library import Library
-from esper.services.urza.library_schema import KEEPING, SCHEMA
+from esper.services.urza.kernel_library import KEEPING, SCHEMA, Library
 from esper.services.urza.urza_config import UrzaConfig
 from esper.storage.database import Database
 from support.clocks import StillClock

@@ -1,14 +1,39 @@
-"""What requests carry besides the contracts: one small model for each route that needs one."""
+"""What requests carry besides the contracts: parameters that routes share, and small bodies."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import Header, Path, Query
 from pydantic import Field
 
 from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
-from esper.contracts.base import Contract, KernelId, Text
-from esper.contracts.library import KernelRegistration, Slug, ValidationReport
+from esper.contracts.base import Contract, Identifier, KernelId, Text
+from esper.contracts.library import AliasName, KernelRegistration, Slug, ValidationReport
+
+BlueprintIdPath = Annotated[Identifier, Path(description="Identity of the blueprint.")]
+KernelIdPath = Annotated[KernelId, Path(description="SHA-256 of the kernel file.")]
+DigestPath = Annotated[KernelId, Path(description="SHA-256 of the bytes.")]
+AliasPath = Annotated[AliasName, Path(description="`subject@stage`.")]
+TokenIdPath = Annotated[Identifier, Path(description="Identity of the token.")]
+
+Cursor = Annotated[
+    str | None,
+    Query(max_length=500, description="`next_cursor` of the page before; none for the first."),
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="Most records of the page.")]
+IfMatch = Annotated[
+    str | None, Header(description="Entity tag of the revision that is to be changed.")
+]
+IfNoneMatch = Annotated[str | None, Header(description="`*`: only if there is none yet.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=255,
+        description="Any text; the same request with the same key is carried out once.",
+    ),
+]
+
 
 LeaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 """How long a lease lasts, seconds."""

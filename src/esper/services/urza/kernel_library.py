@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from esper.contracts.errors import LibraryUnavailableError, SubmissionError
 from esper.contracts.ports import Clock
 from esper.execution.trust import TrustPolicy
-from esper.services.urza import library_schema
+from esper.services.urza import migrations
 from esper.services.urza.aliases import Aliases
 from esper.services.urza.audit import Audit
 from esper.services.urza.blobs import Blobs
@@ -20,10 +21,38 @@ from esper.services.urza.garbage import Garbage
 from esper.services.urza.idempotency import Idempotency
 from esper.services.urza.kernels import Kernels
 from esper.services.urza.leases import Leases
+from esper.services.urza.library_tables import METADATA
 from esper.services.urza.tokens import Tokens
 from esper.services.urza.urza_config import S3Access, UrzaConfig
-from esper.storage.database import Database
+from esper.storage.database import Database, Keeping
+from esper.storage.schema import Schema
 from esper.utils.object_store import ObjectStore
+
+KEEPING: Final = Keeping(
+    name="the library's database", unavailable=LibraryUnavailableError, bad_value=SubmissionError
+)
+"""How Urza keeps its records."""
+
+SCHEMA: Final = Schema(metadata=METADATA, migrations=migrations)
+"""Its tables."""
+
+
+async def require_latest(database: Database) -> None:
+    """Refuse a database that this version does not fit; an empty SQLite file is filled first.
+
+    Raises:
+        LibraryUnavailableError: The database is at another revision, or cannot be reached.
+    """
+    revision = await SCHEMA.current(database)
+    if database.is_sqlite and await SCHEMA.is_empty(database):
+        await SCHEMA.upgrade(database)
+        return
+    if revision != SCHEMA.latest():
+        raise LibraryUnavailableError(
+            f"the library's database is at revision {revision or 'none'}, this version needs "
+            f"{SCHEMA.latest()}; make a backup and run `esper urza migrate`"
+        )
+
 
 _ALIVE: Final = "SELECT id FROM audit_head WHERE CAST(id AS VARCHAR(8)) = $1"
 
@@ -63,7 +92,7 @@ class Library:
         database = open_database(config)
         try:
             await database.look()
-            await library_schema.require_latest(database)
+            await require_latest(database)
         except BaseException:
             await database.close()
             raise
@@ -101,7 +130,7 @@ class Library:
 
 def open_database(config: UrzaConfig) -> Database:
     """Return the database of a library, whatever its revision; for migrations and `open`."""
-    database = Database(config.database_url, library_schema.KEEPING)
+    database = Database(config.database_url, KEEPING)
     if database.is_sqlite:
         database.file.parent.mkdir(parents=True, exist_ok=True)
     return database

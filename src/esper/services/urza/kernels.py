@@ -11,6 +11,7 @@ from esper.contracts.asset_lifecycle import KernelEvent, advance_kernel
 from esper.contracts.enums import KernelStatus
 from esper.contracts.errors import RevisionConflictError, SubmissionError
 from esper.contracts.library import (
+    KernelOutcome,
     KernelQuery,
     KernelRecord,
     KernelRegistration,
@@ -22,23 +23,27 @@ from esper.contracts.library import (
 from esper.execution.artifact_check import CheckedKernel, check_file
 from esper.execution.trust import TrustPolicy
 from esper.services.urza import blueprint_rows
+from esper.services.urza.aliases import alias_of
 from esper.services.urza.blobs import Blobs, place_of
 from esper.services.urza.change import Change, Changes
 from esper.services.urza.cursor import page
 from esper.services.urza.kernel_rows import (
+    Sort,
     find_row,
     id_of,
     insert_row,
+    key_of,
     lowest_latency,
     missing,
     read_row,
+    statement_for,
     update_row,
 )
-from esper.services.urza.kernel_search import Sort, key_of, statement_for
-from esper.services.urza.library_tables import BUILDS
-from esper.services.urza.lineage import lineage
+from esper.services.urza.library_tables import ALIASES, BUILDS, OUTCOMES
 from esper.storage.database import Database
 
+_MOST_RELATED: Final = 1000
+"""Siblings, aliases and outcomes that a lineage shows, of each; the lists of their own show all."""
 _DOCUMENT: Final = "SELECT document, revision FROM kernels WHERE kernel_id = $1"
 
 
@@ -186,7 +191,38 @@ class Kernels:
         Raises:
             KernelNotFoundError: There is no such kernel.
         """
-        return await lineage(self._database, kernel_id)
+        async with self._database.reading() as connection:
+            kernel = await read_row(connection, kernel_id)
+            found = kernel.blueprint_id and await blueprint_rows.find_row(
+                connection, kernel.blueprint_id
+            )
+            siblings = await connection.execute(
+                select(BUILDS.c.kernel_id)
+                .where(
+                    BUILDS.c.blueprint_id == kernel.blueprint_id, BUILDS.c.kernel_id != kernel_id
+                )
+                .order_by(BUILDS.c.sequence)
+                .limit(_MOST_RELATED)
+            )
+            aliases = await connection.execute(
+                select(ALIASES)
+                .where(ALIASES.c.kernel_id == kernel_id)
+                .order_by(ALIASES.c.name)
+                .limit(_MOST_RELATED)
+            )
+            outcomes = await connection.execute(
+                select(OUTCOMES.c.document)
+                .where(OUTCOMES.c.kernel_id == kernel_id)
+                .order_by(OUTCOMES.c.sequence)
+                .limit(_MOST_RELATED)
+            )
+            return Lineage(
+                kernel=kernel,
+                blueprint=found.record if found else None,
+                siblings=tuple(siblings.scalars()),
+                aliases=tuple(map(alias_of, aliases)),
+                outcomes=tuple(map(KernelOutcome.model_validate_json, outcomes.scalars())),
+            )
 
 
 async def add_kernel(

@@ -20,13 +20,11 @@ from esper.services.urza.routes.alias_routes import ALIASES
 from esper.services.urza.routes.blob_routes import BLOBS
 from esper.services.urza.routes.blueprint_routes import BLUEPRINTS
 from esper.services.urza.routes.condition import CONDITION
-from esper.services.urza.routes.field_reports import FIELD_REPORTS
 from esper.services.urza.routes.keeping_routes import AUDIT, GARBAGE, TOKENS
-from esper.services.urza.routes.kernel_routes import KERNELS
+from esper.services.urza.routes.kernel_routes import FIELD_REPORTS, KERNELS
 from esper.services.urza.routes.work_routes import WORK
-from esper.services.urza.turns import Turns
 from esper.services.urza.urza_config import UrzaConfig
-from esper.services.urza.urza_state import ServerState
+from esper.services.urza.urza_state import ServerState, Turns
 from esper.utils.clock import SystemClock
 from esper.utils.spans import Spans
 from esper.web.description import describe, install

@@ -9,10 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from esper.contracts.library import Alias, Page
-from esper.services.urza.answers import NOT_MODIFIED, PREFIX, also, answer, read_answer, router
-from esper.services.urza.bodies import AliasTarget
-from esper.services.urza.etags import expected_revision, required_revision
-from esper.services.urza.parameters import AliasPath, Cursor, IfMatch, IfNoneMatch, Limit
+from esper.services.urza.answers import (
+    NOT_MODIFIED,
+    PREFIX,
+    also,
+    answer,
+    expected_revision,
+    read_answer,
+    required_revision,
+    router,
+)
+from esper.services.urza.bodies import AliasPath, AliasTarget, Cursor, IfMatch, IfNoneMatch, Limit
 from esper.services.urza.urza_state import ActorDep, LibraryDep
 from esper.web.problems import documented
 

@@ -12,11 +12,24 @@ from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.library import BlueprintRecord, Page
-from esper.services.urza.answers import NOT_MODIFIED, PREFIX, also, answer, read_answer, router
-from esper.services.urza.bodies import BlueprintMove
-from esper.services.urza.etags import required_revision
+from esper.services.urza.answers import (
+    NOT_MODIFIED,
+    PREFIX,
+    also,
+    answer,
+    read_answer,
+    required_revision,
+    router,
+)
+from esper.services.urza.bodies import (
+    BlueprintIdPath,
+    BlueprintMove,
+    Cursor,
+    IdempotencyKey,
+    IfMatch,
+    Limit,
+)
 from esper.services.urza.kernel_library import Library
-from esper.services.urza.parameters import BlueprintIdPath, Cursor, IdempotencyKey, IfMatch, Limit
 from esper.services.urza.urza_state import ActorDep, LibraryDep
 from esper.web.problems import documented
 

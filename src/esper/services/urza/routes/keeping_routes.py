@@ -21,8 +21,7 @@ from esper.contracts.library import (
     TokenRequest,
 )
 from esper.services.urza.answers import PREFIX, answer, router
-from esper.services.urza.bodies import GarbageRequest
-from esper.services.urza.parameters import Cursor, IdempotencyKey, Limit, TokenIdPath
+from esper.services.urza.bodies import Cursor, GarbageRequest, IdempotencyKey, Limit, TokenIdPath
 from esper.services.urza.urza_state import ActorDep, LibraryDep, state_of
 from esper.web.problems import documented
 

@@ -21,11 +21,27 @@ from esper.contracts.library import (
     Page,
     Signature,
 )
-from esper.services.urza.answers import JSON, NOT_MODIFIED, PREFIX, REVALIDATE, also, answer, router
-from esper.services.urza.bodies import KernelMove
-from esper.services.urza.etags import etag, required_revision, unchanged
+from esper.services.urza.answers import (
+    JSON,
+    NOT_MODIFIED,
+    PREFIX,
+    REVALIDATE,
+    also,
+    answer,
+    etag,
+    required_revision,
+    router,
+    unchanged,
+)
+from esper.services.urza.bodies import (
+    Cursor,
+    IdempotencyKey,
+    IfMatch,
+    KernelIdPath,
+    KernelMove,
+    Limit,
+)
 from esper.services.urza.kernel_library import Library
-from esper.services.urza.parameters import Cursor, IdempotencyKey, IfMatch, KernelIdPath, Limit
 from esper.services.urza.urza_state import ActorDep, LibraryDep, state_of
 from esper.web.problems import documented
 
@@ -172,3 +188,23 @@ async def _is_known(library: Library, kernel_id: str) -> bool:
     except KernelNotFoundError:
         return False
     return True
+
+
+FIELD_REPORTS: Final[APIRouter] = router(f"{PREFIX}/field-reports", "field reports")
+
+
+@FIELD_REPORTS.post(
+    "/",
+    status_code=201,
+    response_model=KernelOutcome,
+    responses=documented(404, 409, 422) | also(200, "It was there already.", KernelOutcome),
+)
+async def add_field_report(
+    library: LibraryDep,
+    actor: ActorDep,
+    outcome: KernelOutcome,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Keep a report; sending it again changes nothing."""
+    new = await library.outcomes.add(actor, outcome)
+    return answer(outcome, 201 if new else 200)

@@ -9,8 +9,15 @@ from starlette.responses import Response
 
 from esper.contracts.library import BlueprintRecord, KernelRecord, Lease, Page
 from esper.services.urza.answers import PREFIX, answer, router
-from esper.services.urza.bodies import LeaseCompletion, LeaseFailure, LeaseRenewal, LeaseRequest
-from esper.services.urza.parameters import BlueprintIdPath, IdempotencyKey, Limit
+from esper.services.urza.bodies import (
+    BlueprintIdPath,
+    IdempotencyKey,
+    LeaseCompletion,
+    LeaseFailure,
+    LeaseRenewal,
+    LeaseRequest,
+    Limit,
+)
 from esper.services.urza.urza_state import ActorDep, LibraryDep
 from esper.web.problems import documented
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
-from esper.services.urza.byte_ranges import wanted_range
+from esper.services.urza.routes.blob_routes import wanted_range
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from esper.services.urza.turns import Turns
+from esper.services.urza.urza_state import Turns
 
 
 @pytest.mark.asyncio
