@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esper.dashboard.mount import mount
 from esper.services.nissa.nissa_app import create_app
 from esper.services.nissa.nissa_config import NissaConfig
 from esper.services.nissa.run_store import RunStore
-from esper.web.draining import uvicorn_config
+from esper.web.draining import DrainingServer
 from support import forked
 
 T = TypeVar("T")
@@ -80,24 +79,30 @@ def dashboard_server(file: Path) -> Iterator[DashboardServer]:
     """Serve the run store in `file`, which is made if it is not there."""
     ready = threading.Event()
     found: list[DashboardServer] = []
-    servers: list[uvicorn.Server] = []
+    servers: list[DrainingServer] = []
     streams = Streams()
 
     async def serve() -> None:
         store = await RunStore.open(f"sqlite:///{file}")
         app = create_app(store, NissaConfig(store=f"sqlite:///{file}"))
         mount(app, store, stopping=lambda: servers[0].should_exit)
-        # Not our own server, which listens to signals: those are the main thread's.
-        config = uvicorn_config(streams.around(app), host="127.0.0.1", port=0, drain_seconds=2)
-        servers.append(uvicorn.Server(config))
-        serving = asyncio.create_task(servers[0].serve())
-        while not servers[0].started and not serving.done():  # noqa: ASYNC110  # uvicorn sets no event
-            await asyncio.sleep(0.02)
-        port = servers[0].servers[0].sockets[0].getsockname()[1]
-        url = f"http://127.0.0.1:{port}"
-        found.append(DashboardServer(url, store, asyncio.get_running_loop(), streams))
-        ready.set()
-        await serving
+        place = asyncio.get_running_loop()
+
+        def started(url: str) -> None:
+            found.append(DashboardServer(url, store, place, streams))
+            ready.set()
+
+        server = DrainingServer(
+            streams.around(app),
+            app.state.nissa,
+            name="dashboard",
+            host="127.0.0.1",
+            port=0,
+            drain_seconds=2,
+            started=started,
+        )
+        servers.append(server)
+        await server.serve()
         await store.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="dashboard", daemon=True)
@@ -106,7 +111,7 @@ def dashboard_server(file: Path) -> Iterator[DashboardServer]:
     try:
         yield found[0]
     finally:
-        servers[0].should_exit = True
+        found[0].loop.call_soon_threadsafe(servers[0].stop)
         thread.join(SECONDS)
         assert not thread.is_alive()
 

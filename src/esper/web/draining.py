@@ -12,12 +12,14 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import uvicorn
 
+from esper.contracts.errors import EsperError, PlatformError
 from esper.utils.logging import get_logger
 from esper.web.connections import ConnectionLimits, GuardedProtocol, GuardedState
 
@@ -39,67 +41,81 @@ class Draining:
     """It finishes what it has, and is not ready for more."""
 
 
-def uvicorn_config(app: object, *, host: str, port: int, drain_seconds: float) -> uvicorn.Config:
-    """Return how uvicorn is to serve `app`.
-
-    Args:
-        app: The ASGI application.
-        host: Address to listen on.
-        port: Port to listen on; 0 takes a free one.
-        drain_seconds: How long what is being answered may take to finish.
-    """
-    return uvicorn.Config(
-        cast("Callable[..., object]", app),
-        host=host,
-        port=port,
-        # Our own counters say more, and a line for each request costs more than the request.
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        headers=_HEADERS,
-        # Addresses in headers are whatever a caller wrote; limits go by the connection's own.
-        proxy_headers=False,
-        lifespan="off",
-        http=GuardedProtocol,
-        ws="none",
-        timeout_keep_alive=_IDLE_SECONDS,
-        timeout_graceful_shutdown=max(round(drain_seconds), 1),
-        # So many connections asyncio accepts in a row; where files run out it fails, and writes a
-        # traceback, as often. The system's own queue is made longer in `startup`.
-        backlog=1,
-    )
-
-
 class DrainingServer(uvicorn.Server):
     """uvicorn's server, which says that it is stopping before it stops, and returns when it has."""
 
     def __init__(
         self,
-        config: uvicorn.Config,
+        app: object,
         state: Draining,
         *,
         name: str,
+        host: str,
+        port: int,
+        drain_seconds: float,
+        unavailable: type[EsperError] = PlatformError,
         started: Callable[[str], None] | None = None,
         limits: ConnectionLimits | None = None,
     ) -> None:
         """Prepare; `serve` starts it.
 
         Args:
-            config: Of `uvicorn_config`.
+            app: The ASGI application.
             state: Is told when the server begins to stop.
             name: What the log calls the server.
+            host: Address to listen on.
+            port: Port to listen on; 0 takes a free one.
+            drain_seconds: How long what is being answered may take to finish.
+            unavailable: Raised by `serve` where the port is taken.
             started: Is told the server's URL once it takes requests.
             limits: What callers may take; None for the usual ones.
         """
+        config = uvicorn.Config(
+            cast("Callable[..., object]", app),
+            host=host,
+            port=port,
+            # Our own counters say more, and a line for each request costs more than the request.
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            headers=_HEADERS,
+            # Addresses in headers are whatever a caller wrote; limits go by the connection's own.
+            proxy_headers=False,
+            lifespan="off",
+            http=GuardedProtocol,
+            ws="none",
+            timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=max(round(drain_seconds), 1),
+            # So many connections asyncio accepts in a row; where files run out it fails, and writes
+            # a traceback, as often. The system's own queue is made longer in `startup`.
+            backlog=1,
+        )
         super().__init__(config)
         self.server_state: GuardedState = GuardedState(limits=limits or ConnectionLimits())
-        self._state = state
-        self._name = name
-        self._tell = started
+        self._state, self._name = state, name
+        self._unavailable, self._tell = unavailable, started
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop.
+
+        Raises:
+            EsperError: `unavailable`: the port is taken.
+        """
+        try:
+            await super().serve(sockets)
+        except SystemExit as stopped:
+            # How uvicorn says that it could not listen; it has logged why.
+            raise self._unavailable(
+                f"cannot listen on {self.config.host}:{self.config.port}; is another server there "
+                "already? Choose another port."
+            ) from stopped
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take SIGTERM and SIGINT while serving; being asked to stop is no failure."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are the main thread's
+            return
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
 from esper.contracts.base import Contract, Count, Name, Several, Text
 from esper.contracts.errors import (
@@ -39,6 +39,7 @@ from esper.contracts.errors import (
 from esper.utils.logging import get_logger
 
 MEDIA_TYPE: Final = "application/problem+json"
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 RETRY_SECONDS: Final = 2
 """What `Retry-After` says while the server cannot serve."""
 
@@ -202,6 +203,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods(request))
         detail = f"{request.method} is not possible here; possible: {headers['Allow']}"
+    elif detail == HTTPStatus.NOT_FOUND.phrase:
+        # The router's own word for a path that no route has.
+        detail = (
+            f"there is nothing at {request.scope['path']!r:.200}; /openapi.json has what there is"
+        )
     return problem_response(error.status_code, detail, codes=_codes(request), headers=headers)
 
 
@@ -247,12 +253,14 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _methods(request: Request) -> list[str]:
-    """Return the methods of a path: a resource's routes are several, the router knows the first."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            found |= route.methods or set()
-    return sorted(found)
+    """Return the methods of a path, whichever routes and routers they are spread over."""
+    routes = request.app.routes
+    asked = ({**request.scope, "method": method} for method in _METHODS)
+    return [
+        scope["method"]
+        for scope in asked
+        if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    ]
 
 
 def _fault(entry: Mapping[str, Any]) -> Fault:

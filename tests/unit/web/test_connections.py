@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from esper.web.connections import ConnectionLimits, Guarded
-from esper.web.draining import Draining, DrainingServer, uvicorn_config
+from esper.web.draining import Draining, DrainingServer
 
 LIMITS = ConnectionLimits(most=3)
 HALF_A_HEAD = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
@@ -69,10 +69,18 @@ async def until(met: Callable[[], bool]) -> None:
 
 @contextlib.asynccontextmanager
 async def running(app: App, protocol: type[asyncio.Protocol]) -> AsyncIterator[Any]:
-    config = uvicorn_config(app, host="127.0.0.1", port=0, drain_seconds=1)
-    config.http = protocol
     url = asyncio.get_running_loop().create_future()
-    server = DrainingServer(config, Draining(), name="test", started=url.set_result, limits=LIMITS)
+    server = DrainingServer(
+        app,
+        Draining(),
+        name="test",
+        host="127.0.0.1",
+        port=0,
+        drain_seconds=1,
+        started=url.set_result,
+        limits=LIMITS,
+    )
+    server.config.http = protocol
     task = asyncio.create_task(server.serve())
     port = int((await url).rpartition(":")[2])
 

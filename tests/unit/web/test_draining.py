@@ -10,13 +10,13 @@ from pathlib import Path
 SERVER = """
 import asyncio, resource, sys
 from starlette.responses import PlainTextResponse
-from esper.web.draining import Draining, DrainingServer, uvicorn_config
+from esper.web.draining import Draining, DrainingServer
 
 async def main():
     app = PlainTextResponse("here")
-    config = uvicorn_config(app, host="127.0.0.1", port=0, drain_seconds=1)
     tell = lambda url: print("AT", url, flush=True)
-    server = DrainingServer(config, Draining(), name="test", started=tell)
+    where = {"host": "127.0.0.1", "port": 0, "drain_seconds": 1}
+    server = DrainingServer(app, Draining(), name="test", started=tell, **where)
     # As if something else had taken the files that are kept.
     server.server_state.most = 10_000
     resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))

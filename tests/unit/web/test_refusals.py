@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 
 from esper.web.problems import LIBRARY_CODES, PLATFORM_CODES, ProblemCodes
 from esper.web.refusals import add_refusals
@@ -15,6 +15,13 @@ def app(codes: ProblemCodes) -> FastAPI:
     async def where(request: Request, number: int = 0) -> str:
         return str(request.url)
 
+    router = APIRouter(prefix="/part")
+
+    @router.put("/where")
+    async def put_where() -> None:
+        return None
+
+    made.include_router(router)
     add_refusals(made, codes)
     return made
 
@@ -50,3 +57,17 @@ async def test_only_a_library_calls_its_problems_a_library_s(path: str) -> None:
     other = (await get(PLATFORM_CODES, path, [b"a"])).json()
     assert other["code"] == "PlatformError"
     assert "library" not in str(other).lower()
+
+
+@pytest.mark.asyncio
+async def test_a_path_that_is_not_there_is_named_and_where_to_look() -> None:
+    detail = (await get(PLATFORM_CODES, "/nowhere", [b"a"])).json()["detail"]
+    assert "'/nowhere'" in detail
+    assert "/openapi.json" in detail
+
+
+@pytest.mark.asyncio
+async def test_a_wrong_method_is_told_the_right_ones_in_an_included_router_too() -> None:
+    answer = await get(PLATFORM_CODES, "/part/where", [b"a"])
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "PUT"

@@ -8,14 +8,13 @@ from typing import Protocol
 
 from fastapi import FastAPI
 
-from esper.contracts.errors import PlatformError
 from esper.services.nissa.nissa_app import create_app
 from esper.services.nissa.nissa_config import NissaConfig
 from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.services.nissa.nissa_state import NissaState
 from esper.services.nissa.run_store import RunStore
 from esper.utils.collecting import settle
-from esper.web.draining import DrainingServer, uvicorn_config
+from esper.web.draining import DrainingServer
 
 
 class Mount(Protocol):
@@ -58,20 +57,19 @@ async def _serve(
         app = create_app(store, config, metrics=metrics)
         if mount is not None:
             mount(app, store, stopping=lambda: app.state.nissa.draining)
-        served = uvicorn_config(
-            app, host=config.host, port=config.port, drain_seconds=config.drain_seconds
+        server = DrainingServer(
+            app,
+            app.state.nissa,
+            name="nissa",
+            host=config.host,
+            port=config.port,
+            drain_seconds=config.drain_seconds,
+            started=started,
         )
-        server = DrainingServer(served, app.state.nissa, name="nissa", started=started)
         settle()
         reading = asyncio.create_task(_read(app.state.nissa))
         try:
             await server.serve()
-        except SystemExit as stopped:
-            # How uvicorn says that it could not listen; it has logged why.
-            raise PlatformError(
-                f"cannot listen on {config.host}:{config.port}; is another server there already? "
-                "Choose another port."
-            ) from stopped
         finally:
             reading.cancel()
     finally:

@@ -17,7 +17,7 @@ from esper.services.urza.urza_app import create_app
 from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock
 from esper.utils.spans import open_spans
-from esper.web.draining import DrainingServer, uvicorn_config
+from esper.web.draining import DrainingServer
 
 
 def serve(config: UrzaConfig, *, started: Callable[[str], None] | None = None) -> None:
@@ -41,18 +41,17 @@ async def _serve(config: UrzaConfig, clock: Clock, started: Callable[[str], None
     spans = open_spans("esper-urza")
     try:
         app = create_app(library, config, clock=clock, spans=spans)
-        served = uvicorn_config(
-            app, host=config.host, port=config.port, drain_seconds=config.drain_seconds
+        server = DrainingServer(
+            app,
+            app.state.urza,
+            name="urza",
+            host=config.host,
+            port=config.port,
+            drain_seconds=config.drain_seconds,
+            unavailable=LibraryUnavailableError,
+            started=started,
         )
-        server = DrainingServer(served, app.state.urza, name="urza", started=started)
-        try:
-            await server.serve()
-        except SystemExit as stopped:
-            # How uvicorn says that it could not listen; it has logged why.
-            raise LibraryUnavailableError(
-                f"cannot listen on {config.host}:{config.port}; is another server there already? "
-                "Choose another port."
-            ) from stopped
+        await server.serve()
     finally:
         await library.close()
         if spans is not None:
