@@ -75,7 +75,7 @@ TESTED_TOGETHER = (
     (
         "tests/contract/urza",
         "services/urza",
-        "aliases answers audit blobs blueprint_rows blueprints bodies change field_outcomes garbage idempotency kernel_library kernel_rows kernel_search kernels leases library_schema library_tables lineage parameters tokens urza_state",
+        "aliases audit blobs blueprint_rows blueprints bodies change field_outcomes garbage idempotency kernel_library kernel_rows kernels leases library_tables tokens",
     ),
     ("tests/integration/urza/test_client.py", "services/urza/client", "calls"),
     ("tests/contract/urza/test_migrations.py", "services/urza/migrations", "env"),
@@ -95,10 +95,8 @@ REBUILT_NEXT = {
 STILL_WITHOUT = {
     "blueprints": "example provenance",
     "core": "attached composition kernel_guard",
-    "hosting": "bus_access forge_access",
     "integrations/loggers": "logger",
     "services/tolaria": "first_lines outcome result",
-    "web": "description",
 }
 
 
