@@ -70,7 +70,6 @@ async def test_another_blueprint_under_a_taken_id_is_refused(library: Library) -
         {"input_shape": (5,)},
         {"output_shape": (5,)},
         {"architecture": {"schema": 1}},
-        {"blueprint_id": "has/slash"},
     ],
     ids=lambda changes: next(iter(changes)),
 )

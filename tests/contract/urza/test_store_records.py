@@ -171,18 +171,18 @@ async def test_the_log_holds_while_it_grows(library: Library) -> None:
 
 
 async def test_a_text_that_the_database_cannot_keep_is_refused_or_kept(library: Library) -> None:
+    # A contract's own texts have their control characters made visible; what is searched has not.
     strange = blueprint(family="a\x00b", host="\x00")
-    try:
-        await library.blueprints.submit(ACTOR, strange)
-    except SubmissionError:
-        assert not library.database.is_sqlite
+    await library.blueprints.submit(ACTOR, strange)
+    assert len((await library.blueprints.search(family=strange.family)).items) == 1
+    if library.database.is_sqlite:
+        assert not (await library.blueprints.search(family="a\x00b")).items
+    else:
         with pytest.raises(SubmissionError, match="NUL"):
             await library.blueprints.search(family="a\x00b")
         with pytest.raises(SubmissionError, match="NUL"):
             await library.kernels.get_json("\x00")
-    else:
-        assert len((await library.blueprints.search(family="a\x00b")).items) == 1
-    assert await library.audit.verify() <= 1
+    assert await library.audit.verify() == 1
 
 
 async def test_a_refused_change_leaves_no_entry(library: Library) -> None:

@@ -6,13 +6,11 @@ import asyncio
 import json
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 
 from esper.blueprints.ir import GraphIR
 from esper.contracts.asset_lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.assets import Blueprint
-from esper.contracts.base import Identifier
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import (
     BlueprintError,
@@ -38,8 +36,6 @@ LEASE_EVENTS: Final = frozenset(
 )
 """What only the holder of a lease brings about."""
 
-_IDENTIFIER: Final = TypeAdapter[str](Identifier)
-
 
 class Blueprints:
     """The blueprints."""
@@ -54,7 +50,7 @@ class Blueprints:
         It waits for the forge at once, unless its state is PROPOSED.
 
         Raises:
-            SubmissionError: Its id, its graph or its figures fail a check, or the id is taken.
+            SubmissionError: Its graph or its figures fail a check, or the id is taken.
         """
         # A large graph takes a while to check: not in the event loop.
         await asyncio.to_thread(check_blueprint, blueprint)
@@ -175,21 +171,16 @@ def graph_of(blueprint: Blueprint) -> GraphIR:
 
 
 def check_blueprint(blueprint: Blueprint) -> None:
-    """Check a blueprint's id, graph and figures.
+    """Check a blueprint's graph and figures.
 
     Raises:
         SubmissionError: One of them is wrong; names it.
     """
     try:
-        _IDENTIFIER.validate_python(blueprint.blueprint_id)
         graph = graph_of(blueprint)
         if set(graph.inputs) != {"x"} or set(graph.outputs) != {"y"}:
             raise SubmissionError("the graph must have the one input 'x' and the one output 'y'")
         parameters = reference_cost(graph).parameters
-    except ValidationError:
-        raise SubmissionError(
-            f"{blueprint.blueprint_id!r:.140} is no id: 1 to 128 of A-Z a-z 0-9 . _ -"
-        ) from None
     except BlueprintError as problem:
         raise SubmissionError(f"the graph is not valid: {problem!s:.600}") from None
     told = {
