@@ -156,12 +156,12 @@ def push(
     if file is not None:
         shapes = place != Place(host=place.host)
         refuse("the FILE holds one graph, with its shapes", size=size, input=shapes)
-        blueprints = [of_file(file, mode=mode, name=name, host=place.host, state=state)]
+        blueprints = [of_file(file, mode=mode, name=name, host=place.host)]
     else:
         assert family is not None  # one of the two is there
-        blueprints = of_family(family, size, mode, place, name=name, state=state)
+        blueprints = of_family(family, size, mode, place, name=name)
     with library(urza) as client:
-        records = [client.submit(blueprint) for blueprint in blueprints]
+        records = [client.submit(one.model_copy(update={"state": state})) for one in blueprints]
     if as_json:
         print_json(output(), records)
         return
@@ -228,13 +228,7 @@ def search(
 
 
 def of_family(
-    family: str,
-    size: str | None,
-    mode: str | None,
-    place: Place,
-    *,
-    name: str | None = None,
-    state: BlueprintState = BlueprintState.UNVALIDATED,
+    family: str, size: str | None, mode: str | None, place: Place, *, name: str | None = None
 ) -> list[Blueprint]:
     """What a family gives at a place, as blueprints.
 
@@ -254,19 +248,13 @@ def of_family(
             size=entry.size,
             mode=entry.mode,
             host=geometry.host,
-            state=state,
         )
         for entry in _chosen(geometry, family, size, mode)
     ]
 
 
 def of_file(
-    file: Path,
-    *,
-    mode: str | None,
-    name: str | None = None,
-    host: str | None = None,
-    state: BlueprintState = BlueprintState.UNVALIDATED,
+    file: Path, *, mode: str | None, name: str | None = None, host: str | None = None
 ) -> Blueprint:
     """What a file holds, graph IR or a pulled blueprint; what was typed comes first.
 
@@ -288,7 +276,6 @@ def of_file(
             size=OWN,
             mode=chosen or KernelMode.REPLACING,
             host=host or "",
-            state=state,
         )
     try:
         pulled = BlueprintRecord.model_validate_json(text).blueprint
@@ -303,7 +290,6 @@ def of_file(
         size=pulled.size,
         mode=chosen or pulled.mode,
         host=host or pulled.host,
-        state=state,
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from esper.cli.console import print_table, say
 from esper.report import findings, story, wording
 from esper.report.run_account import RunAccount
 from esper.report.write import WrittenReport
@@ -15,71 +14,58 @@ from esper.services.tolaria.result import RunResult
 
 def print_closing(console: Console, result: RunResult, report: WrittenReport) -> None:
     """Print what a person wants to know at the end of a run."""
-    tale = story.tell(report.run)
-    console.print()
-    console.print(Text(tale.headline, style="good" if tale.grown else "figure"))
+    run = report.run
+    tale = story.tell(run)
+    say(console)
+    say(console, (tale.headline, "good" if tale.grown else "figure"))
     for sentence in tale.sentences:
-        console.print(Text(sentence, style="quiet"))
-    console.print()
-    console.print(figures(report.run))
-    added = additions(report.run)
-    if added.row_count:
-        console.print(added)
-    for what, path in (
-        ("report", report.page),
-        ("grown model, plain PyTorch", result.folder / "model.pt"),
-    ):
-        line = Text.assemble((f"{what}: ", "quiet"), (str(path), "name"))
-        console.print(line, soft_wrap=True)
+        say(console, (sentence, "quiet"))
+    say(console)
+    # Metric, size and compute: just before growth, and now.
+    print_table(console, ("", "before", "now"), _figures(run), right=("before", "now"))
+    if run.grafts:
+        # What was added where, and what came out again.
+        headings = ("kernel", "layer", "mode", "step", "held-out gain", "interval", "")
+        print_table(console, headings, _additions(run))
+    say(console, ("report: ", "quiet"), (str(report.page), "name"))
+    model = result.folder / "model.pt"
+    say(console, ("grown model, plain PyTorch: ", "quiet"), (str(model), "name"))
 
 
-def figures(run: RunAccount) -> Table:
-    """Metric, size and compute: just before growth, and now."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "before", "now"):
-        table.add_column(heading, justify="left" if not heading else "right")
+def _figures(run: RunAccount) -> list[tuple[str, str, str]]:
+    rows = []
     if run.metric_now is not None:
-        before = run.metric_before
-        first = "—" if before is None else run.score(before)
-        table.add_row(f"held-out {run.metric}", first, run.score(run.metric_now))
-    host = run.host_test_metric
-    table.add_row(
-        f"test {run.metric}", "—" if host is None else run.score(host), run.score(run.test_metric)
-    )
-    table.add_row(
-        "parameters",
-        wording.count(run.growth.parameters_before),
-        wording.count(run.growth.parameters_after),
-    )
-    cost = run.growth.cost
-    if cost.static:
-        spent = (wording.compact(cost.static), wording.compact(cost.total))
-        table.add_row("training FLOPs, before: the model as given", *spent)
-        for name, flops in (
-            ("model", cost.host),
-            ("races", cost.shadow),
-            ("checks", cost.evaluation),
-        ):
-            share = f"{wording.compact(flops)} ({wording.multiple(flops / cost.static)})"
-            table.add_row(f"  {name}", "", share)
-        table.add_row("  as a multiple", "", wording.multiple(cost.multiple))
-    return table
+        before = wording.MISSING if run.metric_before is None else run.score(run.metric_before)
+        rows.append((f"held-out {run.metric}", before, run.score(run.metric_now)))
+    host = wording.MISSING if run.host_test_metric is None else run.score(run.host_test_metric)
+    growth, cost = run.growth, run.growth.cost
+    sizes = (wording.count(growth.parameters_before), wording.count(growth.parameters_after))
+    rows += [(f"test {run.metric}", host, run.score(run.test_metric)), ("parameters", *sizes)]
+    if not cost.static:
+        return rows
+    spent = (wording.compact(cost.static), wording.compact(cost.total))
+    rows.append(("training FLOPs, before: the model as given", *spent))
+    parts = {"model": cost.host, "races": cost.shadow, "checks": cost.evaluation}
+    rows += [
+        (f"  {name}", "", f"{wording.compact(flops)} ({wording.multiple(flops / cost.static)})")
+        for name, flops in parts.items()
+    ]
+    return [*rows, ("  as a multiple", "", wording.multiple(cost.multiple))]
 
 
-def additions(run: RunAccount) -> Table:
-    """What was added where, and what came out again."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("kernel", "layer", "mode", "step", "held-out gain", "interval", ""):
-        table.add_column(heading, overflow="fold")
+def _additions(run: RunAccount) -> list[tuple[str | Text, ...]]:
+    rows: list[tuple[str | Text, ...]] = []
     for graft in run.grafts:
         evidence = graft.verdict.evidence
-        table.add_row(
-            findings.blueprint(graft.candidate),
-            graft.candidate.layer_name or "(model)",
-            graft.candidate.mode.value,
-            wording.count(graft.chosen.step),
-            wording.signed_percent(evidence.gain) if evidence else wording.MISSING,
-            story.interval(evidence) if evidence else "",
-            Text("in", style="good") if graft.stayed else Text("taken out", style="warn"),
+        rows.append(
+            (
+                findings.blueprint(graft.candidate),
+                graft.candidate.layer_name or "(model)",
+                graft.candidate.mode.value,
+                wording.count(graft.chosen.step),
+                wording.signed_percent(evidence.gain) if evidence else wording.MISSING,
+                story.interval(evidence) if evidence else "",
+                Text("in", style="good") if graft.stayed else Text("taken out", style="warn"),
+            )
         )
-    return table
+    return rows

@@ -4,27 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from esper.contracts.errors import (
-    AlertNotFoundError,
-    ArtifactError,
-    BlueprintError,
-    BusError,
-    BusUnavailableError,
-    CheckpointError,
-    ConfigError,
-    DataError,
-    EsperError,
-    IllegalTransitionError,
-    KernelError,
-    LayerNotFoundError,
-    LibraryError,
-    LibraryUnavailableError,
-    RegistryError,
-    RunFolderError,
-    RunNotFoundError,
-    RunStoreError,
-    UnsupportedLayerError,
-)
+from esper.contracts import errors
 from esper.utils.registry import Registry
 
 
@@ -59,27 +39,39 @@ MEANINGS: dict[ExitCode, str] = {
 }
 
 _CODES: Registry[type, ExitCode] = Registry("error with an exit code")
-_CODES.add(EsperError, ExitCode.FAILED)
-_CODES.add(ConfigError, ExitCode.USAGE)
-_CODES.add(RegistryError, ExitCode.USAGE)
-_CODES.add(LayerNotFoundError, ExitCode.USAGE)
-_CODES.add(UnsupportedLayerError, ExitCode.USAGE)
-_CODES.add(BlueprintError, ExitCode.USAGE)
-_CODES.add(DataError, ExitCode.DATA)
-_CODES.add(KernelError, ExitCode.FILE)
-_CODES.add(ArtifactError, ExitCode.FILE)
-_CODES.add(CheckpointError, ExitCode.FILE)
-_CODES.add(RunFolderError, ExitCode.FILE)
-_CODES.add(LibraryError, ExitCode.REFUSED)
-_CODES.add(LibraryUnavailableError, ExitCode.UNAVAILABLE)
-_CODES.add(BusError, ExitCode.REFUSED)
-_CODES.add(BusUnavailableError, ExitCode.UNAVAILABLE)
-_CODES.add(RunStoreError, ExitCode.UNAVAILABLE)
-_CODES.add(RunNotFoundError, ExitCode.REFUSED)
-_CODES.add(AlertNotFoundError, ExitCode.REFUSED)
-_CODES.add(IllegalTransitionError, ExitCode.REFUSED)
+for _code, _kinds in {
+    ExitCode.FAILED: (errors.EsperError,),
+    ExitCode.USAGE: (
+        errors.ConfigError,
+        errors.RegistryError,
+        errors.LayerNotFoundError,
+        errors.UnsupportedLayerError,
+        errors.BlueprintError,
+    ),
+    ExitCode.DATA: (errors.DataError,),
+    ExitCode.FILE: (
+        errors.KernelError,
+        errors.ArtifactError,
+        errors.CheckpointError,
+        errors.RunFolderError,
+    ),
+    ExitCode.REFUSED: (
+        errors.LibraryError,
+        errors.BusError,
+        errors.RunNotFoundError,
+        errors.AlertNotFoundError,
+        errors.IllegalTransitionError,
+    ),
+    ExitCode.UNAVAILABLE: (
+        errors.LibraryUnavailableError,
+        errors.BusUnavailableError,
+        errors.RunStoreError,
+    ),
+}.items():
+    for _kind in _kinds:
+        _CODES.add(_kind, _code)
 
 
-def exit_code_of(error: EsperError) -> ExitCode:
+def exit_code_of(error: errors.EsperError) -> ExitCode:
     """The exit status for an error, by its class or the nearest ancestor that has one."""
     return _CODES.lookup_type(type(error))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -122,42 +124,12 @@ class Standing:
         return narrate(event)
 
 
-class Display(Protocol):
+class Display(AbstractContextManager["Display"]):
     """Shows a run. Entered for as long as the run lasts, called with each record of its log."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-    def __call__(self, record: LogEntry) -> None:
-        """Take a record in."""
-
-
-def display(console: Console, clock: Callable[[], float] = time.monotonic) -> Display:
-    """The display that suits the console: live on a terminal, plain lines elsewhere."""
-    standing = Standing()
-    if console.is_terminal:
-        return LiveDisplay(console, standing)
-    return PlainDisplay(console, standing, clock)
-
-
-class PlainDisplay:
-    """Writes a line for each event, and about ten lines on how training goes."""
-
-    def __init__(self, console: Console, standing: Standing, clock: Callable[[], float]) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._standing = standing
-        self._clock = clock
-        self._begun = clock()
-        self._next = 0.0
-
-    def __enter__(self) -> Self:
-        return self
+        self._standing = Standing()
 
     def __exit__(
         self,
@@ -165,7 +137,26 @@ class PlainDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        return None
+        """Leave the console as it was."""
+
+    @abstractmethod
+    def __call__(self, record: LogEntry) -> None:
+        """Take a record in."""
+
+
+def display(console: Console, clock: Callable[[], float] = time.monotonic) -> Display:
+    """The display that suits the console: live on a terminal, plain lines elsewhere."""
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console, clock)
+
+
+class PlainDisplay(Display):
+    """Writes a line for each event, and about ten lines on how training goes."""
+
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        super().__init__(console)
+        self._clock = clock
+        self._begun = clock()
+        self._next = 0.0
 
     def __call__(self, record: LogEntry) -> None:
         """Take a record in."""
@@ -184,12 +175,11 @@ class PlainDisplay:
         self._console.print(Text(f"{head}: {text}"), soft_wrap=True)
 
 
-class LiveDisplay:
+class LiveDisplay(Display):
     """A progress bar, the figures of the moment and the slots; news scrolls by above them."""
 
-    def __init__(self, console: Console, standing: Standing) -> None:
-        self._console = console
-        self._standing = standing
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
         self._progress = Progress(
             TextColumn("[figure]training"),
             BarColumn(bar_width=None),

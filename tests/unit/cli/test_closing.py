@@ -3,10 +3,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from rich.console import Console
-
 from esper.cli.closing import print_closing
-from esper.cli.console import THEME
+from esper.cli.console import Terminal
 from esper.contracts.growth import GrowthReport
 from esper.report.write import write_report
 from esper.services.tolaria.result import RunResult
@@ -18,7 +16,7 @@ def closing(folder: Path, report: GrowthReport) -> str:
     facts = {"folder": folder, "growth_metric": 0.9, "grown": True}
     result = RunResult.model_validate({**written.run.result, **facts})
     stream = io.StringIO()
-    print_closing(Console(file=stream, width=200, theme=THEME), result, written)
+    print_closing(Terminal(file=stream, width=200), result, written)
     return stream.getvalue()
 
 
