@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -26,14 +26,10 @@ from esper.hosting.library_access import library
 from esper.report import wording
 
 with later():
+    from esper.blueprints import geometry as geometry_types
     from esper.blueprints import graph_weights, ir
     from esper.blueprints.library import blueprint_catalog
     from esper.execution import artifact_check
-
-if TYPE_CHECKING:
-    from esper.blueprints.geometry import Geometry
-    from esper.blueprints.ir import GraphIR
-    from esper.blueprints.library.blueprint_catalog import Candidate
 
 NOUN = Noun(is_group=True)
 
@@ -293,7 +289,7 @@ def of_file(
     )
 
 
-def blueprint(graph: GraphIR, **facts: Any) -> Blueprint:
+def blueprint(graph: ir.GraphIR, **facts: Any) -> Blueprint:
     """A blueprint with its cost, and an id that follows from what it is.
 
     Submitting the same twice makes one record.
@@ -319,7 +315,9 @@ def identity(made: Blueprint) -> str:
     return f"bp-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _chosen(geometry: Geometry, family: str, size: str | None, mode: str | None) -> list[Candidate]:
+def _chosen(
+    geometry: geometry_types.Geometry, family: str, size: str | None, mode: str | None
+) -> list[blueprint_catalog.Candidate]:
     """What one family gives at a place: all sizes and modes, or those that were asked for."""
     member = blueprint_catalog.family_named(family)
     sizes = list(member.sizes) if size is None else [size]
@@ -338,7 +336,7 @@ def _chosen(geometry: Geometry, family: str, size: str | None, mode: str | None)
     ]
 
 
-def _plain(entry: Candidate) -> dict[str, Any]:
+def _plain(entry: blueprint_catalog.Candidate) -> dict[str, Any]:
     return {
         "family": entry.family,
         "size": entry.size,

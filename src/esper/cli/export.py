@@ -7,7 +7,7 @@ import logging
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +23,6 @@ with later():
     from esper import bootstrap
     from esper.core import export as core_export
     from esper.services.tolaria import run_folder
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 NOUN = Noun()
 
@@ -109,7 +106,7 @@ def _require_onnx() -> None:
         raise ConfigError(f"--onnx needs packages that are not installed: pip install {names}")
 
 
-def _write_onnx(model: nn.Module, example: Tensor, path: Path) -> None:
+def _write_onnx(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
     """Write a model in evaluation mode as ONNX with a free batch axis.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -43,9 +43,7 @@ from esper.report import wording
 with later():
     from esper.execution import artifact_check, kernel_store, signature_file, signatures
     from esper.execution import trust as trust_policy
-
-if TYPE_CHECKING:
-    from esper.services.urza.client.urza_client import UrzaClient
+    from esper.services.urza.client import urza_client
 
 SORTS = ("gain", "newest", "latency", "parameters")
 PUBLIC = ".pub"
@@ -302,7 +300,7 @@ def search(
         print_kernel(output(), record)
 
 
-def _resolve(client: UrzaClient, reference: str) -> str:
+def _resolve(client: urza_client.UrzaClient, reference: str) -> str:
     """The id that a reference stands for: an id itself, or an alias."""
     if "@" in reference:
         return client.alias(reference).kernel_id
@@ -314,7 +312,7 @@ def _resolve(client: UrzaClient, reference: str) -> str:
     )
 
 
-def _fetched(client: UrzaClient, kernel_id: str) -> bytes:
+def _fetched(client: urza_client.UrzaClient, kernel_id: str) -> bytes:
     """A kernel's bytes, after every check that loading does."""
     data = client.fetch(kernel_id)
     origin = f"kernel {kernel_id} of {client.config.url}"
@@ -342,7 +340,7 @@ def _keep(data: bytes, signed: tuple[Signature, ...], path: Path | None) -> str:
     return str(path)
 
 
-def _point(client: UrzaClient, kernel_id: str, name: str, revision: int | None) -> None:
+def _point(client: urza_client.UrzaClient, kernel_id: str, name: str, revision: int | None) -> None:
     before = None
     if revision is None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,9 +25,6 @@ with later():
     from esper.blueprints.library import blueprint_catalog
     from esper.execution import artifact, artifact_check, kernel_store, signature_file
     from esper.execution import trust as trust_policy
-
-if TYPE_CHECKING:
-    from esper.blueprints.ir import GraphIR
 
 NOUN = Noun(is_group=True)
 
@@ -180,7 +177,7 @@ def signatures_of(reference: str, kernel_id: str) -> tuple[Signature, ...]:
     return kernel_store.LocalKernelStore().signatures(kernel_id)
 
 
-def _read_ir(path: Path) -> GraphIR:
+def _read_ir(path: Path) -> ir.GraphIR:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from esper.cli.lazy import later
 from esper.cli.options import refuse
@@ -23,10 +23,7 @@ from esper.utils.home import data_home
 with later():
     from esper.hosting import library_access
     from esper.services.urza import kernel_library
-
-if TYPE_CHECKING:
-    from esper.services.urza.client.urza_client import UrzaClient
-    from esper.services.urza.kernel_library import Library
+    from esper.services.urza.client import urza_client
 
 LOCAL: Final = "local"
 """Who the audit log names for the command line on the library's own machine."""
@@ -57,7 +54,10 @@ def is_missing(config: UrzaConfig) -> bool:
 
 
 def with_library(
-    folder: Path | None, work: Callable[[Library], Awaitable[Result]], *, make: bool = False
+    folder: Path | None,
+    work: Callable[[kernel_library.Library], Awaitable[Result]],
+    *,
+    make: bool = False,
 ) -> Result:
     """Open the library on this machine, work on it, and close it.
 
@@ -90,8 +90,8 @@ def with_library(
 def ask(
     urza: str | None,
     folder: Path | None,
-    remote: Callable[[UrzaClient], Result],
-    local: Callable[[Library], Awaitable[Result]],
+    remote: Callable[[urza_client.UrzaClient], Result],
+    local: Callable[[kernel_library.Library], Awaitable[Result]],
     *,
     make: bool = False,
 ) -> Result:
@@ -134,7 +134,7 @@ def issue_tokens(folder: Path) -> None:
     }
     kept = {path: path.read_text(encoding="utf-8") if path.exists() else "" for path in wanted}
 
-    async def issued(library: Library) -> None:
+    async def issued(library: kernel_library.Library) -> None:
         for path, roles in wanted.items():
             if not await _is_valid(library, kept[path]):
                 request = TokenRequest(name=path.stem, roles=roles, days=_DAYS)
@@ -144,7 +144,7 @@ def issue_tokens(folder: Path) -> None:
     with_library(folder / "urza", issued, make=True)
 
 
-async def _is_valid(library: Library, secret: str) -> bool:
+async def _is_valid(library: kernel_library.Library, secret: str) -> bool:
     try:
         await library.tokens.authenticate(secret.strip())
     except AccessDeniedError:

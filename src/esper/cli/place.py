@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ from esper.utils.nearest import did_you_mean
 
 with later():
     from esper.blueprints import geometry as geometries
-
-if TYPE_CHECKING:
-    from esper.blueprints.geometry import Geometry
 
 ANY = "?"
 Shape = tuple[int | None, ...]
@@ -85,7 +82,7 @@ class Place:
         """Whether anything was said about it."""
         return self != Place()
 
-    def geometry(self) -> Geometry | None:
+    def geometry(self) -> geometries.Geometry | None:
         """What the options describe; None when nothing was said.
 
         Raises:

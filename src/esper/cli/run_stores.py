@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from esper.cli.lazy import later
 from esper.contracts.errors import RunNotFoundError, RunStoreError
@@ -16,9 +16,6 @@ from esper.hosting.discovery import find
 with later():
     from esper.services.nissa import backfill, nissa_config, run_store
 
-if TYPE_CHECKING:
-    from esper.services.nissa.run_store import RunStore
-
 _SQLITE = "sqlite:///"
 
 Result = TypeVar("Result")
@@ -26,7 +23,7 @@ Result = TypeVar("Result")
 
 def with_store(
     url: str | None,
-    work: Callable[[RunStore], Awaitable[Result]],
+    work: Callable[[run_store.RunStore], Awaitable[Result]],
     *,
     make: bool = False,
     missing: Result | None = None,
@@ -63,7 +60,7 @@ def with_store(
     return asyncio.run(opened())
 
 
-async def named(store: RunStore, name: str) -> RunSummary:
+async def named(store: run_store.RunStore, name: str) -> RunSummary:
     """The run that a user named: by id, beginning of an id, `newest`, or folder."""
     run_id = _run_in(Path(name))
     if run_id is None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -33,11 +33,7 @@ from esper.core.durable_file import write_durably
 from esper.report import wording
 
 with later():
-    from esper.services.nissa import backfill, run_export
-
-if TYPE_CHECKING:
-    from esper.services.nissa.run_export import ExportFormat
-    from esper.services.nissa.run_store import RunStore
+    from esper.services.nissa import backfill, run_export, run_store
 
 NOUN = Noun(is_group=True, extra="nissa")
 
@@ -125,7 +121,9 @@ def list_runs(
 def show(*, run: Run = "newest", store: Store = None, as_json: AsJson = False) -> None:
     """Show one run: its figures, what grew, and what was expected of it."""
 
-    async def read(opened: RunStore) -> tuple[RunSummary, Sequence[Impact], Sequence[Text]]:
+    async def read(
+        opened: run_store.RunStore,
+    ) -> tuple[RunSummary, Sequence[Impact], Sequence[Text]]:
         summary = await named(opened, run)
         impacts = await opened.impacts(summary.run_id)
         alerts = await opened.alerts(summary.run_id, open_only=True)
@@ -166,7 +164,7 @@ def show(*, run: Run = "newest", store: Store = None, as_json: AsJson = False) -
 def compare(*, runs: Runs, store: Store = None, as_json: AsJson = False) -> None:
     """Show runs side by side: figures, and the settings in which they differ."""
 
-    async def read(opened: RunStore) -> list[tuple[RunSummary, Settings]]:
+    async def read(opened: run_store.RunStore) -> list[tuple[RunSummary, Settings]]:
         found = [await named(opened, name) for name in runs]
         return [(summary, await _settings(opened, summary.run_id)) for summary in found]
 
@@ -216,7 +214,7 @@ def export(
     if output is None and chosen.value == "parquet" and sys.stdout and sys.stdout.isatty():
         raise ConfigError("Parquet is nothing for a terminal: say where to with --output FILE")
 
-    async def read(opened: RunStore) -> bytes:
+    async def read(opened: run_store.RunStore) -> bytes:
         return await run_export.export(opened, (await named(opened, run)).run_id, chosen)
 
     data = with_store(store, read)
@@ -240,7 +238,7 @@ def import_(
 ) -> int:
     """Take runs in from their folders: what the store lacks of their logs."""
 
-    async def take_in(opened: RunStore) -> int:
+    async def take_in(opened: run_store.RunStore) -> int:
         status: int = ExitCode.OK
         for folder in folders:
             try:
@@ -262,7 +260,7 @@ def import_(
 def forget(*, runs: Runs, store: Store = None) -> None:
     """Remove runs from the store. Their folders stay, and can be imported again."""
 
-    async def remove(opened: RunStore) -> list[RunSummary]:
+    async def remove(opened: run_store.RunStore) -> list[RunSummary]:
         # All that were named, or none if one is not there.
         found = [await named(opened, name) for name in runs]
         for run_id in {summary.run_id for summary in found}:
@@ -317,12 +315,12 @@ def differences(settings: Sequence[Settings]) -> dict[str, list[object]]:
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
 
 
-async def _settings(store: RunStore, run_id: str) -> Settings:
+async def _settings(store: run_store.RunStore, run_id: str) -> Settings:
     start = await store.lines(run_id, types=("start",), limit=1)
     return flat(start[0].body.get("config")) if start else {}
 
 
-def _format(word: str | None, output: Path | None) -> ExportFormat:
+def _format(word: str | None, output: Path | None) -> run_export.ExportFormat:
     """The format that was asked for, or that the file's name says; never two different ones."""
     kind = run_export.ExportFormat
     chosen = None if word is None else read_choice(kind, word, "--format")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -33,10 +33,6 @@ with later():
     from esper.hosting import forge_access
     from esper.services.tezzeret import build_job, forge_config, forge_metrics
     from esper.web import probe_server
-
-if TYPE_CHECKING:
-    from esper.services.tezzeret.build_job import Outcome
-    from esper.services.tezzeret.forge_config import TezzeretConfig
 
 NOUN = Noun(is_group=True, extra="tezzeret")
 
@@ -73,7 +69,7 @@ class Bench:
     memory_mib: Annotated[int | None, _limit(min=64, help="Most memory; default: 4096.")] = None
     threads: Annotated[int | None, _limit(min=1, help="Threads; default: 1.")] = None
 
-    def config(self, **more: Any) -> TezzeretConfig:
+    def config(self, **more: Any) -> forge_config.TezzeretConfig:
         """The forge's settings; what is None is left at its default.
 
         Raises:
@@ -199,7 +195,7 @@ def prove(
     return status
 
 
-def _print_outcome(blueprint: Blueprint, outcome: Outcome, *, as_json: bool) -> None:
+def _print_outcome(blueprint: Blueprint, outcome: build_job.Outcome, *, as_json: bool) -> None:
     report = outcome.report if isinstance(outcome, build_job.Proof) else None
     reason = getattr(outcome, "reason", "") if report is None else report.reason
     console = output()

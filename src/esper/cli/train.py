@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -29,13 +29,9 @@ with later():
     from esper.contracts import records
     from esper.hosting import discovery
     from esper.report import run_folder as written
-    from esper.services.tolaria import config_file, run_folder
+    from esper.report import write
+    from esper.services.tolaria import config_file, run_folder, training_config
     from esper.services.tolaria import result as results
-
-if TYPE_CHECKING:
-    from esper.report.write import WrittenReport
-    from esper.services.tolaria.result import RunResult
-    from esper.services.tolaria.training_config import TolariaConfig
 
 NOUN = Noun()
 
@@ -237,7 +233,7 @@ def new_config(
     given: Mapping[str, Any],
     library: Mapping[str, Any] | None = None,
     overrides: Sequence[str] | None = None,
-) -> TolariaConfig:
+) -> training_config.TolariaConfig:
     """The settings of a new run: file, then options, then `--set`; the later wins.
 
     Raises:
@@ -302,7 +298,7 @@ def newest_run(parent: Path) -> Path:
     return max(open_runs, key=lambda folder: (folder / run_folder.CONFIG).stat().st_mtime)
 
 
-def _say_end(result: RunResult, report: WrittenReport | None) -> int:
+def _say_end(result: results.RunResult, report: write.WrittenReport | None) -> int:
     """Say how a run ended; returns its exit status."""
     if result.status is results.RunStatus.INTERRUPTED:
         kept = "a checkpoint was saved" if result.checkpoint else "no checkpoint was saved yet"

@@ -9,7 +9,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,10 +25,7 @@ from esper.utils.stop import Flag
 
 with later():
     from esper.cli import local_library
-    from esper.hosting import hosting_config, platform, platform_config
-
-if TYPE_CHECKING:
-    from esper.hosting.platform_plan import Plan
+    from esper.hosting import hosting_config, platform, platform_config, platform_plan
 
 NOUN = Noun(extra="platform")
 
@@ -133,7 +130,7 @@ def _issue_here(folder: Path) -> None:
     local_library.issue_tokens(folder)
 
 
-def _say_plan(plan: Plan) -> None:
+def _say_plan(plan: platform_plan.Plan) -> None:
     names = ", ".join(service.name for service in plan.services)
     say(diagnostics(), (f"starting {names}; bus: {plan.bus}", "quiet"))
 
