@@ -68,7 +68,7 @@ def read_run(folder: Path) -> RecordedRun:
         lines=tuple(lines),
         state=states[-1] if states else RunState.FINISHED,
         newest_step=max((step_of(body) for body in bodies), default=0),
-        folder=str(folder),
+        folder=str(folder.absolute()),
         unread=unread,
     )
     return RecordedRun(account=account, curves=_curves(account, bodies))
