@@ -12,9 +12,10 @@ from esper.contracts.platform_events import Alert
 from esper.contracts.ports import Delivery
 from esper.contracts.records import RunRecords
 from esper.services.nissa.backfill import deliveries_of
+from support import told_runs
 from support.browser import watched_page
 from support.dashboard_server import DashboardServer, dashboard_server
-from support.run_deliveries import read
+from support.run_deliveries import delivery, read
 
 
 def cut(folder: Path, kinds: Sequence[str]) -> list[Delivery]:
@@ -105,6 +106,13 @@ def test_an_alert_shows_on_every_page_and_goes_when_it_ends(
         empty.ask(lambda store: store.save_alert(alert))
         expect(seen.page.locator("#alerts")).to_contain_text("12,000 messages behind")
         expect(seen.page.locator("#nav .count")).to_contain_text("1")
+        expect(seen.page.locator("#alerts a", has_text="what to do")).to_have_attribute(
+            "href", "/runbook#bus_lag"
+        )
+        seen.page.get_by_role("button", name="I have seen it").click()
+        expect(seen.page.locator("#alerts")).to_contain_text("Seen, and not over")
+        expect(seen.page.locator("#alerts")).to_contain_text("seen by a reader of the dashboard")
+        expect(seen.page.locator("#nav .count")).to_have_count(0)
         over = alert.model_copy(update={"ended_at": alert.raised_at})
         empty.ask(lambda store: store.save_alert(over))
         expect(seen.page.locator("#alerts")).to_contain_text("Over")
@@ -160,6 +168,20 @@ def test_two_runs_chosen_in_the_list_are_compared(
         values = row.evaluate_all("all => all.map(one => Number(one.value))")
         assert values == [run.test_metric, run.test_metric]
         assert not seen.troubles
+
+
+def test_a_name_of_any_length_and_kind_is_wrapped_and_shown(
+    browser: Browser, empty: DashboardServer
+) -> None:
+    long = "\x1b[31m" + "A" * 800
+    layers = [{"name": long, "kind": long, "detail": long, "parameters": 1}]
+    host = {"parameters": 1, "layers": layers, "slots": {long: 2}}
+    start = told_runs.start(name=long, data=long, source=long, host=host)
+    empty.ask(lambda store: store.append(read([delivery([start])])))
+    for address in ("/", "/runs/newest", "/compare?run=newest"):
+        with watched_page(browser, f"{empty.url}{address}", width=900) as seen:
+            expect(seen.page.locator("main")).to_contain_text(r"\x1b[31mAAAA")
+            assert seen.page.evaluate("document.documentElement.scrollWidth") == 900
 
 
 def test_a_browser_holds_one_stream_however_many_pages_it_shows(

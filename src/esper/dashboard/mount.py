@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from esper.contracts.errors import EsperError, RunNotFoundError
+from esper.contracts.errors import AlertNotFoundError, EsperError, RunNotFoundError
 from esper.contracts.ports import Clock
 from esper.dashboard.dashboard_config import DashboardConfig
 from esper.dashboard.live import news
@@ -84,6 +84,11 @@ def mount(
     app.router.routes.extend(
         [
             *(Route(path, _guarded(pages, handler)) for path, handler in addresses.items()),
+            Route(
+                "/alerts/{alert}/acknowledgement",
+                _guarded(pages, pages.acknowledge),
+                methods=["POST"],
+            ),
             Route("/live", live),
             Route("/assets/style.css", style),
             Mount("/assets", StaticFiles(directory=ASSETS)),
@@ -114,7 +119,7 @@ def _guarded(pages: Pages, handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
             response = await handler(request)
-        except RunNotFoundError as error:
+        except (RunNotFoundError, AlertNotFoundError) as error:
             response = await pages.trouble(request, error, 404)
         except EsperError as error:
             response = await pages.trouble(request, error, 503)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from esper.contracts.errors import RunNotFoundError
 from esper.contracts.runs import Curve, RunSummary
@@ -27,6 +27,8 @@ COMPARED_AT_MOST: Final = 6
 """Runs that can be told apart in one chart."""
 PARTS: Final = "X-Parts"
 """Header with the ids of the parts that are asked for; without it the page is whole."""
+READER: Final = "a reader of the dashboard"
+"""Who has seen an alert that was acknowledged on a page."""
 _ALERTS: Final = 200
 _BUILDS: Final = 30
 _KERNELS: Final = 100
@@ -138,11 +140,18 @@ class Pages:
     async def alerts(self, request: Request) -> Response:
         """What needs a look, and what did."""
         found = await self._store.alerts(limit=_ALERTS)
+        lasting = [alert for alert in found if alert.ended_at is None]
         values = {
-            "open": [alert for alert in found if alert.ended_at is None],
+            "open": [alert for alert in lasting if alert.acknowledged is None],
+            "seen": [alert for alert in lasting if alert.acknowledged is not None],
             "over": [alert for alert in found if alert.ended_at is not None],
         }
         return await self._page(request, "alerts.html.j2", "/alerts", values)
+
+    async def acknowledge(self, request: Request) -> Response:
+        """Note that a reader has seen an alert, and show the alerts again."""
+        await self._store.acknowledge(request.path_params["alert"], by=READER)
+        return RedirectResponse("/alerts", 303)
 
     async def runbook(self, request: Request) -> Response:
         """What each alert means, and what to do."""
@@ -180,7 +189,7 @@ class Pages:
             "section": section,
             "live": True,
             "run_id": run_id,
-            "open_alerts": len(alerts),
+            "open_alerts": sum(alert.acknowledged is None for alert in alerts),
             "wants": _wanted(request.headers.get(PARTS)),
         }
         return HTMLResponse(self._templates.render(template, {**shared, **values}))

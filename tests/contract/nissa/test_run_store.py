@@ -167,6 +167,15 @@ async def test_lines_are_paged_and_chosen_by_type_and_kind(store: RunStore) -> N
     assert len(await store.lines(None)) == len(logged_runs.lines()) + 1
 
 
+async def test_runs_with_newer_lines_are_named(store: RunStore) -> None:
+    await store.append(read([delivery(logged_runs.lines()), delivery([RESUME], run_id="run-2")]))
+    newest = await store.newest_cursor()
+    assert await store.changed_runs(-1) == ["run-1", "run-2"]
+    assert await store.changed_runs(newest) == []
+    await store.append(read([delivery([RESUME], run_id="run-3")]))
+    assert await store.changed_runs(newest) == ["run-3"]
+
+
 async def test_curves_hold_what_the_lines_hold_gaps_included(store: RunStore) -> None:
     await store.append(read([delivery(logged_runs.lines())]))
     assert await store.curve_names("run-1") == [
@@ -179,6 +188,7 @@ async def test_curves_hold_what_the_lines_hold_gaps_included(store: RunStore) ->
     loss = await store.curve("run-1", "train_loss")
     assert (loss.steps, loss.values, loss.points) == ((10, 20, 30), (1.0, 0.5, None), 3)
     assert (await store.curve("run-1", "train_loss", since=20)).steps == (20, 30)
+    assert (await store.curve("run-1", "train_loss", since=15, until=20)).steps == (20,)
     dead = await store.curve("run-1", "health/net.0/dead_neuron_ratio")
     assert (dead.steps, dead.values) == ((10,), (0.25,))
     assert (await store.curve("run-1", "no such")).points == 0

@@ -69,6 +69,27 @@ async def test_every_address_answers(browser: httpx.AsyncClient, address: str, s
 
 
 @pytest.mark.asyncio
+async def test_an_unknown_address_is_a_page_for_browsers_and_a_refusal_for_programs(
+    browser: httpx.AsyncClient,
+) -> None:
+    page = await browser.get("/no-such-page", headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    assert 'href="/"' in page.text
+    assert "no page is at /no-such-page" in page.text
+    plain = await browser.get("/no-such-page")
+    assert plain.status_code == 404
+    assert "<html" not in plain.text
+
+
+@pytest.mark.asyncio
+async def test_an_alert_that_is_not_there_cannot_be_acknowledged(
+    browser: httpx.AsyncClient,
+) -> None:
+    assert (await browser.post("/alerts/none/acknowledgement")).status_code == 404
+    assert (await browser.get("/alerts/none/acknowledgement")).status_code == 405
+
+
+@pytest.mark.asyncio
 async def test_pages_forbid_the_browser_to_load_or_send_anything_elsewhere(
     browser: httpx.AsyncClient,
 ) -> None:
