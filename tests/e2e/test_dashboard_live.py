@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from esper.contracts.base import LONGEST_NAME
 from esper.contracts.platform_events import Alert
 from esper.contracts.ports import Delivery
 from esper.contracts.records import RunRecords
@@ -173,7 +174,7 @@ def test_two_runs_chosen_in_the_list_are_compared(
 def test_a_name_of_any_length_and_kind_is_wrapped_and_shown(
     browser: Browser, empty: DashboardServer
 ) -> None:
-    long = "\x1b[31m" + "A" * 800
+    long = "\x1b[31m" + "A" * (LONGEST_NAME - 40)
     layers = [{"name": long, "kind": long, "detail": long, "parameters": 1}]
     host = {"parameters": 1, "layers": layers, "slots": {long: 2}}
     start = told_runs.start(name=long, data=long, source=long, host=host)
