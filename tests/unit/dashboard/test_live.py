@@ -60,7 +60,7 @@ async def test_a_page_is_told_to_look_again_now_and_then(tmp_path: Path) -> None
 @pytest.mark.asyncio
 async def test_a_stream_ends_by_itself_and_at_once_when_the_server_does(tmp_path: Path) -> None:
     store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
-    config = DashboardConfig(poll_seconds=0.01, tick_seconds=1_000, stream_seconds=0.0)
+    config = DashboardConfig(poll_seconds=0.01, tick_seconds=1_000, stream_seconds=1e-9)
     assert len([event async for event in stream(store, config, stop=[])]) == 1
     assert len([event async for event in stream(store, stop=[True])]) == 1
     await store.close()
