@@ -112,13 +112,13 @@ def refuse(why: str, **given: object) -> None:
 
     Args:
         why: What they do not go with, and what to do.
-        given: Options by their names, `_` for `-`, and what was typed; None, False and nothing
-            mean that it was not.
+        given: Options by their names, `_` for `-`, and what was typed; None and False mean that
+            it was not.
 
     Raises:
         ConfigError: one was typed.
     """
-    typed = [name for name, value in given.items() if value not in {None, False, ()}]
+    typed = [name for name, value in given.items() if value is not None and value is not False]
     if typed:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in typed)
         raise ConfigError(f"{names}: {why}")

@@ -17,6 +17,7 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.lazy import later
 from esper.cli.main import NEWEST
 from esper.cli.noun import Noun
+from esper.cli.options import refuse
 from esper.contracts.errors import ConfigError, RunFolderError
 from esper.services.urza.client.client_config import URL
 from esper.utils.environment import substitute
@@ -201,6 +202,9 @@ def train(
             raise ConfigError(
                 f"--quick-start {quick_start} and --data {data} both name data: give one of them"
             )
+        search = {"nursery": nursery, "enter_kernels": enter_kernels, "deposit": deposit}
+        if no_growth:
+            refuse("--no-growth searches nothing, and keeps no kernels", **search)
         given = {
             "data": data if quick_start is None else quick_start,
             "model": model,

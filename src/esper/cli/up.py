@@ -16,6 +16,7 @@ import typer
 from esper.cli.console import diagnostics, output, print_notice, say
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
+from esper.cli.options import refuse
 from esper.cli.status import print_services
 from esper.configs import EsperConfig
 from esper.hosting.discovery import Platform
@@ -82,6 +83,10 @@ def up(
     bus_port: Annotated[int | None, _port(help="Valkey server; default: 8450.")] = None,
 ) -> None:
     """Run library, forge, observer, dashboard and bus until Ctrl-C; `esper train` finds them."""
+    if bus not in {None, "auto", "valkey"}:
+        refuse("--bus starts no server here", bus_port=bus_port)
+    if workers == 0:
+        refuse("--workers 0 runs no forge", tezzeret_port=tezzeret_port)
     home = data_home()
     typed: dict[str, Any] = {
         "bus": bus,

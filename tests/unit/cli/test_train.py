@@ -99,6 +99,11 @@ def test_a_misspelt_setting_names_the_nearest_one() -> None:
     assert "batch_size" in refused("-q", "digits", "--set", "batchsize=3")
 
 
+def test_options_of_a_search_are_refused_where_nothing_is_searched() -> None:
+    told = refused("-q", "digits", "--no-growth", "--nursery", "process", "--enter-kernels", "0")
+    assert "--nursery, --enter-kernels: --no-growth searches nothing" in told
+
+
 def test_what_is_refused_leaves_no_folder() -> None:
     refused("-q", "digits", "--set", "batchsize=3")
     assert list(Path().iterdir()) == []

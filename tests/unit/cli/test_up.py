@@ -42,3 +42,15 @@ def test_an_option_comes_before_the_file(file: Path) -> None:
 
 def test_a_file_that_is_not_there_is_named(file: Path) -> None:
     assert "platform.yaml" in refused("--config", str(file))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--bus", "in-process", "--bus-port", "0"), "--bus-port: --bus starts no server"),
+        (("--workers", "0", "--tezzeret-port", "0"), "--tezzeret-port: --workers 0 runs no forge"),
+    ],
+)
+@pytest.mark.usefixtures("file")
+def test_a_port_of_what_is_not_started_is_refused(words: tuple[str, ...], told: str) -> None:
+    assert told in refused(*words)
