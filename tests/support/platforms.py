@@ -23,9 +23,6 @@ from esper.utils.home import data_home
 from support import forked
 from support.urza_server import ESPER, without_library
 
-FREE_PORTS = tuple(
-    word for name in ("urza", "nissa", "tezzeret", "bus") for word in (f"--{name}-port", "0")
-)
 PATIENCE = 300.0
 
 
@@ -101,10 +98,14 @@ def esper(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def up(home: Path, *words: str) -> Iterator[Up]:
     """Run `esper up` within a `with` block; at its end nothing of it is left."""
     home.mkdir(exist_ok=True)
+    ports = ["--urza-port", "0", "--nissa-port", "0"]
+    # A port of what is not started would be refused.
+    ports += [] if "--workers" in words else ["--tezzeret-port", "0"]
+    ports += [] if "--bus" in words else ["--bus-port", "0"]
     with (
         (home / "up.log").open("a") as log,
         forked.Popen(
-            [*ESPER, "up", *FREE_PORTS, *words],
+            [*ESPER, "up", *ports, *words],
             env=environment(home),
             stdout=log,
             stderr=log,
