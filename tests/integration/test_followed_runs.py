@@ -144,3 +144,16 @@ def test_a_bus_that_never_answers_changes_nothing_and_what_is_missing_is_told(
     folder = train(place, "unheard", bus=black_hole)
     assert_same_run(folder, alone)
     assert "esper runs import" in caplog.text
+
+
+def test_a_store_that_cannot_be_used_changes_nothing_and_is_told_in_one_line(
+    place: Path, alone: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = place / "damaged.db"
+    store.write_bytes(b"x" * 8192)
+    folder = train(place, "unstored", store=f"sqlite:///{store}")
+    assert_same_run(folder, alone)
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len([one for one in told if f"{store} is damaged" in one.getMessage()]) == 1
+    assert f"esper runs import {place / 'run'}" in told[-1].getMessage()
+    assert all(record.exc_info is None for record in told)

@@ -30,6 +30,18 @@ _SQLITE: Final = "sqlite:///"
 _POOL: Final = {"pool_size": 4, "max_overflow": 4, "pool_timeout": WAIT_SECONDS}
 _WRITING: Final = "esper_writing"
 _OURS: Final = (IntegrityError, ProgrammingError)
+_TROUBLES: Final = {
+    "SQLITE_CORRUPT": "",
+    "SQLITE_NOTADB": "",
+    "SQLITE_BUSY": "is held by another process: end it, or wait until it is done",
+    "SQLITE_LOCKED": "is held by another process: end it, or wait until it is done",
+    "SQLITE_READONLY": "cannot be written: it must be a file that this user may write to",
+    "SQLITE_PERM": "cannot be written: it must be a file that this user may write to",
+    "SQLITE_CANTOPEN": "cannot be opened: it must be a file in a folder that this user may write to",
+    "SQLITE_FULL": "cannot grow, the disk is full: make room",
+    "SQLITE_IOERR": "cannot be read or written, the disk fails: name a file on another one",
+}
+"""What SQLite's errors mean, by how their names begin; empty means that the file is damaged."""
 Result = TypeVar("Result")
 
 _BROKEN: Final = (
@@ -39,21 +51,6 @@ _BROKEN: Final = (
     asyncpg.InternalClientError,
     OSError,
 )
-
-_DAMAGED: Final = (
-    "is damaged, or no database of SQLite: restore a backup, or move it away and start empty"
-)
-_UNWRITABLE: Final = "cannot be opened: it must be a file in a folder that this user may write to"
-_SQLITE_SAYS: Final = {
-    "file is not a database": _DAMAGED,
-    "malformed": _DAMAGED,
-    "unable to open database file": _UNWRITABLE,
-    "readonly database": _UNWRITABLE,
-    "disk I/O error": "cannot be read or written: look at the disk",
-    "database or disk is full": "cannot grow: its disk is full; make room",
-    "is locked": "is held by another process: end it, or wait until it is done",
-}
-"""Words of SQLite's -> what they mean for a file, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +63,10 @@ class Keeping:
     """Raised where the database cannot be reached or is too busy."""
     bad_value: type[EsperError]
     """Raised where a value cannot be kept, such as a text with NUL in it."""
+    if_damaged: str
+    """What to do where the file of an SQLite database is damaged."""
+    is_public: bool = False
+    """Whether callers from outside read its messages, which then name no file."""
     survives_power_loss: bool = True
     """Whether a commit on SQLite waits for the disk. Without, a loss of power may take the newest
     commits, but spoils nothing; the end of the process takes nothing either way."""
@@ -194,7 +195,7 @@ class Database:
             DBAPIError,
             PoolTimeoutError,
             asyncpg.PostgresError,
-            sqlite3.OperationalError,
+            sqlite3.DatabaseError,
             *_BROKEN,
         ) as problem:
             if _is_bad_value(problem):
@@ -202,10 +203,19 @@ class Database:
                     "a text holds a character that the database cannot keep, such as NUL; leave it "
                     "out"
                 ) from problem
-            # Callers from outside read this: it names no file and no server.
             raise self.keeping.unavailable(
-                f"{self.keeping.name} cannot serve now ({type(problem).__name__}); try again later"
+                self._trouble(problem, named=not self.keeping.is_public)
             ) from problem
+
+    def _trouble(self, problem: BaseException, *, named: bool) -> str:
+        """Say what is wrong with which file, and what to do about it."""
+        cause = getattr(problem, "orig", None) or problem
+        error = getattr(cause, "sqlite_errorname", "")
+        for kind, words in _TROUBLES.items():
+            if named and error.startswith(kind):
+                remedy = words or f"is damaged, or no database of SQLite: {self.keeping.if_damaged}"
+                return f"{self.keeping.name} {self.file} {remedy}"
+        return f"{self.keeping.name} cannot serve now ({type(cause).__name__}); try again later"
 
     async def look(self) -> None:
         """Use the file of an SQLite database once, so that what is wrong with it is told by name.
@@ -218,10 +228,7 @@ class Database:
         try:
             await asyncio.to_thread(_look, self.file)
         except sqlite3.Error as problem:
-            said = str(problem)
-            meaning = next((m for words, m in _SQLITE_SAYS.items() if words in said), None)
-            told = meaning or f"cannot be used ({said}); look at the file"
-            raise self.keeping.unavailable(f"{self.keeping.name} '{self.file}' {told}") from problem
+            raise self.keeping.unavailable(self._trouble(problem, named=True)) from problem
 
 
 def _look(file: Path) -> None:

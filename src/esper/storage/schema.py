@@ -58,8 +58,7 @@ class Schema:
         Raises:
             EsperError: The database cannot be reached.
         """
-        async with database.reading() as connection:
-            return await connection.run_sync(_revision)
+        return await database.transact(_revision, writes=False)
 
     async def is_empty(self, database: Database) -> bool:
         """Return whether the database holds no table at all.
@@ -67,8 +66,7 @@ class Schema:
         Raises:
             EsperError: The database cannot be reached.
         """
-        async with database.reading() as connection:
-            return not await connection.run_sync(lambda c: inspect(c).get_table_names())
+        return not await database.transact(lambda c: inspect(c).get_table_names(), writes=False)
 
     async def upgrade(self, database: Database, revision: str = HEAD) -> None:
         """Bring the tables up to `revision`, in one transaction.
@@ -98,21 +96,21 @@ class Schema:
             context = MigrationContext.configure(connection, opts=options)
             return [str(difference) for difference in compare_metadata(context, self.metadata)]
 
-        async with database.reading() as connection:
-            return await connection.run_sync(compare)
+        return await database.transact(compare, writes=False)
 
     async def _migrate(self, database: Database, step: Callable[[Config], None]) -> None:
-        async with database.writing() as connection:
+        def move(connection: Connection) -> None:
             if not database.is_sqlite:
-                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
-            # Whoever holds it may be in this event loop, which must therefore go on.
-            while not _ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110 held for milliseconds
-                await asyncio.sleep(_TURN_SECONDS)
-            try:
-                await connection.run_sync(lambda c: step(self._config(c)))
-            finally:
-                _ALEMBIC.release()
-            await connection.commit()
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
+            step(self._config(connection))
+
+        # Whoever holds it may be in this event loop, which must therefore go on.
+        while not _ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110 held for milliseconds
+            await asyncio.sleep(_TURN_SECONDS)
+        try:
+            await database.transact(move, writes=True)
+        finally:
+            _ALEMBIC.release()
 
     def _config(self, connection: Connection | None) -> Config:
         folder = self.migrations.__file__

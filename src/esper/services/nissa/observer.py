@@ -318,7 +318,7 @@ async def _posting(webhook: str | None) -> AsyncIterator[Sequence[AlertSink]]:
 
 async def _care(observer: Observer, bus: Bus, stop: asyncio.Event, *, platform: bool) -> None:
     """Look at the clock, and now and then after the bus: its lag, and what it need not keep."""
-    ticks = 0
+    ticks, said = 0, ""
     while not stop.is_set():
         await asyncio.sleep(_TICK_SECONDS)
         ticks += 1
@@ -329,7 +329,11 @@ async def _care(observer: Observer, bus: Bus, stop: asyncio.Event, *, platform: 
             if ticks % _CARE_TICKS == 0:
                 await observer.measured(await _lags(bus, observer))
         except RunStoreError as error:
-            _log.warning("nissa cannot look around for now", why=str(error))
+            if str(error) != said:
+                said = str(error)
+                _log.warning("nissa cannot look around for now", why=said)
+        else:
+            said = ""
 
 
 async def _lags(bus: Bus, observer: Observer) -> Sequence[GroupLag] | None:

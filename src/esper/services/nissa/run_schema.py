@@ -16,6 +16,8 @@ KEEPING: Final = Keeping(
     name="the run store's database",
     unavailable=RunStoreError,
     bad_value=RunStoreError,
+    if_damaged="move it away; a new one is made, and `esper runs import FOLDER...` takes the runs in "
+    "again",
     # The log in the run's folder is the truth; waiting for the disk would slow training down.
     survives_power_loss=False,
 )

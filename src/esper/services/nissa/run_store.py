@@ -95,7 +95,6 @@ class RunStore:
         """
         database = Database(_checked(default_url() if url is None else url), KEEPING)
         try:
-            await database.look()
             await make_latest(database)
         except BaseException:
             await database.close()

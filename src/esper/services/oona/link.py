@@ -14,7 +14,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.errors import BusUnavailableError
+from esper.contracts.errors import BusUnavailableError, EsperError
 from esper.contracts.ports import Bus, Publisher
 from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.gathering import Parcel, Waiting, gather
@@ -149,7 +149,12 @@ class Link:
                 await sender
                 await self._wind_down(bus, list(zip(tasks, stops, strict=True)))
         except TimeoutError:
-            logger.warning("Closing the link to the bus took too long; the rest is dropped")
+            if isinstance(bus, InProcessBus):
+                # What nobody has handled within the process goes with it.
+                for group in await bus.lag():
+                    self._drop(group.topic, group.waiting + group.pending)
+            else:
+                logger.warning("Closing the link to the bus took too long; the rest is dropped")
         finally:
             for task in (sender, *tasks):
                 task.cancel()
@@ -247,10 +252,16 @@ class Link:
             self._in_hand.popleft()
 
     async def _keep(self, companion: Companion, bus: Bus, stop: asyncio.Event) -> None:
-        failures = 0
+        failures, said = 0, ""
         while not stop.is_set():
             try:
                 await companion(bus, self, stop)
+            except EsperError as error:  # what it needs is away, and may come back
+                failures += 1
+                if str(error) != said:
+                    said = str(error)
+                    logger.warning("Work beside the link waits: %s", said)
+                await _wait(stop, self._config.backoff(failures))
             except Exception:  # it must not take the others down; it is started again
                 failures += 1
                 logger.warning("Work beside the link failed; starting it again", exc_info=True)

@@ -29,7 +29,11 @@ from esper.storage.schema import Schema
 from esper.utils.object_store import ObjectStore
 
 KEEPING: Final = Keeping(
-    name="the library's database", unavailable=LibraryUnavailableError, bad_value=SubmissionError
+    if_damaged="put a copy of it back, or move it away and push the kernels again",
+    is_public=True,
+    name="the library's database",
+    unavailable=LibraryUnavailableError,
+    bad_value=SubmissionError,
 )
 """How Urza keeps its records."""
 

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from esper.contracts.enums import TopicNames
-from esper.contracts.errors import BusUnavailableError
+from esper.contracts.errors import BusUnavailableError, RunStoreError
 from esper.contracts.messages import StopTraining
 from esper.contracts.ports import Bus, Publisher
 from esper.contracts.records import RunLine, RunRecords
@@ -197,6 +199,39 @@ def test_companions_run_beside_it_and_are_told_to_stop() -> None:
     wait_until(lambda: bus.taken == [7])
     link.close()
     assert seen == ["esper-link", "stopped"]
+
+
+def test_a_companion_that_waits_for_something_says_so_once_and_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    starts: list[int] = []
+
+    async def companion(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
+        starts.append(1)
+        raise RunStoreError("the store is full" if len(starts) < 3 else "the store is locked")
+
+    link = Link(KeptBus().open, sender_id="t/1", config=FAST, also=[companion])
+    wait_until(lambda: len(starts) > 4)
+    link.close()
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.getMessage() for record in told] == [
+        "Work beside the link waits: the store is full",
+        "Work beside the link waits: the store is locked",
+    ]
+    assert all(record.exc_info is None for record in told)
+
+
+def test_what_nobody_handles_within_the_process_is_counted() -> None:
+    async def companion(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
+        await bus.join([TOPIC], "nissa", since="0")
+        raise RunStoreError("the store is full")
+
+    link = Link(lambda: open_bus(None), sender_id="t/1", config=FAST, also=[companion])
+    for number in range(3):
+        link.publish(line(number).model_copy(update={"run_id": str(number)}), topic=TOPIC)
+    wait_until(lambda: link.sent == 3)
+    link.close(0.1)
+    assert link.dropped == {TOPIC: 3}
 
 
 def test_a_companion_that_fails_is_started_again() -> None:
