@@ -13,7 +13,8 @@ from esper.contracts.runs import StoredLine
 from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.alert_ledger import AlertLedger
 from esper.services.nissa.alerts.finding import Findings, PlatformRule
-from esper.services.nissa.alerts.rules import platform_rules, run_rules
+from esper.services.nissa.alerts.platform_rules import platform_rules
+from esper.services.nissa.alerts.run_rules import run_rules
 
 
 class RunWatch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.worker_lost import WorkerLost
+from esper.services.nissa.alerts.platform_rules import WorkerLost
 from support.alert_lines import component, moment
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.cache_miss_storm import CacheMissStorm
+from esper.services.nissa.alerts.platform_rules import CacheMissStorm
 from support.alert_lines import component, moment
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from esper.contracts.enums import Severity
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.not_finite import NotFinite
+from esper.services.nissa.alerts.run_rules import NotFinite
 from support.alert_lines import Parsed, evaluation, findings, health, step
 
 

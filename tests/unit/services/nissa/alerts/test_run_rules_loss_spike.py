@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.loss_spike import LossSpike
+from esper.services.nissa.alerts.run_rules import LossSpike
 from support.alert_lines import findings, step
 
 

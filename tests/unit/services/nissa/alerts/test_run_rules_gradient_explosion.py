@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from esper.contracts.enums import Severity
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.gradient_explosion import GradientExplosion
+from esper.services.nissa.alerts.run_rules import GradientExplosion
 from support.alert_lines import findings, health
 
 

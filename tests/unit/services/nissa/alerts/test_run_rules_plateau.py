@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.plateau import Plateau
+from esper.services.nissa.alerts.run_rules import Plateau
 from support.alert_lines import (
     evaluation,
     findings,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.dead_units import DeadUnits
+from esper.services.nissa.alerts.run_rules import DeadUnits
 from support.alert_lines import findings, health, step
 
 

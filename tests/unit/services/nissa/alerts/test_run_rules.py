@@ -7,7 +7,8 @@ import pytest
 from docs import pages
 from esper.contracts.enums import AlertRule
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.rules import platform_rules, run_rules
+from esper.services.nissa.alerts.platform_rules import platform_rules
+from esper.services.nissa.alerts.run_rules import run_rules
 
 RUNBOOK = (pages.ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 

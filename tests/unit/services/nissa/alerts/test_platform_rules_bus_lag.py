@@ -5,7 +5,7 @@ from __future__ import annotations
 from esper.contracts.enums import TopicNames
 from esper.contracts.ports import GroupLag
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.bus_lag import BusLag
+from esper.services.nissa.alerts.platform_rules import BusLag
 from support.alert_lines import component, moment
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.stalled_race import StalledRace
+from esper.services.nissa.alerts.run_rules import StalledRace
 from support.alert_lines import event, findings, moment, race_decided, race_started, step
 
 
