@@ -13,7 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from esper.services.nissa import run_schema as nissa
 from esper.services.nissa.run_store import RunStore
-from esper.services.urza import library_schema as urza
+from esper.services.urza import kernel_library as urza
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.urza_config import UrzaConfig
 from esper.storage.database import Database, Keeping
