@@ -52,8 +52,6 @@ class Race:
     start: int
     end: int | None
     """Step at which it was decided; None while it goes on."""
-    planned_end: int | None
-    """Step at which it ends at the latest; None where nobody said."""
     marks: Sequence[int]
     """Steps of the marks so far."""
     planned_marks: int
@@ -85,7 +83,6 @@ def _race(record: RaceRecord, started: RaceStarted | None, decided: RaceDecided 
         number=record.index + 1,
         start=record.start,
         end=record.end if decided is not None or started is None else None,
-        planned_end=None if started is None else record.start + started.window_steps,
         marks=[rung.step for rung in record.rungs],
         planned_marks=len(record.rungs) if started is None else started.rungs,
         layers=list(dict.fromkeys(entrant.layer_name for entrant in record.entrants)),

@@ -26,8 +26,6 @@ class Bar:
 class Verdict:
     """One decision, and the measurement behind it."""
 
-    number: int
-    """Among the run's decisions, from 1."""
     step: int
     kind: str
     """`in`, `out` (never came in) or `undone` (came in and went out)."""
@@ -78,7 +76,7 @@ def verdicts(decisions: Sequence[GrowthDecision]) -> Verdicts:
     axis = _axis(decisions)
     ticks = [step / 4 for step in range(-8, 5) if axis.low <= step / 4 <= axis.high]
     return Verdicts(
-        rows=[_verdict(number, one, axis) for number, one in enumerate(decisions, start=1)],
+        rows=[_verdict(one, axis) for one in decisions],
         zero=axis.at(0.0),
         ticks=[(tick, axis.at(tick)) for tick in ticks],
     )
@@ -96,11 +94,10 @@ def _axis(decisions: Sequence[GrowthDecision]) -> _Axis:
     return _Axis(low - margin, high + margin)
 
 
-def _verdict(number: int, decision: GrowthDecision, axis: _Axis) -> Verdict:
+def _verdict(decision: GrowthDecision, axis: _Axis) -> Verdict:
     candidate = decision.candidate
     kind = "in" if decision.verdict in (findings.GRAFT, findings.FOSSILISE) else "out"
     return Verdict(
-        number=number,
         step=decision.step,
         kind="undone" if decision.verdict in findings.UNDOING else kind,
         outcome=findings.outcome(decision),
