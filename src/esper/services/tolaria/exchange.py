@@ -17,8 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.tensor_spec import Shape
+from esper.contracts.base import KernelId
 from esper.contracts.enums import KernelStatus
 from esper.contracts.errors import KernelError, LibraryError, LibraryNotFoundError, RunFolderError
 from esper.contracts.library import KernelQuery, KernelRecord
@@ -31,6 +34,7 @@ from esper.execution.kernel_cache import KernelCache
 from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.proven import fitting
 from esper.orchestration.strategies import STRATEGIES
+from esper.utils.plain_file import read_plain
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,9 @@ _LIST = "entered.json"
 _USABLE = (KernelStatus.VALIDATED, KernelStatus.CANDIDATE)
 """What may be entered, in this order: a race tries it, and nothing is installed that does not win."""
 
+_IDS: TypeAdapter[list[KernelId]] = TypeAdapter(list[KernelId])
+_LONGEST_LIST = 2**20
+"""Bytes of the list of ids."""
 _SPARE = 10
 """Records asked for beyond those wanted: some kernels turn out not to fit."""
 
@@ -220,14 +227,16 @@ def kept(folder: Path) -> tuple[KernelArtifact, ...]:
     path = folder / KERNELS / _LIST
     if not path.exists():
         return ()
-    ids: list[str] = json.loads(path.read_bytes())
     try:
+        ids = _IDS.validate_json(read_plain(path, _LONGEST_LIST))
         return tuple(read_kernel_file(_file(folder, one), expected_id=one) for one in ids)
     except OSError as error:
         raise RunFolderError(
             f"a kernel that this run began with cannot be read: {error}. Put the file back into "
             f"{folder / KERNELS}, or begin a new run"
         ) from error
+    except ValidationError as error:
+        raise RunFolderError(f"{path} is damaged; put it back, or begin a new run") from error
 
 
 def _file(folder: Path, kernel_id: str) -> Path:

@@ -24,7 +24,7 @@ from esper.contracts.records import KernelsDelivered
 from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
 from esper.orchestration.kernel_outcomes import Fossil, fossil_outcome, fossils, kernel_outcomes
-from esper.services.tolaria.run_folder import REPORT
+from esper.services.tolaria.run_folder import REPORT, read_record
 from esper.utils.spans import SpanContext, root_of, trace_id_of, within
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def _spans(folder: Path) -> dict[str, SpanContext]:
     closings = [d.step for d in decisions if d.verdict != _GRAFT]
     found: dict[str, SpanContext] = {}
     for path in _reports(folder).glob("*.json"):
-        outcome = KernelOutcome.model_validate_json(path.read_bytes())
+        outcome = read_record(path, KernelOutcome)
         before = sum(step < outcome.report.step for step in closings)
         span = root_of(trace_id_of(outcome.run_id, before))
         found[path.stem] = found[outcome.kernel_id] = span
@@ -122,7 +122,7 @@ def _spans(folder: Path) -> dict[str, SpanContext]:
 
 
 def _deposit(library: KernelLibrary, path: Path) -> bool:
-    registration = KernelRegistration.model_validate_json(path.read_bytes())
+    registration = read_record(path, KernelRegistration)
     data = path.with_suffix(".safetensors")
     try:
         library.deposit(data.read_bytes(), registration)
@@ -135,7 +135,7 @@ def _deposit(library: KernelLibrary, path: Path) -> bool:
 
 def _report(library: KernelLibrary, path: Path) -> bool:
     try:
-        library.report(KernelOutcome.model_validate_json(path.read_bytes()))
+        library.report(read_record(path, KernelOutcome))
     except (SubmissionError, LibraryNotFoundError) as error:
         return _set_aside(path, error)
     path.unlink()

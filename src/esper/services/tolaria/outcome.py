@@ -20,6 +20,7 @@ from esper.services.tolaria.run_folder import (
     REPORT,
     RESULT,
     RunFolder,
+    read_record,
     resume_command,
 )
 from esper.services.tolaria.run_progress import Progress
@@ -94,11 +95,15 @@ def interrupted_result(
 
 
 def earlier_result(folder: RunFolder) -> RunResult | None:
-    """The figures of a run that has ended already, or ``None``."""
+    """The figures of a run that has ended already, or ``None``.
+
+    Raises:
+        RunFolderError: they are damaged.
+    """
     path = folder / RESULT
     if not path.exists():
         return None
-    result = RunResult.model_validate_json(path.read_bytes())
+    result = read_record(path, RunResult)
     return result.model_copy(update={"folder": folder.path, "checkpoint": folder / CHECKPOINT})
 
 

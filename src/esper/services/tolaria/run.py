@@ -237,7 +237,13 @@ def restore(session: Session, state: checkpoint.Checkpoint | None) -> Progress:
         scheduler=session.scheduler,
         orchestrator=session.orchestrator,
     )
-    return Progress.from_state(_extra(state)["progress"])
+    try:
+        return Progress.from_state(_extra(state)["progress"])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"the checkpoint does not say rightly how far the run was ({error!r}): go back to an "
+            "earlier one"
+        ) from error
 
 
 def log_length(state: checkpoint.Checkpoint | None) -> int:
