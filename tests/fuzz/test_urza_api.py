@@ -27,12 +27,12 @@ from support.urza_app import API, Process, blueprint, process, registration
 SECONDS = int(os.environ.get("ESPER_FUZZ_SECONDS", "0"))
 TESTS = Path(__file__).parents[1]
 
-# 412, 422 and 428: a schema cannot say that a digest is that of the bytes, that a graph computes
-# what its figures say, or which revision a record is at.
+# 412, 413, 422 and 428: a schema cannot say how large a body is, that a digest is that of the bytes,
+# that a graph computes what its figures say, or which revision a record is at.
 CONFIG = """
 seed = {seed}
 hooks = "support.api_hooks"
-request-timeout = 30.0
+request-timeout = 300.0
 
 [dictionaries]
 kernels = {{ values = {kernels} }}
@@ -50,7 +50,7 @@ generation.max-examples = {scenarios}
 
 [checks]
 positive_data_acceptance.expected-statuses = [
-    "2xx", "304", "401", "403", "404", "409", "412", "416", "422", "428"
+    "2xx", "304", "401", "403", "404", "409", "412", "413", "416", "422", "428"
 ]
 negative_data_rejection.expected-statuses = [
     "400", "401", "403", "404", "405", "406", "409", "411", "412", "413", "415", "422", "428"
