@@ -30,7 +30,7 @@ from esper.contracts.enums import RunState
 from esper.contracts.errors import ConfigError, RunFolderError
 from esper.contracts.runs import Impact, RunSummary
 from esper.core.durable_file import write_durably
-from esper.report import wording
+from esper.report import findings, wording
 
 with later():
     from esper.services.nissa import backfill, run_export, run_store
@@ -148,7 +148,7 @@ def show(*, run: Run = "newest", store: Store = None, as_json: AsJson = False) -
                     wording.count(impact.grafted_at),
                     _gain(impact.predicted, impact.predicted_low, impact.predicted_high),
                     _gain(impact.outcome, impact.outcome_low, impact.outcome_high),
-                    impact.verdict or "under way",
+                    findings.outcome(impact.verdict),
                 )
                 for impact in impacts
             ],

@@ -46,9 +46,9 @@ _OUTCOMES = {
 }
 
 
-def outcome(decision: GrowthDecision) -> str:
-    """A verdict as what was done: `grafted`, `declined`."""
-    return _OUTCOMES.get(decision.verdict, decision.verdict)
+def outcome(verdict: str) -> str:
+    """A verdict as what was done: `grafted`, `declined`; of none yet, `under way`."""
+    return _OUTCOMES.get(verdict, verdict) or "under way"
 
 
 def is_control(candidate: CandidateStanding) -> bool:

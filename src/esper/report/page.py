@@ -47,6 +47,7 @@ def environment(*packages: str) -> Environment:
         place=story.place,
         interval=story.interval,
         blueprint=findings.blueprint,
+        outcome=findings.outcome,
         kernel_phrase=story.kernel_phrase,
         run_label=chart.run_label,
         glossary=glossary.GLOSSARY,

@@ -100,7 +100,7 @@ def _verdict(decision: GrowthDecision, axis: _Axis) -> Verdict:
     return Verdict(
         step=decision.step,
         kind="undone" if decision.verdict in findings.UNDOING else kind,
-        outcome=findings.outcome(decision),
+        outcome=findings.outcome(decision.verdict),
         layer="" if candidate is None else candidate.layer_name,
         what="" if candidate is None else story.kernel_phrase(candidate),
         reason=decision.reason,

@@ -44,3 +44,8 @@ def test_the_metric_at_a_step_is_the_last_that_was_measured_by_then() -> None:
     report = report.model_copy(update={"curve": (*report.curve[:16], blank)})
     assert findings.metric_at(report, 1_600) == report.curve[15].growth_metric
     assert findings.metric_at(report.model_copy(update={"curve": ()}), 1_600) is None
+
+
+def test_a_verdict_is_said_as_what_was_done() -> None:
+    assert findings.outcome("fossilise") == "made permanent"
+    assert findings.outcome("") == "under way"
