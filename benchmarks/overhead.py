@@ -13,6 +13,8 @@ health signals, 0.5 % between two of them, before a fossil and after.
 from __future__ import annotations
 
 import argparse
+import statistics
+import time
 from collections.abc import Callable
 
 import torch
@@ -93,42 +95,63 @@ def idle(
     return loops[0].step, step, PERIOD
 
 
-def between(
-    workload: Workload, mode: KernelMode | None
-) -> tuple[Callable[[], object], Callable[[], object], int]:
-    """What each step costs between health signals and looks, beside a loop without orchestrator.
+def at_rest(workload: Workload, mode: KernelMode | None) -> tuple[Loop, SeedOrchestrator]:
+    """A loop and its orchestrator, which has nothing to do for a long time.
 
     Args:
         workload: the model.
-        mode: of the kernel in its first layer that has become a fossil in both twins; None: there
-            is none.
+        mode: of a kernel in its first layer that has become a fossil; None: nothing has grown.
     """
-    x, y = workload.batch()
-    loops = [Loop(wrapped(m, x), (x, y)) for m in twins(workload)]
-    base, model = (loop.model for loop in loops)
-    assert isinstance(base, MorphableModel)
-    assert isinstance(model, MorphableModel)
+    batch = workload.batch()
+    loop = Loop(wrapped(twins(workload)[0], batch[0]), batch)
+    assert isinstance(loop.model, MorphableModel)
     orchestrator = SeedOrchestrator(
-        model,
-        loops[1].optimizer,
+        loop.model,
+        loop.optimizer,
         loss_fn=F.cross_entropy,
         growth_data=[workload.batch(GROWTH_SAMPLES)],
         total_steps=TOTAL_STEPS * 1000,
         config=SILENT,
     )
     if mode is not None:
-        kernel = fossil(base, mode)
-        layer_name = base.get_layer_names()[0]
-        base.attach_optimizer(loops[0].optimizer)
-        base.install_kernel(layer_name, 0, kernel.build(), mode=mode)
-        base.set_seed_alpha(layer_name, 0, 1.0)
-        base.fossilize(layer_name, 0)
-        become_fossil(orchestrator, layer_name, kernel)
+        kernel = fossil(loop.model, mode)
+        become_fossil(orchestrator, loop.model.get_layer_names()[0], kernel)
+    return loop, orchestrator
 
-    def step() -> None:
-        orchestrator.step(x, y, loops[1].step())
 
-    return loops[0].step, step, workload.block
+def rest_row(what: str, workload: Workload, mode: KernelMode | None, rounds: int) -> list[str]:
+    """Medians of a training step, and of `SeedOrchestrator.step` right after it."""
+    loop, orchestrator = at_rest(workload, mode)
+    x, y = workload.batch()
+    steps, rests = [], []
+    for number in range(rounds * workload.block):
+        began = time.perf_counter_ns()
+        loss = loop.step()
+        trained = time.perf_counter_ns()
+        orchestrator.step(x, y, loss)
+        if number >= workload.block:
+            steps.append((trained - began) / 1000)
+            rests.append((time.perf_counter_ns() - trained) / 1000)
+    step, rest = statistics.median(steps), statistics.median(rests)
+    found = [what, workload.name, f"{step:,.0f}", f"{rest:.1f}", f"{rest / step:.2%}"]
+    print(*found, flush=True)
+    return found
+
+
+def publish_rest(rounds: int) -> None:
+    """The table of steps in which nothing is due."""
+    rows = [
+        rest_row(what, workload, mode, rounds)
+        for mode, what in (
+            (None, "before anything has grown"),
+            (KernelMode.REPLACING, "after a fossil in its host's place"),
+            (KernelMode.RESIDUAL, "after a fossil beside its host"),
+        )
+        for workload in WORKLOADS
+    ]
+    title = "Overhead of a step in which nothing is due"
+    columns = ("when", "model", "training step µs", "`SeedOrchestrator.step` µs", "share")
+    Result("overhead-rest", title, columns, rows, (REST,)).publish()
 
 
 def fossil(model: MorphableModel, mode: KernelMode) -> KernelArtifact:
@@ -196,15 +219,6 @@ def measure(rounds: int, instructions: list[str]) -> list[list[str]]:
         found = interleave(plain.step, twin.step, steps=workload.block, rounds=rounds)
         rows.append(row("dormant, compiled", workload, found))
     torch.compiler.reset()
-    for mode, what in (
-        (None, "idle, between health signals"),
-        (KernelMode.REPLACING, "after a fossil in its host's place"),
-        (KernelMode.RESIDUAL, "after a fossil beside its host"),
-    ):
-        for workload in WORKLOADS:
-            base, changed, steps = between(workload, mode)
-            few = max(5, rounds)
-            rows.append(row(what, workload, interleave(base, changed, steps=steps, rounds=few)))
     for looks, what in ((False, "idle, with health signals"), (True, "the same, with looks")):
         for workload in WORKLOADS:
             base, changed, steps = idle(workload, looks=looks)
@@ -213,6 +227,12 @@ def measure(rounds: int, instructions: list[str]) -> list[list[str]]:
     return rows
 
 
+REST = (
+    "Wall-clock medians over all steps but the first block: the training step, and what "
+    "`SeedOrchestrator.step` takes right after it where no health signal, look, race or graft is due; "
+    "after a fossil it sets the learning rate of what was grafted. Measured one after the other in the "
+    "same loop, so that a busy machine slows both. Bar: 0.5 % of a step, before a fossil and after."
+)
 NOTES = (
     (
         "Processor time per training step (forward, loss, backward, AdamW), one thread; medians over "
@@ -223,11 +243,6 @@ NOTES = (
     (
         "Instructions: what a dormant step executes more than a plain one, counted by callgrind; "
         "repeated counts differ by some 10,000. An interval of fewer than ten rounds is their range."
-    ),
-    (
-        "Between health signals, before and after a fossil: what `SeedOrchestrator.step` adds to each "
-        "step in which nothing is due, against the same model in a loop without an orchestrator. Bar: "
-        "0.5 % of a step. After a fossil the learning rate of what was grafted is set at each step."
     ),
     (
         f"Idle is measured against the dormant model: an orchestrator in which no race may start, a "
@@ -244,8 +259,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--no-instructions", action="store_true", help="clock only: no Valgrind")
+    parser.add_argument("--rest", action="store_true", help="only steps in which nothing is due")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.rest:
+        publish_rest(arguments.rounds)
+        return
     exact = ["–" for _ in WORKLOADS] if arguments.no_instructions else counted()
     rows = measure(arguments.rounds, exact)
     Result("overhead", "Overhead while nothing grows", COLUMNS, rows, NOTES).publish()
