@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from esper.contracts.enums import KernelMode, RunState
+from esper.contracts.enums import KernelMode, RunState, Verdict
 from esper.contracts.events import (
     Event,
     GraftStarted,
@@ -84,7 +84,7 @@ def fossil_lines() -> list[Line]:
 
 
 def cull_lines() -> list[Line]:
-    undone = REPORT.decisions[1].model_copy(update={"verdict": "cull", "reason": "it hurt"})
+    undone = REPORT.decisions[1].model_copy(update={"verdict": Verdict.CULL, "reason": "it hurt"})
     culled = SeedCulled(**STAYS, reason="it hurt")
     return [event(culled), event(VerdictReached(step=2_100, decision=undone))]
 

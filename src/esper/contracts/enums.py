@@ -116,6 +116,21 @@ class AdaptationOutcome(StrEnum):
     FAILED = "failed"
 
 
+class Verdict(StrEnum):
+    """What a run decides about a candidate or a kernel."""
+
+    GRAFT = "graft"
+    """It won its race, and is blended in."""
+    DECLINE = "decline"
+    """Nobody won the race, or none was held."""
+    FOSSILISE = "fossilise"
+    """The kernel stays for good."""
+    CULL = "cull"
+    """The kernel is removed."""
+    ROLL_BACK = "roll back"
+    """The run goes back to where it was before the graft."""
+
+
 class KasminaAction(StrEnum):
     """What a `KasminaControlCommand` tells a layer to do."""
 

@@ -22,7 +22,7 @@ from esper.contracts.base import (
     Text,
     Whole,
 )
-from esper.contracts.enums import KernelMode
+from esper.contracts.enums import KernelMode, Verdict
 
 
 class Evidence(Contract):
@@ -137,8 +137,8 @@ class GrowthDecision(Contract):
 
     step: Step
     """Training step of the decision."""
-    verdict: Name
-    """``graft``, ``decline``, ``fossilise``, ``cull`` or ``roll back``."""
+    verdict: Verdict
+    """Which."""
     candidate: CandidateStanding | None
     """Whom it is about; None where nobody was."""
     evidence: Evidence | None
@@ -236,9 +236,9 @@ class GrowthReport(Contract):
             for number, decision in enumerate(self.decisions, start=1)
             if decision.candidate is not None
             and (
-                decision.verdict == "fossilise"
+                decision.verdict is Verdict.FOSSILISE
                 # Not judged yet: there is one graft at a time.
-                or (decision.verdict == "graft" and number == len(self.decisions))
+                or (decision.verdict is Verdict.GRAFT and number == len(self.decisions))
             )
         }
         return tuple(

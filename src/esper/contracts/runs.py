@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from esper.contracts.base import (
@@ -19,7 +21,7 @@ from esper.contracts.base import (
     Text,
     Whole,
 )
-from esper.contracts.enums import RunState
+from esper.contracts.enums import RunState, Verdict
 from esper.contracts.platform_events import ComponentHealth
 
 
@@ -128,7 +130,7 @@ class Impact(Contract):
     """Upper end of its confidence interval."""
     judged_at: Step | None = None
     """Step at which the graft was judged; None while it goes on."""
-    verdict: Name = ""
+    verdict: Verdict | Literal[""] = ""
     """`fossilise`, `cull` or `roll back`; empty while it goes on."""
     outcome: float | None = None
     """Gain at the verdict, measured the same way."""

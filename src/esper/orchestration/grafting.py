@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from esper.contracts.enums import AdaptationOutcome
+from esper.contracts.enums import AdaptationOutcome, Verdict
 from esper.contracts.events import (
     GraftEvaluated,
     GraftStarted,
@@ -268,7 +268,7 @@ class Grafting:
                 report=report,
             )
         )
-        self._write_down("fossilise", graft.standing, evidence, reason)
+        self._write_down(Verdict.FOSSILISE, graft.standing, evidence, reason)
 
     def _remove(
         self,
@@ -295,7 +295,7 @@ class Grafting:
                 report=self._field_report(graft, outcome, evidence, 0),
             )
         )
-        verb = "cull" if outcome is AdaptationOutcome.CULLED else "roll back"
+        verb = Verdict.CULL if outcome is AdaptationOutcome.CULLED else Verdict.ROLL_BACK
         self._write_down(verb, graft.standing, evidence, reason)
 
     def _end(self, graft: Graft) -> None:
@@ -327,7 +327,7 @@ class Grafting:
         )
 
     def _write_down(
-        self, verb: str, standing: CandidateStanding, evidence: Evidence | None, reason: str
+        self, verb: Verdict, standing: CandidateStanding, evidence: Evidence | None, reason: str
     ) -> None:
         self._run.decide(
             GrowthDecision(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from esper.blueprints.graph_weights import describe
+from esper.contracts.enums import Verdict
 from esper.contracts.growth import GrowthDecision, GrowthReport, LayerRecord
 from esper.core.morphable_model import MorphableModel
 from esper.execution.kasmina_layer import KasminaLayer
@@ -71,7 +72,7 @@ def _grown(name: str, layer: KasminaLayer) -> list[LayerRecord]:
 
 
 def _summary(run: Run) -> str:
-    kept = [d for d in run.journal.decisions if d.verdict == "fossilise"]
+    kept = [d for d in run.journal.decisions if d.verdict is Verdict.FOSSILISE]
     if not kept:
         return _nothing_grew(run)
     sentences = [_kept(run, d) for d in kept]
@@ -89,7 +90,7 @@ def _kept(run: Run, decision: GrowthDecision) -> str:
     graft = next(
         d
         for d in reversed(run.journal.decisions)
-        if d.verdict == "graft" and d.step <= decision.step
+        if d.verdict is Verdict.GRAFT and d.step <= decision.step
     )
     evidence = decision.evidence
     verb = "took over" if decision.candidate.mode.value == "replacing" else "joined"

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from esper.contracts.enums import AdaptationOutcome
+from esper.contracts.enums import AdaptationOutcome, Verdict
 from esper.contracts.growth import (
     CandidateStanding,
     GrowthDecision,
@@ -25,9 +25,9 @@ from esper.execution.artifact import pack
 from esper.execution.artifact_check import kernel_id_of
 
 _ENDINGS = {
-    "fossilise": AdaptationOutcome.FOSSILIZED,
-    "cull": AdaptationOutcome.CULLED,
-    "roll back": AdaptationOutcome.ROLLED_BACK,
+    Verdict.FOSSILISE: AdaptationOutcome.FOSSILIZED,
+    Verdict.CULL: AdaptationOutcome.CULLED,
+    Verdict.ROLL_BACK: AdaptationOutcome.ROLLED_BACK,
 }
 
 
@@ -101,7 +101,7 @@ def fossil_outcome(report: GrowthReport, fossil: Fossil, run_id: str) -> KernelO
     """What a kernel that the run kept did for it; None where the report does not say."""
     for decision in reversed(report.decisions):
         candidate = decision.candidate
-        is_kept = decision.verdict == "fossilise" and candidate is not None
+        is_kept = decision.verdict is Verdict.FOSSILISE and candidate is not None
         if is_kept and candidate is not None and candidate.layer_name == fossil.layer_name:
             grown = candidate.model_copy(update={"kernel_id": fossil.registration.kernel_id})
             return _closed(report, decision, grown, run_id, "kept")
@@ -109,7 +109,7 @@ def fossil_outcome(report: GrowthReport, fossil: Fossil, run_id: str) -> KernelO
 
 
 def _is_of_race(decision: GrowthDecision) -> bool:
-    return decision.verdict in ("graft", "decline")
+    return decision.verdict in (Verdict.GRAFT, Verdict.DECLINE)
 
 
 def _outcome(
@@ -119,7 +119,7 @@ def _outcome(
     entrant: CandidateStanding,
     run_id: str,
 ) -> KernelOutcome | None:
-    winner = verdict.candidate if verdict.verdict == "graft" else None
+    winner = verdict.candidate if verdict.verdict is Verdict.GRAFT else None
     where = f"race {race.index}"
     if winner is not None and winner.identity == entrant.identity:
         later = report.decisions[report.decisions.index(verdict) + 1 :]

@@ -12,6 +12,7 @@ import torch
 from esper.blueprints.cost import cost
 from esper.blueprints.ir import GraphIR
 from esper.blueprints.library.blueprint_catalog import CONTROL, Candidate
+from esper.contracts.enums import Verdict
 from esper.contracts.errors import TrainingError
 from esper.contracts.events import AdaptationDecided, RaceDecided, RaceStarted, RungFinished
 from esper.contracts.growth import CandidateStanding, GrowthDecision, RaceRecord
@@ -71,7 +72,11 @@ class Racing:
             reason = f"{decision.reason}; but no blueprint fits the layers, limits and budget"
             run.decide(
                 GrowthDecision(
-                    step=run.step, verdict="decline", candidate=None, evidence=None, reason=reason
+                    step=run.step,
+                    verdict=Verdict.DECLINE,
+                    candidate=None,
+                    evidence=None,
+                    reason=reason,
                 )
             )
             return
@@ -167,7 +172,7 @@ class Racing:
         run.decide(
             GrowthDecision(
                 step=run.step,
-                verdict="decline" if winner is None else "graft",
+                verdict=Verdict.DECLINE if winner is None else Verdict.GRAFT,
                 candidate=None if best is None else best.standing,
                 evidence=outcome.evidence,
                 against_control=outcome.against_control,

@@ -18,7 +18,7 @@ VOCABULARIES = [
 @pytest.mark.parametrize("vocabulary", VOCABULARIES)
 def test_a_value_is_its_name_in_lower_case(vocabulary: type[StrEnum]) -> None:
     for member in vocabulary:
-        spelt = member.value.replace(".", "_")
+        spelt = member.value.replace(".", "_").replace(" ", "_")
         assert spelt == member.name.lower()
 
 

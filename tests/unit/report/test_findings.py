@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from esper.contracts.enums import Verdict
 from esper.report import findings
 from samples.run_folders import grown_report, static_report
 
@@ -12,7 +13,7 @@ def test_a_fossilised_graft_stayed_and_rests_on_its_last_evidence() -> None:
 
 def test_a_culled_graft_did_not_stay() -> None:
     report = grown_report()
-    culled = report.decisions[1].model_copy(update={"verdict": "cull"})
+    culled = report.decisions[1].model_copy(update={"verdict": Verdict.CULL})
     report = report.model_copy(update={"decisions": (report.decisions[0], culled)})
     (graft,) = findings.grafts(report)
     assert not graft.stayed
@@ -20,7 +21,9 @@ def test_a_culled_graft_did_not_stay() -> None:
 
 def test_a_roll_back_without_a_candidate_closes_the_open_graft() -> None:
     report = grown_report()
-    rolled = report.decisions[1].model_copy(update={"verdict": "roll back", "candidate": None})
+    rolled = report.decisions[1].model_copy(
+        update={"verdict": Verdict.ROLL_BACK, "candidate": None}
+    )
     report = report.model_copy(update={"decisions": (report.decisions[0], rolled)})
     assert not findings.grafts(report)[0].stayed
 

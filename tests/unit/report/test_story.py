@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from esper.contracts.enums import Verdict
 from esper.contracts.growth import GrowthReport, LayerRecord
 from esper.report import story
 from esper.report.run_folder import read_run
@@ -36,7 +37,9 @@ def test_a_run_in_which_nothing_grew_says_so_and_why(tmp_path: Path) -> None:
 
 def test_a_graft_that_was_taken_out_is_not_hidden(tmp_path: Path) -> None:
     report = grown_report()
-    culled = report.decisions[1].model_copy(update={"verdict": "cull", "reason": "it got worse"})
+    culled = report.decisions[1].model_copy(
+        update={"verdict": Verdict.CULL, "reason": "it got worse"}
+    )
     report = report.model_copy(
         update={"decisions": (report.decisions[0], culled), "after": report.before}
     )

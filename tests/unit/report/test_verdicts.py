@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esper.contracts.enums import Verdict
 from esper.report.verdicts import verdicts
 from support import told_runs
 
@@ -18,7 +19,7 @@ def test_decisions_keep_their_figures() -> None:
 
 
 def test_what_came_in_what_stayed_out_and_what_was_undone_are_told_apart() -> None:
-    undone = told_runs.REPORT.decisions[1].model_copy(update={"verdict": "cull"})
+    undone = told_runs.REPORT.decisions[1].model_copy(update={"verdict": Verdict.CULL})
     rows = verdicts([*told_runs.REPORT.decisions, undone]).rows
     assert [row.kind for row in rows] == ["in", "in", "out", "undone"]
 

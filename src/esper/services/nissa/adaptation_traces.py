@@ -17,6 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
+from esper.contracts.enums import Verdict
 from esper.contracts.events import (
     AdaptationDecided,
     AnyEvent,
@@ -41,7 +42,6 @@ _LINGER_SECONDS: Final = 2.0
 """How long lines may be late, once the verdict is known."""
 _MOST: Final = 500
 """Adaptations under way; of more, the oldest are given up."""
-_GRAFT: Final = "graft"
 
 _OF_NO_ADAPTATION: Final = (CommandCarriedOut, CommandRefused)
 
@@ -76,7 +76,7 @@ class AdaptationTracer:
             return
         adaptation = self._open.setdefault(line.trace_id, _Adaptation(run_id))
         adaptation.lines[line.position] = (line.at.timestamp(), record)
-        if isinstance(record, VerdictReached) and record.decision.verdict != _GRAFT:
+        if isinstance(record, VerdictReached) and record.decision.verdict is not Verdict.GRAFT:
             adaptation.over_since = now
         if len(self._open) > _MOST:
             self._open.popitem(last=False)

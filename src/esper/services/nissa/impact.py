@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from esper.contracts.enums import AdaptationOutcome
+from esper.contracts.enums import AdaptationOutcome, Verdict
 from esper.contracts.events import AnyEvent, GraftStarted, RaceDecided, SeedCulled, SeedFossilized
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
 from esper.contracts.runs import Impact
 
 _VERDICTS: Final = {
-    AdaptationOutcome.FOSSILIZED: "fossilise",
-    AdaptationOutcome.CULLED: "cull",
-    AdaptationOutcome.ROLLED_BACK: "roll back",
+    AdaptationOutcome.FOSSILIZED: Verdict.FOSSILISE,
+    AdaptationOutcome.CULLED: Verdict.CULL,
+    AdaptationOutcome.ROLLED_BACK: Verdict.ROLL_BACK,
 }
 
 
@@ -86,6 +86,6 @@ def _outcome(impact: Impact, end: SeedFossilized | SeedCulled) -> dict[str, obje
     }
 
 
-def _verdict(end: SeedFossilized | SeedCulled, report: FieldReport | None) -> str:
-    default = "fossilise" if isinstance(end, SeedFossilized) else "cull"
+def _verdict(end: SeedFossilized | SeedCulled, report: FieldReport | None) -> Verdict:
+    default = Verdict.FOSSILISE if isinstance(end, SeedFossilized) else Verdict.CULL
     return default if report is None else _VERDICTS.get(report.outcome, default)

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from esper.contracts.enums import Verdict
 from esper.contracts.errors import KernelError, LibraryError, LibraryNotFoundError, SubmissionError
 from esper.contracts.growth import GrowthReport
 from esper.contracts.library import KernelOutcome, KernelRegistration
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 OUTBOX = "outbox"
 _REFUSED = ".refused"
-_GRAFT = "graft"
-"""The one verdict that does not end an adaptation."""
 
 
 def fill(
@@ -111,7 +110,7 @@ def _spans(folder: Path) -> dict[str, SpanContext]:
     if not grown.exists():
         return {}
     decisions = GrowthReport.model_validate_json(grown.read_bytes()).decisions
-    closings = [d.step for d in decisions if d.verdict != _GRAFT]
+    closings = [d.step for d in decisions if d.verdict is not Verdict.GRAFT]
     found: dict[str, SpanContext] = {}
     for path in _reports(folder).glob("*.json"):
         outcome = read_record(path, KernelOutcome)

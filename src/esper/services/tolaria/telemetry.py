@@ -14,7 +14,7 @@ from typing import Self
 
 from pydantic import BaseModel
 
-from esper.contracts.enums import TopicNames
+from esper.contracts.enums import TopicNames, Verdict
 from esper.contracts.events import Event, SeedCulled, SeedFossilized, VerdictReached
 from esper.contracts.platform_events import FieldReported
 from esper.contracts.ports import Publisher
@@ -28,9 +28,6 @@ from esper.utils.spans import belong_to, root_of, trace_id_of
 
 OnEvent = Callable[[LogEntry], None]
 """Takes each record and event of the run log as it is written."""
-
-_GRAFT = "graft"
-"""The one verdict that does not end an adaptation: its kernel is still to be judged."""
 
 
 class Telemetry:
@@ -107,7 +104,7 @@ class Telemetry:
             self._on_event(timed)
         if self._publisher is not None:
             self._send(self._publisher, timed, line, trace_id)
-        if isinstance(record, VerdictReached) and record.decision.verdict != _GRAFT:
+        if isinstance(record, VerdictReached) and record.decision.verdict is not Verdict.GRAFT:
             self._progress.adaptations += 1
             self._enter()
 
