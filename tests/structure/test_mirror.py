@@ -97,7 +97,7 @@ TESTED_TOGETHER = (
 # Parts of growth that are about to be rebuilt: the new ones come with tests of their own.
 REBUILT_NEXT = {
     "execution": "execution_stats host_branch kernel_check kernel_select kernel_tally nesting probing",
-    "orchestration": "blueprint_registry commanding compute_ledger entrant graft grafting growth_report journal jury nursery observation performance run shadow strategies",
+    "orchestration": "blueprint_registry commanding entrant graft grafting growth_report journal jury nursery observation run shadow",
 }
 
 
