@@ -39,7 +39,6 @@ TESTED_TOGETHER = (
     ("tests/docs", "contracts", "version"),
     ("tests/unit/core/test_checkpoint.py", "core", "manifest"),
     ("tests/unit/core/test_export.py", "core", "composition"),
-    ("tests/unit/core/test_morphable_model_changes.py", "core", "kernel_guard"),
     ("tests/unit/integrations/loggers", "integrations/loggers", "logger"),
     (
         "tests/unit/services/tolaria/test_trainer.py",
@@ -97,7 +96,7 @@ TESTED_TOGETHER = (
 # Parts of growth that are about to be rebuilt: the new ones come with tests of their own.
 REBUILT_NEXT = {
     "execution": "execution_stats host_branch kernel_check kernel_select kernel_tally nesting probing",
-    "orchestration": "blueprint_registry commanding entrant graft grafting growth_report journal jury nursery observation run shadow",
+    "orchestration": "blueprint_registry commanding entrant grafting growth_report journal nursery observation run shadow",
 }
 
 
