@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from benchmarks.results import Result
 from benchmarks.workloads import WORKLOADS, Loop, Workload
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.library.blueprint_catalog import Candidate, candidate
+from esper.blueprints.library.catalog import Candidate, candidate
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState, KernelMode, Role
 from esper.contracts.library import BlueprintRecord

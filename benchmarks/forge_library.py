@@ -29,7 +29,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from benchmarks.results import Result
-from esper.blueprints.library.blueprint_catalog import candidates, control
+from esper.blueprints.library.catalog import candidates, control
 from esper.contracts.assets import Blueprint
 from esper.contracts.library import Target, ValidationReport
 from esper.services.tezzeret.build_job import Proof, build_apart, prepare

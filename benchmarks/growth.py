@@ -26,7 +26,7 @@ from benchmarks.arms import (
 )
 from benchmarks.results import Result, spread
 from esper.data.bundle import DataBundle
-from esper.data.task_catalog import build_model, load
+from esper.data.catalog import build_model, load
 from esper.orchestration.growth_config import GrowthConfig
 
 ARMS = ("static", "grown", "final", "random", "search")

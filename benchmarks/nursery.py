@@ -21,8 +21,8 @@ from torch import Tensor
 from benchmarks.arms import Setting
 from benchmarks.results import Result
 from esper.core.model_wrapper import wrap
+from esper.data.catalog import load
 from esper.data.models.mlp import mlp
-from esper.data.task_catalog import load
 from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.orchestrator import SeedOrchestrator

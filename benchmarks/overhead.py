@@ -26,7 +26,7 @@ from benchmarks.interleaved import Comparison, interleave
 from benchmarks.results import Result
 from benchmarks.workloads import WORKLOADS, Loop, Workload, twins
 from esper.blueprints.build import build
-from esper.blueprints.library.blueprint_catalog import candidate
+from esper.blueprints.library.catalog import candidate
 from esper.contracts.enums import KasminaAction, KernelMode
 from esper.contracts.messages import KasminaControlCommand
 from esper.core.model_wrapper import wrap

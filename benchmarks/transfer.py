@@ -25,7 +25,7 @@ from esper.contracts.enums import AdaptationOutcome
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
-from esper.data.task_catalog import load
+from esper.data.catalog import load
 from esper.execution.artifact import KernelArtifact, unpack
 from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.kernel_outcomes import fossils, kernel_outcomes

@@ -10,7 +10,7 @@ import esper
 from esper.blueprints.build import build
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.blueprint_catalog import candidate, candidates, control
+from esper.blueprints.library.catalog import candidate, candidates, control
 from esper.blueprints.library.host_copy import CONTROLS
 from esper.contracts.enums import KernelMode, Layout
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import esper
 from esper.blueprints.build import build
-from esper.blueprints.library.blueprint_catalog import candidate
+from esper.blueprints.library.catalog import candidate
 from esper.contracts.enums import KernelMode
 from esper.execution.artifact import pack
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
 import esper
-from esper.data.task_catalog import load
+from esper.data.catalog import load
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
 torch.manual_seed(0)

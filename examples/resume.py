@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import esper
 from esper.core import checkpoint
 from esper.core.morphable_model import MorphableModel
-from esper.data.task_catalog import load
+from esper.data.catalog import load
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400
 stop = steps // 5  # a race is on by then

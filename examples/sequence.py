@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import esper
-from esper.data.task_catalog import load
+from esper.data.catalog import load
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 300
 path = sys.argv[2] if len(sys.argv) > 2 else Path(__file__)

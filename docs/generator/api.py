@@ -44,7 +44,7 @@ LIBRARY = {
         "esper.blueprints.cost",
         "esper.blueprints.flops",
         "esper.blueprints.library.family",
-        "esper.blueprints.library.blueprint_catalog",
+        "esper.blueprints.library.catalog",
     ),
     "Kernels and layers": (
         "esper.execution.conversion",
@@ -78,7 +78,7 @@ LIBRARY = {
     "Data and training": (
         "esper.data.bundle",
         "esper.data.task",
-        "esper.data.task_catalog",
+        "esper.data.catalog",
         "esper.services.tolaria.trainer",
     ),
 }

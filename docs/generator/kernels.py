@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from docs.generator.prose import cell, table
 
-from esper.blueprints.library.blueprint_catalog import catalog_table
+from esper.blueprints.library.catalog import catalog_table
 from esper.blueprints.ops.attribute import REQUIRED, Attribute
 from esper.blueprints.ops.vocabulary import VOCABULARY
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from esper.blueprints.build import build
 from esper.blueprints.flops import counting, measured_flops
-from esper.blueprints.library.blueprint_catalog import candidates, control
+from esper.blueprints.library.catalog import candidates, control
 from esper.contracts.enums import Layout
 from esper.core.model_wrapper import wrap
-from esper.data.task_catalog import MODELS
+from esper.data.catalog import MODELS
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.orchestration.compute_ledger import Ledger
 from esper.orchestration.growth_config import GrowthConfig, GrowthLimits

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from typer.testing import CliRunner
 
 from docs import pages
-from esper.blueprints.library.blueprint_catalog import SOURCES
+from esper.blueprints.library.catalog import SOURCES
 from esper.blueprints.library.family import FAMILIES
 from esper.blueprints.library.host_copy import CONTROLS
 from esper.cli.app import app

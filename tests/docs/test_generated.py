@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 import esper
 from docs import pages
-from esper.blueprints.library.blueprint_catalog import families
+from esper.blueprints.library.catalog import families
 from esper.blueprints.ops.vocabulary import VOCABULARY
 from esper.cli.app import app
 from esper.cli.exit_codes import MEANINGS

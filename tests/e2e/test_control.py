@@ -18,7 +18,7 @@ from esper.contracts.enums import KasminaAction, TopicNames
 from esper.contracts.messages import Command, KasminaControlCommand, OonaMessage, StopTraining
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
-from esper.data.task_catalog import load
+from esper.data.catalog import load
 from esper.execution.artifact import pack
 from esper.execution.kernel_store import LocalKernelStore
 from esper.services.oona.open import open_bus

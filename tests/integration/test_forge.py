@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from esper.blueprints.library.blueprint_catalog import candidate
+from esper.blueprints.library.catalog import candidate
 from esper.contracts.enums import BlueprintState, KernelMode, KernelStatus, Role
 from esper.contracts.errors import LeaseLostError
 from esper.contracts.library import BlueprintRecord

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from esper.blueprints.build import build
-from esper.blueprints.library.blueprint_catalog import control
+from esper.blueprints.library.catalog import control
 from esper.contracts.enums import KernelMode
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel

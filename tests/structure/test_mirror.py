@@ -22,7 +22,7 @@ TESTED_TOGETHER = (
     ("tests/unit/blueprints/test_geometry.py", "blueprints", "geometry_tracing provenance"),
     ("tests/unit/blueprints/test_ir.py", "blueprints", "tensor_spec"),
     (
-        "tests/unit/blueprints/library/test_blueprint_catalog.py",
+        "tests/unit/blueprints/library/test_catalog.py",
         "blueprints/library",
         "attend attention causal_conv conv1d conv2d conv_same embedding family fitting fourier glu host_copy low_rank mixture mlp norm recurrent residual_conv separable squeeze_excite stack wavelet",
     ),
@@ -48,11 +48,11 @@ TESTED_TOGETHER = (
     ("tests/unit/core/test_optimizer.py", "core", "transaction"),
     ("tests/e2e/test_dashboard.py", "dashboard", "dashboard_config pages"),
     (
-        "tests/unit/data/test_task_catalog.py",
+        "tests/unit/data/test_catalog.py",
         "data",
         "factory fashion_mnist mnist1d quick_start scikit source",
     ),
-    ("tests/unit/data/test_task_catalog.py", "data/models", "cnn mlp transformer"),
+    ("tests/unit/data/test_catalog.py", "data/models", "cnn mlp transformer"),
     ("tests/unit/execution/test_artifact.py", "execution", "artifact_header"),
     (
         "tests/unit/execution/hosts/test_host_catalog.py",

@@ -10,7 +10,7 @@ from threading import RLock
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.ir import GraphIR
-from esper.blueprints.library.blueprint_catalog import Candidate
+from esper.blueprints.library.catalog import Candidate
 from esper.contracts.asset_lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState, KernelMode, KernelStatus

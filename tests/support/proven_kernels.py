@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from esper.blueprints.build import build
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.blueprint_catalog import candidate
+from esper.blueprints.library.catalog import candidate
 from esper.contracts.enums import KernelMode
 from esper.execution.artifact import KernelArtifact, pack, unpack
 

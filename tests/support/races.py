@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esper.blueprints.library.blueprint_catalog import candidate, control
+from esper.blueprints.library.catalog import candidate, control
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import CandidateStanding
 from esper.core.model_wrapper import wrap

@@ -28,7 +28,7 @@ from esper.report import wording
 with later():
     from esper.blueprints import geometry as geometry_types
     from esper.blueprints import graph_weights, ir
-    from esper.blueprints.library import blueprint_catalog
+    from esper.blueprints.library import catalog
     from esper.execution import artifact_check
 
 NOUN = Noun(is_group=True)
@@ -51,7 +51,7 @@ def list_blueprints(*, place: Place, as_json: AsJson = False) -> None:
     if geometry is None:
         families: list[dict[str, Any]] = [
             {"family": name, "sizes": list(member.sizes), "summary": member.summary}
-            for name, member in blueprint_catalog.families().items()
+            for name, member in catalog.families().items()
         ]
         if as_json:
             print_json(output(), families)
@@ -62,7 +62,7 @@ def list_blueprints(*, place: Place, as_json: AsJson = False) -> None:
         ]
         print_table(output(), ("family", "sizes", "what it is"), families_rows)
         return
-    found = blueprint_catalog.candidates(geometry)
+    found = catalog.candidates(geometry)
     if as_json:
         print_json(output(), [_plain(entry) for entry in found])
         return
@@ -95,7 +95,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one family; with a geometry, the graphs that it gives there (--json: as IR)."""
-    member, geometry, console = blueprint_catalog.family_named(name), place.geometry(), output()
+    member, geometry, console = catalog.family_named(name), place.geometry(), output()
     if geometry is None:
         refuse("these choose among graphs, which need --host and --input", size=size, mode=mode)
         if as_json:
@@ -317,9 +317,9 @@ def identity(made: Blueprint) -> str:
 
 def _chosen(
     geometry: geometry_types.Geometry, family: str, size: str | None, mode: str | None
-) -> list[blueprint_catalog.Candidate]:
+) -> list[catalog.Candidate]:
     """What one family gives at a place: all sizes and modes, or those that were asked for."""
-    member = blueprint_catalog.family_named(family)
+    member = catalog.family_named(family)
     sizes = list(member.sizes) if size is None else [size]
     asked = read_optional(KernelMode, mode, "--mode")
     modes = [m for m in member.modes(geometry) if asked is None or m is asked]
@@ -330,13 +330,11 @@ def _chosen(
             "`esper blueprints list` with the same options lists what does"
         )
     return [
-        blueprint_catalog.candidate(geometry, member.name, size, mode)
-        for size in sizes
-        for mode in modes
+        catalog.candidate(geometry, member.name, size, mode) for size in sizes for mode in modes
     ]
 
 
-def _plain(entry: blueprint_catalog.Candidate) -> dict[str, Any]:
+def _plain(entry: catalog.Candidate) -> dict[str, Any]:
     return {
         "family": entry.family,
         "size": entry.size,

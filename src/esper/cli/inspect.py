@@ -23,7 +23,7 @@ with later():
     from esper.blueprints import flops as counted
     from esper.cli import layers
     from esper.core import model_wrapper, morphable_model
-    from esper.data import task_catalog
+    from esper.data import catalog
     from esper.execution import artifact_check
     from esper.services.tolaria import factories
 
@@ -102,9 +102,9 @@ def _find(target: str, input_shape: str | None) -> Subject:
             raise RunFolderError(f"{path} is a kernel: `esper kernel show {path}` looks into it")
         session = bootstrap.reopen(run_folder_of(path))
         return session.name, session.model, session.train[0][:2]
-    names = task_catalog.data_set_names()
+    names = catalog.data_set_names()
     if target in names:
-        bundle = task_catalog.load(target)
+        bundle = catalog.load(target)
         model = model_wrapper.wrap(bundle.model(), example_input=bundle.example, inplace=True)
         return target, model, bundle.example
     if artifact_check.is_kernel_id(target):

@@ -22,7 +22,7 @@ from esper.report import wording
 with later():
     from esper.blueprints import build as blueprint_build
     from esper.blueprints import graph_weights, ir
-    from esper.blueprints.library import blueprint_catalog
+    from esper.blueprints.library import catalog
     from esper.execution import artifact, artifact_check, kernel_store, signature_file
     from esper.execution import trust as trust_policy
 
@@ -68,8 +68,8 @@ def build(
         geometry = place.geometry()
         if geometry is None:
             raise ConfigError("--family needs a place: give --host and --input")
-        size = size or next(iter(blueprint_catalog.family_named(family).sizes))
-        entry = blueprint_catalog.candidate(geometry, family, size, joins)
+        size = size or next(iter(catalog.family_named(family).sizes))
+        entry = catalog.candidate(geometry, family, size, joins)
         name, wanted = entry.label, entry.ir
     module = blueprint_build.build(wanted, seed=seed)
     data = artifact.pack(module, wanted, joins, blueprint=name, created_by="esper kernel build")

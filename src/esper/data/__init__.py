@@ -1,4 +1,4 @@
 """Data: the data sets of the quick-starts and the small host models that go with them.
 
-Start reading at `task_catalog.py`.
+Start reading at `catalog.py`.
 """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.blueprint_catalog import Candidate, candidates, control
+from esper.blueprints.library.catalog import Candidate, candidates, control
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import RaceRecord
 from esper.execution.artifact import KernelArtifact

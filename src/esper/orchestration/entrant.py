@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from esper.blueprints.build import build
-from esper.blueprints.library.blueprint_catalog import CONTROL, Candidate
+from esper.blueprints.library.catalog import CONTROL, Candidate
 from esper.contracts.growth import CandidateStanding
 from esper.execution.artifact import KernelArtifact
 from esper.orchestration.counterfactual import HeldOut

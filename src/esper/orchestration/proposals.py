@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.blueprint_catalog import Candidate
+from esper.blueprints.library.catalog import Candidate
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import GeometryError
 from esper.contracts.growth import CandidateStanding

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from esper.blueprints.cost import cost
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.blueprint_catalog import CONTROL, Candidate
+from esper.blueprints.library.catalog import CONTROL, Candidate
 from esper.contracts.enums import KernelMode, Layout
 from esper.contracts.errors import BlueprintError
 from esper.execution.artifact import KernelArtifact

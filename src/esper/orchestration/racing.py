@@ -11,7 +11,7 @@ import torch
 
 from esper.blueprints.cost import cost
 from esper.blueprints.ir import GraphIR
-from esper.blueprints.library.blueprint_catalog import CONTROL, Candidate
+from esper.blueprints.library.catalog import CONTROL, Candidate
 from esper.contracts.enums import Verdict
 from esper.contracts.errors import TrainingError
 from esper.contracts.events import AdaptationDecided, RaceDecided, RaceStarted, RungFinished

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from esper.blueprints.library.blueprint_catalog import Candidate
+from esper.blueprints.library.catalog import Candidate
 from esper.contracts.enums import AdaptationStrategyName, KernelMode
 from esper.orchestration.blueprint_registry import BlueprintRegistry
 from esper.utils.registry import Registry

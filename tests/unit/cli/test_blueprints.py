@@ -4,7 +4,7 @@ import json
 
 from typer.testing import CliRunner
 
-from esper.blueprints.library.blueprint_catalog import families
+from esper.blueprints.library.catalog import families
 from esper.cli.app import app
 
 PLACE = ["--host", "linear", "--input", "40", "--output-shape", "100"]

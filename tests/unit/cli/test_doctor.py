@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from esper.cli.app import app
 from esper.cli.doctor import data_sets
+from esper.data.catalog import data_set_names
 from esper.data.source import data_source
-from esper.data.task_catalog import data_set_names
 
 
 def test_doctor_says_what_is_installed_and_what_would_be_used() -> None:

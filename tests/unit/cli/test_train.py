@@ -16,7 +16,7 @@ from esper.cli.train import (
     newest_run,
 )
 from esper.contracts.errors import ConfigError, RunFolderError
-from esper.data.task_catalog import data_set_names
+from esper.data.catalog import data_set_names
 from esper.services.tolaria.config_file import write_yaml
 from esper.services.tolaria.training_config import TolariaConfig
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from esper.contracts.errors import ConfigError, DataError, DataUnavailableError
-from esper.data.task_catalog import build_model, load
+from esper.data.catalog import build_model, load
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from esper.blueprints.library.blueprint_catalog import CONTROL, control
+from esper.blueprints.library.catalog import CONTROL, control
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import CandidateStanding
 from esper.orchestration.counterfactual import HeldOut

@@ -14,7 +14,7 @@ from esper.contracts.library import KernelOutcome
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
-from esper.data.task_catalog import load as load_data
+from esper.data.catalog import load as load_data
 from esper.execution.artifact import KernelArtifact, unpack
 from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.kernel_outcomes import fossil_outcome, fossils, kernel_outcomes

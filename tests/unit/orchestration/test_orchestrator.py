@@ -19,7 +19,7 @@ from esper.core.export import export
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
-from esper.data.task_catalog import load as load_data
+from esper.data.catalog import load as load_data
 from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
 

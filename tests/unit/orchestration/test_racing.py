@@ -14,7 +14,7 @@ from esper.contracts.events import RaceDecided
 from esper.core.checkpoint import load, restore, save
 from esper.core.model_wrapper import wrap
 from esper.data.bundle import DataBundle
-from esper.data.task_catalog import load as load_data
+from esper.data.catalog import load as load_data
 from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
 from support.nurseries import LateNursery

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esper.blueprints.library.blueprint_catalog import Candidate, candidates
+from esper.blueprints.library.catalog import Candidate, candidates
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import CandidateStanding, RaceRecord, RungRecord
 from esper.orchestration.blueprint_registry import BlueprintRegistry

@@ -4,7 +4,7 @@ from torch import nn
 
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.graph_weights import describe
-from esper.blueprints.library.blueprint_catalog import candidate
+from esper.blueprints.library.catalog import candidate
 from esper.contracts.enums import KernelMode, Layout
 from esper.contracts.growth import LayerRecord
 from esper.report.layer_text import kernel_lines, layer_text

@@ -1,4 +1,4 @@
 """Library: the families of kernels that a layer may grow, one family a file.
 
-Start reading at `blueprint_catalog.py`.
+Start reading at `catalog.py`.
 """

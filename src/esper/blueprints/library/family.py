@@ -91,7 +91,7 @@ def sizes(**settings: Any) -> Mapping[str, Any]:
 
 
 FAMILIES: Registry[str, Family] = Registry("kernel family")
-"""Every family by its name; filled by importing `blueprint_catalog.py`."""
+"""Every family by its name; filled by importing `catalog.py`."""
 
 
 def family(name: str, summary: str) -> Callable[[type[Family]], type[Family]]:

@@ -13,8 +13,8 @@ from torch import nn
 
 from esper.contracts.errors import ConfigError
 from esper.data.bundle import DataBundle
+from esper.data.catalog import build_model, load
 from esper.data.factory import call_factory
-from esper.data.task_catalog import build_model, load
 from esper.services.tolaria.training_config import TolariaConfig
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.library.blueprint_catalog import candidates, control
+from esper.blueprints.library.catalog import candidates, control
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import KernelMode
 from esper.contracts.library import Target

@@ -11,7 +11,7 @@ from torch import nn
 
 from esper.blueprints.build import build
 from esper.blueprints.geometry import Geometry
-from esper.blueprints.library.blueprint_catalog import candidate
+from esper.blueprints.library.catalog import candidate
 from esper.contracts.enums import KernelMode, KernelStatus
 from esper.contracts.errors import ArtifactError, RunFolderError
 from esper.core.model_wrapper import wrap

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from esper.blueprints.build import build
-from esper.blueprints.library.blueprint_catalog import candidate
+from esper.blueprints.library.catalog import candidate
 from esper.contracts.enums import KernelMode
 from esper.contracts.growth import CostAccount, GrowthReport
 from esper.core.model_wrapper import wrap

@@ -15,7 +15,7 @@ from esper.contracts.records import LogEntry, StepLogged
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
-from esper.data.task_catalog import load
+from esper.data.catalog import load
 from esper.execution.artifact import KernelArtifact
 from esper.services.tolaria.result import RunStatus
 from esper.services.tolaria.run_control import Control, Order, RunCommand

@@ -9,8 +9,8 @@ from torch.utils.data import TensorDataset
 
 from esper.contracts.errors import ConfigError
 from esper.data.bundle import DataBundle, Recipe
+from esper.data.catalog import load
 from esper.data.task import Task
-from esper.data.task_catalog import load
 from esper.services.tolaria.split import carve
 
 

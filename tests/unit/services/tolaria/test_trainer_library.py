@@ -15,7 +15,7 @@ from esper.contracts.growth import GrowthReport
 from esper.contracts.records import LogEntry, StepLogged
 from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
-from esper.data.task_catalog import load
+from esper.data.catalog import load
 from esper.execution.artifact import pack
 from esper.services.tolaria.outbox import deliver
 from esper.services.tolaria.signals import StopRequest

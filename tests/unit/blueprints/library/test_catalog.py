@@ -13,7 +13,7 @@ from esper.blueprints.build import build
 from esper.blueprints.flops import measured_flops
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.graph_weights import state_weights
-from esper.blueprints.library.blueprint_catalog import (
+from esper.blueprints.library.catalog import (
     Candidate,
     candidates,
     catalog_table,

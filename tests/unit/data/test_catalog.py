@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from esper.contracts.errors import ConfigError, DataUnavailableError, RegistryError
+from esper.data.catalog import build_model, data_set_names, load
 from esper.data.quick_start import MODELS
 from esper.data.source import DataSource, require_package
-from esper.data.task_catalog import build_model, data_set_names, load
 
 
 def test_every_quick_start_of_the_documents_is_known() -> None:
