@@ -11,9 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.events import AnyEvent
-from esper.contracts.messages import Command, OonaMessage
+from esper.contracts.messages import PAYLOADS, Command, OonaMessage, topic_of
 from esper.contracts.records import AnyRecord, RunRecords
-from esper.contracts.topics import PAYLOADS, topic_of
 from esper.contracts.version import VERSION
 from esper.services.oona.bus_config import OonaConfig
 

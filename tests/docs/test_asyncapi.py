@@ -29,10 +29,12 @@ from esper.contracts.enums import (
     TopicNames,
 )
 from esper.contracts.messages import (
+    PAYLOADS,
     KasminaControlCommand,
     OonaMessage,
     RequestBlueprint,
     StopTraining,
+    topic_of,
 )
 from esper.contracts.operational import FieldReport
 from esper.contracts.platform_events import (
@@ -43,7 +45,6 @@ from esper.contracts.platform_events import (
     FieldReported,
 )
 from esper.contracts.records import RunLine, RunRecords
-from esper.contracts.topics import PAYLOADS, topic_of
 from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.bus_wire import Wire
 from support import logged_runs

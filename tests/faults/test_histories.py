@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.enums import KernelStatus, Role
 from esper.contracts.errors import (
     LibraryNotFoundError,
     LibraryUnavailableError,
     RevisionConflictError,
 )
+from esper.contracts.lifecycle import KernelEvent
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.urza_config import UrzaConfig
 from esper.utils.clock import SystemClock

@@ -63,16 +63,14 @@ TESTED_TOGETHER = (
     (
         "tests/contract/nissa",
         "services/nissa",
-        "curve_reader events_read export_parquet followed_runs nissa_state platform_rows run_schema run_store run_tables summaries",
+        "curve_reader export_parquet followed_runs nissa_state platform_rows run_store run_tables summaries",
     ),
-    ("tests/unit/services/nissa", "services/nissa/alerts", "finding"),
     ("tests/contract/nissa/test_run_store_migrations.py", "services/nissa/migrations", "env"),
     (
         "tests/contract/nissa/test_run_store_migrations.py",
         "services/nissa/migrations/versions",
         "v0001_tables v0002_acknowledgements",
     ),
-    ("tests/e2e/test_dashboard_live.py", "services/nissa/routes", "stream_routes"),
     (
         "tests/contract/oona",
         "services/oona",

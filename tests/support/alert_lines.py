@@ -10,7 +10,7 @@ from esper.contracts.enums import ComponentName, ComponentStatus
 from esper.contracts.events import AnyEvent
 from esper.contracts.platform_events import ComponentHealth
 from esper.contracts.records import AnyRecord, parse_record
-from esper.services.nissa.alerts.finding import Finding, RunRule
+from esper.services.nissa.alerts.alert_ledger import Finding, RunRule
 
 Parsed = AnyRecord | AnyEvent
 START = 1_800_000_000.0

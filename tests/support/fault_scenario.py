@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.enums import BlueprintState, KernelStatus, Role
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.library import KernelRegistration, Lease, Signature, TokenRequest
+from esper.contracts.lifecycle import KernelEvent
 from esper.services.urza.idempotency import StoredAnswer
 from esper.services.urza.kernel_library import Library
 from support.stored import blueprint, id_of, kernel_file, outcome, report, upload

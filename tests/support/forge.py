@@ -11,7 +11,6 @@ from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.ir import GraphIR
 from esper.blueprints.library.catalog import Candidate
-from esper.contracts.asset_lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState, KernelMode, KernelStatus
 from esper.contracts.errors import LeaseLostError, LibraryError, SubmissionError
@@ -22,6 +21,7 @@ from esper.contracts.library import (
     Lease,
     ValidationReport,
 )
+from esper.contracts.lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.ports import Clock
 from esper.execution.artifact import unpack
 from esper.execution.artifact_check import kernel_id_of, reference_cost

@@ -24,7 +24,6 @@ from esper.cli.options import (
     refuse,
 )
 from esper.cli.place import Host, InputShape, OutputShape, parse_shape
-from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.enums import KernelMode, KernelStatus
 from esper.contracts.errors import ArtifactError, ConfigError, LibraryNotFoundError
 from esper.contracts.library import (
@@ -36,6 +35,7 @@ from esper.contracts.library import (
     Signature,
     ValidationReport,
 )
+from esper.contracts.lifecycle import KernelEvent
 from esper.core.durable_file import write_durably
 from esper.hosting.library_access import library
 from esper.report import wording

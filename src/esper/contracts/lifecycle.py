@@ -1,6 +1,8 @@
-"""The life of a seed: one table of moves, and one pure function that makes them.
+"""The lives of seeds, blueprints and kernels: tables of moves, and pure functions that make them.
 
-Everything that may change a seed's phase is in `TRANSITIONS`; `advance` is its only reader.
+What is not in a table cannot happen. Everything that may change a seed's phase is in
+`TRANSITIONS`; `advance` is its only reader, `advance_blueprint` and `advance_kernel` are those of
+the library's tables.
 Two views are derived from the phase and stored nowhere: the slot view (`slot_state`, what a
 layer's slot is doing) and the seed view (`seed_state`, what a user calls it).
 `diagram` draws the table for the documentation, so that the two cannot differ.
@@ -11,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
+from typing import Any
 
-from esper.contracts.enums import SeedState
+from esper.contracts.enums import BlueprintState, KernelStatus, SeedState
 from esper.contracts.errors import IllegalTransitionError
 
 
@@ -164,3 +167,91 @@ def diagram() -> str:
     sources = {source for source, _ in TRANSITIONS}
     final = [f"    {phase.name} --> [*]" for phase in SeedPhase if phase not in sources]
     return "\n".join(["stateDiagram-v2", "    [*] --> DORMANT", *moves, *final])
+
+
+class BlueprintEvent(StrEnum):
+    """What can happen to a blueprint."""
+
+    SUBMIT = "submit"
+    LEASE = "lease"
+    RELEASE = "release"
+    VALIDATE = "validate"
+    INVALIDATE = "invalidate"
+    REOPEN = "reopen"
+    ARCHIVE = "archive"
+
+
+class KernelEvent(StrEnum):
+    """What can happen to a stored kernel."""
+
+    VALIDATE = "validate"
+    REJECT = "reject"
+    RETIRE = "retire"
+    REINSTATE = "reinstate"
+
+
+_B, _BE = BlueprintState, BlueprintEvent
+BLUEPRINT_TRANSITIONS: Mapping[tuple[BlueprintState, BlueprintEvent], BlueprintState] = (
+    MappingProxyType(
+        {
+            (_B.PROPOSED, _BE.SUBMIT): _B.UNVALIDATED,
+            (_B.UNVALIDATED, _BE.LEASE): _B.COMPILING,
+            (_B.COMPILING, _BE.RELEASE): _B.UNVALIDATED,
+            (_B.COMPILING, _BE.VALIDATE): _B.VALIDATED,
+            (_B.COMPILING, _BE.INVALIDATE): _B.INVALID,
+            # A validated blueprint may be proven again, for another target.
+            (_B.VALIDATED, _BE.REOPEN): _B.UNVALIDATED,
+            (_B.INVALID, _BE.REOPEN): _B.UNVALIDATED,
+            (_B.PROPOSED, _BE.ARCHIVE): _B.ARCHIVED,
+            (_B.UNVALIDATED, _BE.ARCHIVE): _B.ARCHIVED,
+            (_B.VALIDATED, _BE.ARCHIVE): _B.ARCHIVED,
+            (_B.INVALID, _BE.ARCHIVE): _B.ARCHIVED,
+        }
+    )
+)
+
+_K, _KE = KernelStatus, KernelEvent
+KERNEL_TRANSITIONS: Mapping[tuple[KernelStatus, KernelEvent], KernelStatus] = MappingProxyType(
+    {
+        (_K.CANDIDATE, _KE.VALIDATE): _K.VALIDATED,
+        (_K.CANDIDATE, _KE.REJECT): _K.REJECTED,
+        (_K.VALIDATED, _KE.REJECT): _K.REJECTED,
+        (_K.VALIDATED, _KE.RETIRE): _K.RETIRED,
+        (_K.RETIRED, _KE.REINSTATE): _K.VALIDATED,
+        (_K.RETIRED, _KE.REJECT): _K.REJECTED,
+    }
+)
+
+
+def advance_blueprint(state: BlueprintState, event: BlueprintEvent) -> BlueprintState:
+    """Return the state after `event`.
+
+    Raises:
+        IllegalTransitionError: The table has no such move.
+    """
+    try:
+        return BLUEPRINT_TRANSITIONS[state, event]
+    except KeyError:
+        raise _illegal("blueprint", state, event, BLUEPRINT_TRANSITIONS) from None
+
+
+def advance_kernel(status: KernelStatus, event: KernelEvent) -> KernelStatus:
+    """Return the status after `event`.
+
+    Raises:
+        IllegalTransitionError: The table has no such move.
+    """
+    try:
+        return KERNEL_TRANSITIONS[status, event]
+    except KeyError:
+        raise _illegal("kernel", status, event, KERNEL_TRANSITIONS) from None
+
+
+def _illegal(
+    what: str, state: StrEnum, event: StrEnum, table: Mapping[tuple[Any, Any], Any]
+) -> IllegalTransitionError:
+    possible = sorted(e.value for s, e in table if s is state)
+    return IllegalTransitionError(
+        f"a {what} that is {state.value} cannot {event.value}; "
+        f"possible: {', '.join(possible) or 'nothing'}"
+    )

@@ -3,12 +3,14 @@
 A command is imperative, has one handler, and raises where it cannot be carried out. Events,
 what has happened, are in `events.py` and `platform_events.py`; what a training run writes into
 its log travels as `RunRecords` (`records.py`). The envelope's payload is the JSON of one of them;
-`topics.py` says which topic carries what.
+`PAYLOADS` says which topic carries what.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, Self
 from uuid import uuid4
 
 from pydantic import BaseModel, Field, TypeAdapter, model_validator
@@ -29,6 +31,14 @@ from esper.contracts.base import (
     utc_now,
 )
 from esper.contracts.enums import KasminaAction, TopicNames
+from esper.contracts.platform_events import (
+    Alert,
+    BuildFinished,
+    BuildStarted,
+    ComponentHealth,
+    FieldReported,
+)
+from esper.contracts.records import RunRecords
 
 
 class Claim(Contract):
@@ -161,3 +171,66 @@ def parse_command(data: object) -> AnyCommand:
         pydantic.ValidationError: The kind is unknown or a field is not as it should be.
     """
     return _ADAPTER.validate_python(data)
+
+
+PAYLOADS: Final[Mapping[TopicNames, tuple[type[BaseModel], ...]]] = MappingProxyType(
+    {
+        TopicNames.TELEMETRY_TRAINING: (RunRecords,),
+        TopicNames.TELEMETRY_SEED_HEALTH: (RunRecords,),
+        TopicNames.EVENTS_TRAINING: (RunRecords,),
+        TopicNames.EVENTS_RACE: (RunRecords,),
+        TopicNames.EVENTS_SEED: (RunRecords,),
+        TopicNames.EVENTS_COMPILATION: (BuildStarted, BuildFinished),
+        TopicNames.CONTROL_ADAPTATION_DECISIONS: (RunRecords,),
+        TopicNames.CONTROL_KASMINA_COMMANDS: (KasminaControlCommand, StopTraining),
+        TopicNames.CONTROL_RESULTS: (RunRecords,),
+        TopicNames.HEALTH_COMPONENTS: (ComponentHealth,),
+        TopicNames.HEALTH_ALERTS: (Alert,),
+        TopicNames.INNOVATION_BLUEPRINT_REQUESTS: (RequestBlueprint,),
+        TopicNames.INNOVATION_FIELD_REPORTS: (FieldReported,),
+    }
+)
+"""Payload types by topic."""
+
+_RUN_GROUPS: Final = "tolaria."
+
+
+def run_group(run_id: str) -> str:
+    """The group of the bus that takes a run's commands, while it trains."""
+    return f"{_RUN_GROUPS}{run_id}"
+
+
+def run_of(group: str) -> str | None:
+    """The run whose commands a group takes; None where it is a service's."""
+    return group.removeprefix(_RUN_GROUPS) if group.startswith(_RUN_GROUPS) else None
+
+
+_EVENT_TOPICS: Final[Mapping[str, TopicNames]] = MappingProxyType(
+    {
+        "HealthMeasured": TopicNames.TELEMETRY_SEED_HEALTH,
+        "AdaptationDecided": TopicNames.CONTROL_ADAPTATION_DECISIONS,
+        "CommandCarriedOut": TopicNames.CONTROL_RESULTS,
+        "CommandRefused": TopicNames.CONTROL_RESULTS,
+        "RaceStarted": TopicNames.EVENTS_RACE,
+        "RungFinished": TopicNames.EVENTS_RACE,
+        "RaceDecided": TopicNames.EVENTS_RACE,
+        "SeedGerminated": TopicNames.EVENTS_SEED,
+        "GraftStarted": TopicNames.EVENTS_SEED,
+        "GraftEvaluated": TopicNames.EVENTS_SEED,
+        "SeedRetreated": TopicNames.EVENTS_SEED,
+        "SeedFossilized": TopicNames.EVENTS_SEED,
+        "SeedCulled": TopicNames.EVENTS_SEED,
+        "SeedIsolated": TopicNames.EVENTS_SEED,
+        "VerdictReached": TopicNames.EVENTS_SEED,
+    }
+)
+
+
+def topic_of(line: Mapping[str, object]) -> TopicNames:
+    """The topic that carries a line of a run's log."""
+    kind = line.get("type")
+    if kind in {"step", "eval"}:
+        return TopicNames.TELEMETRY_TRAINING
+    if kind == "event":
+        return _EVENT_TOPICS.get(str(line.get("kind")), TopicNames.EVENTS_TRAINING)
+    return TopicNames.EVENTS_TRAINING

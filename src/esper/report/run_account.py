@@ -48,7 +48,7 @@ from esper.contracts.records import (
 from esper.contracts.runs import Impact
 from esper.report import findings, wording
 from esper.report.findings import Graft
-from esper.services.nissa.impact import impacts_of
+from esper.services.nissa.adaptations import impacts_of
 
 Line = AnyRecord | AnyEvent
 NO_COST = CostAccount(host=0.0, shadow=0.0, evaluation=0.0, static=0.0)

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert
-from esper.services.nissa.run_schema import KEEPING, SCHEMA
 from esper.services.nissa.run_store import RunStore
+from esper.services.nissa.run_tables import KEEPING, SCHEMA
 from esper.storage.database import Database
 from support import logged_runs
 from support.run_deliveries import contents, delivery, read

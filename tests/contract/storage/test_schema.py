@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
 
-from esper.services.nissa import run_schema as nissa
+from esper.services.nissa import run_tables as nissa
 from esper.services.nissa.run_store import RunStore
 from esper.services.urza import kernel_library as urza
 from esper.services.urza.kernel_library import Library

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.enums import AdaptationOutcome, KernelMode, KernelStatus
 from esper.contracts.errors import (
     ArtifactError,
@@ -17,6 +16,7 @@ from esper.contracts.errors import (
     SubmissionError,
 )
 from esper.contracts.library import KernelQuery, KernelRecord, KernelRegistration, Signature
+from esper.contracts.lifecycle import KernelEvent
 from esper.services.urza.kernel_library import Library
 from support.stored import (
     ACTOR,

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from esper.contracts.asset_lifecycle import BlueprintEvent
 from esper.contracts.enums import BlueprintState, KernelMode, KernelStatus
 from esper.contracts.errors import (
     ArtifactError,
@@ -17,6 +16,7 @@ from esper.contracts.errors import (
     SubmissionError,
 )
 from esper.contracts.library import KernelRegistration
+from esper.contracts.lifecycle import BlueprintEvent
 from esper.services.urza.kernel_library import Library
 from support.clocks import StillClock
 from support.stored import (

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from esper.contracts.asset_lifecycle import KernelEvent
 from esper.contracts.enums import Role
 from esper.contracts.errors import (
     AccessDeniedError,
@@ -23,6 +22,7 @@ from esper.contracts.errors import (
     SubmissionError,
 )
 from esper.contracts.library import TokenRequest
+from esper.contracts.lifecycle import KernelEvent
 from esper.services.urza.change import Changes
 from esper.services.urza.idempotency import Idempotency, StoredAnswer
 from esper.services.urza.kernel_library import Library

@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from esper.blueprints.build import build
 from esper.contracts import errors
-from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import AdaptationOutcome, BlueprintState, KernelMode, KernelStatus, Role
 from esper.contracts.library import (
@@ -20,6 +19,7 @@ from esper.contracts.library import (
     Toolchain,
     ValidationReport,
 )
+from esper.contracts.lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.operational import FieldReport
 from esper.execution.artifact import pack
 from esper.execution.artifact_check import kernel_id_of, reference_cost

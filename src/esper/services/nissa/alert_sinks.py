@@ -1,16 +1,20 @@
-"""Where alerts go besides the run store: the log, the bus, a webhook. None of them blocks."""
+"""Where alerts go: into the run store, the log, the bus, a webhook. No sink blocks."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import httpx
 
 from esper.contracts.enums import Severity, TopicNames
+from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert
 from esper.contracts.ports import Publisher
 from esper.execution.error_recovery import ErrorRecoveryManager, RetryConfig
+from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.utils.logging import get_logger
 
 _log = get_logger("nissa")
@@ -131,3 +135,56 @@ class WebhookSink:
 
 def _key(alert: Alert) -> str:
     return f"{alert.alert_id}-{'ended' if alert.ended_at else 'raised'}"
+
+
+_MOST_UNSAVED: Final = 1000
+
+_log = get_logger("nissa")
+
+
+class AlertStore(Protocol):
+    """Where alerts are kept: the run store."""
+
+    async def save_alert(self, alert: Alert) -> None:
+        """Keep an alert, in place of what it was before.
+
+        Raises:
+            RunStoreError: It is away; trying again helps.
+        """
+
+
+class AlertDesk:
+    """Sends alerts on at once, and stores them as soon as the store takes them."""
+
+    def __init__(
+        self, store: AlertStore, sinks: Sequence[AlertSink], metrics: ObserverMetrics
+    ) -> None:
+        """Begin with nothing to store."""
+        self._store = store
+        self._sinks = tuple(sinks)
+        self._metrics = metrics
+        self._unsaved: deque[Alert] = deque(maxlen=_MOST_UNSAVED)
+
+    async def pass_on(self, alerts: Sequence[Alert]) -> None:
+        """Send alerts to the sinks, and store them and what could not be stored before."""
+        for alert in alerts:
+            self._metrics.changed(alert)
+            self._unsaved.append(alert)
+            for sink in self._sinks:
+                self._send(sink, alert)
+        try:
+            while self._unsaved:
+                await self._store.save_alert(self._unsaved[0])
+                self._unsaved.popleft()
+        except RunStoreError as error:
+            self._metrics.failed("alerts")
+            _log.warning(
+                "alerts wait for the run store", waiting=len(self._unsaved), why=str(error)
+            )
+
+    def _send(self, sink: AlertSink, alert: Alert) -> None:
+        try:
+            sink.send(alert)
+        except Exception:  # noqa: BLE001 a sink must not keep alerts from the others
+            self._metrics.failed("sink")
+            _log.exception("an alert did not reach a sink", sink=type(sink).__name__)

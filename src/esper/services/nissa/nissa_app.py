@@ -11,11 +11,8 @@ from esper.contracts.ports import Clock
 from esper.contracts.version import VERSION
 from esper.services.nissa.nissa_config import NissaConfig
 from esper.services.nissa.nissa_metrics import ObserverMetrics
+from esper.services.nissa.nissa_routes import CONDITION, PLATFORM, RUNS
 from esper.services.nissa.nissa_state import NissaState
-from esper.services.nissa.routes.condition_routes import CONDITION
-from esper.services.nissa.routes.platform_routes import PLATFORM
-from esper.services.nissa.routes.run_routes import RUNS
-from esper.services.nissa.routes.stream_routes import STREAM
 from esper.services.nissa.run_store import RunStore
 from esper.services.nissa.token_guard import TokenGuard
 from esper.services.nissa.trends import Trends
@@ -25,7 +22,7 @@ from esper.web.http_metrics import HttpMetrics, MeasuredApp
 from esper.web.problems import PLATFORM_CODES
 from esper.web.refusals import add_refusals
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (CONDITION, RUNS, PLATFORM, STREAM)
+ROUTERS: Final[tuple[APIRouter, ...]] = (CONDITION, RUNS, PLATFORM)
 
 
 def create_app(

@@ -17,12 +17,11 @@ from typing import Final, Protocol
 
 from esper.contracts.enums import RunState, TopicNames
 from esper.contracts.errors import BusUnavailableError, RunNotFoundError, RunStoreError
+from esper.contracts.messages import run_of
 from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
 from esper.contracts.ports import Bus, Clock, Delivery, GroupLag, Publisher
-from esper.contracts.topics import run_of
 from esper.services.nissa.adaptation_traces import AdaptationTracer
-from esper.services.nissa.alert_desk import AlertDesk
-from esper.services.nissa.alert_sinks import AlertSink, BusSink, LogSink, WebhookSink
+from esper.services.nissa.alert_sinks import AlertDesk, AlertSink, BusSink, LogSink, WebhookSink
 from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.alert_ledger import ended
 from esper.services.nissa.alerts.watch import PlatformWatch

@@ -35,26 +35,31 @@ from esper.contracts.runs import (
     StoredLine,
 )
 from esper.services.nissa import platform_rows, summaries
+from esper.services.nissa.adaptations import (
+    ADAPTATION_KINDS,
+    HistoryRun,
+    events,
+    history_of,
+    impacts_of,
+    slots_of,
+)
 from esper.services.nissa.curve_reader import CurveReader
-from esper.services.nissa.events_read import ADAPTATION_KINDS, events
-from esper.services.nissa.impact import impacts_of
 from esper.services.nissa.ingest import AddedLine, Batch, contradiction, remove_run, take_in
-from esper.services.nissa.kernel_history import HistoryRun, history_of
 from esper.services.nissa.nissa_config import default_url
 from esper.services.nissa.projection import entered_in, grown_in
-from esper.services.nissa.run_schema import KEEPING, make_latest
 from esper.services.nissa.run_tables import (
     ALERTS,
     BUILDS,
     COMPONENTS,
     HEAD,
+    KEEPING,
     LINES,
     MENTIONS,
     POINTS,
     RUNS,
     SERIES,
+    make_latest,
 )
-from esper.services.nissa.slot_states import slots_of
 from esper.storage.database import Database
 from esper.utils.clock import SystemClock
 from esper.utils.home import private_folder

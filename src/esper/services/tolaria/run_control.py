@@ -21,9 +21,8 @@ from pydantic import ValidationError
 from esper.contracts.enums import KasminaAction, TopicNames
 from esper.contracts.errors import EsperError, TrainingError
 from esper.contracts.events import CommandCarriedOut, CommandRefused, Event
-from esper.contracts.messages import KasminaControlCommand, StopTraining, parse_command
+from esper.contracts.messages import KasminaControlCommand, StopTraining, parse_command, run_group
 from esper.contracts.ports import Bus, Delivery, Publisher
-from esper.contracts.topics import run_group
 from esper.execution.artifact import KernelArtifact
 from esper.orchestration.orchestrator import SeedOrchestrator
 from esper.services.tolaria.run_progress import Progress

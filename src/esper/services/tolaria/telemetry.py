@@ -16,10 +16,10 @@ from pydantic import BaseModel
 
 from esper.contracts.enums import TopicNames, Verdict
 from esper.contracts.events import Event, SeedCulled, SeedFossilized, VerdictReached
+from esper.contracts.messages import topic_of
 from esper.contracts.platform_events import FieldReported
 from esper.contracts.ports import Publisher
 from esper.contracts.records import LogEntry, Record, RunFailed, RunLine, RunRecords, StepLogged
-from esper.contracts.topics import topic_of
 from esper.services.tolaria.run_log import RunLog
 from esper.services.tolaria.run_progress import Progress
 from esper.utils.logging import RunContext, bind_run

@@ -9,7 +9,6 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from esper.blueprints.ir import GraphIR
-from esper.contracts.asset_lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import (
@@ -19,6 +18,7 @@ from esper.contracts.errors import (
     SubmissionError,
 )
 from esper.contracts.library import BlueprintRecord, Page
+from esper.contracts.lifecycle import BlueprintEvent, advance_blueprint
 from esper.execution.artifact_check import reference_cost
 from esper.services.urza.blueprint_rows import find_row, insert_row, read_row, stored, update_row
 from esper.services.urza.change import Changes, digest_of

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import Header, Path, Query
 from pydantic import Field
 
-from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.base import Contract, Identifier, KernelId, Text
 from esper.contracts.library import AliasName, KernelRegistration, Slug, ValidationReport
+from esper.contracts.lifecycle import BlueprintEvent, KernelEvent
 
 BlueprintIdPath = Annotated[Identifier, Path(description="Identity of the blueprint.")]
 KernelIdPath = Annotated[KernelId, Path(description="SHA-256 of the kernel file.")]

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from sqlalchemy import insert, select
 
-from esper.contracts.asset_lifecycle import KernelEvent, advance_kernel
 from esper.contracts.enums import KernelStatus
 from esper.contracts.errors import RevisionConflictError, SubmissionError
 from esper.contracts.library import (
@@ -20,6 +19,7 @@ from esper.contracts.library import (
     Signature,
     ValidationReport,
 )
+from esper.contracts.lifecycle import KernelEvent, advance_kernel
 from esper.execution.artifact_check import CheckedKernel, check_file
 from esper.execution.trust import TrustPolicy
 from esper.services.urza import blueprint_rows

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from sqlalchemy import and_, case, or_, select, update
 
-from esper.contracts.asset_lifecycle import BlueprintEvent, advance_blueprint
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import LeaseLostError, SubmissionError
 from esper.contracts.library import (
@@ -23,6 +22,7 @@ from esper.contracts.library import (
     Page,
     ValidationReport,
 )
+from esper.contracts.lifecycle import BlueprintEvent, advance_blueprint
 from esper.execution.artifact_check import CheckedKernel
 from esper.services.urza.blueprint_rows import Stored, read_row, stored, update_row
 from esper.services.urza.blueprints import graph_of

@@ -13,8 +13,8 @@ import pytest
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import PlatformError
+from esper.contracts.messages import topic_of
 from esper.contracts.records import RunLine, RunRecords
-from esper.contracts.topics import topic_of
 from esper.services.nissa.nissa_config import NissaConfig
 from esper.services.nissa.nissa_serve import serve
 from esper.services.oona.link import Link

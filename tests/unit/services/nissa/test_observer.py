@@ -9,10 +9,10 @@ import pytest_asyncio
 from pydantic import ValidationError
 
 from esper.contracts.enums import AlertRule, ComponentName, RunState, TopicNames
+from esper.contracts.messages import topic_of
 from esper.contracts.platform_events import BuildFinished, BuildStarted
 from esper.contracts.ports import GroupLag
 from esper.contracts.records import RunLine, RunRecords
-from esper.contracts.topics import topic_of
 from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.services.nissa.observer import Observer, observing
 from esper.services.nissa.run_store import RunStore

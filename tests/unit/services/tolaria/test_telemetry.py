@@ -9,6 +9,7 @@ import pytest
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import DivergenceError
+from esper.contracts.messages import topic_of
 from esper.contracts.platform_events import FieldReported
 from esper.contracts.records import (
     LogEntry,
@@ -18,7 +19,6 @@ from esper.contracts.records import (
     StepLogged,
     parse_record,
 )
-from esper.contracts.topics import topic_of
 from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.trainer import TolariaTrainer

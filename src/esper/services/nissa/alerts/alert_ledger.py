@@ -1,4 +1,4 @@
-"""AlertLedger: turns findings into alerts: raised once, ended once, the same again after a restart.
+"""Findings of rules, and AlertLedger, which turns them into alerts: raised once, ended once.
 
 An alert's identity follows from what it is about and from where it began, so that whoever looks at
 the same lines a second time raises the same alert and not another one.
@@ -7,12 +7,64 @@ the same lines a second time raises the same alert and not another one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from esper.contracts.enums import AlertRule
-from esper.contracts.platform_events import Alert
-from esper.services.nissa.alerts.finding import Findings
+from esper.contracts.enums import AlertRule, Severity
+from esper.contracts.events import AnyEvent
+from esper.contracts.platform_events import Alert, ComponentHealth
+from esper.contracts.ports import GroupLag
+from esper.contracts.records import AnyRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that needs a look."""
+
+    severity: Severity
+    """How much it matters."""
+    message: str
+    """What was found, with its figures, as a sentence."""
+
+
+Findings = Mapping[str, Finding | None]
+"""Subject -> what is found about it now; None says that it was looked at and is in order. Whoever
+is not named was not looked at."""
+
+NOTHING: Findings = {}
+"""Nobody was looked at."""
+
+
+class RunRule:
+    """Looks at the lines of one run, in order. Same lines, same findings."""
+
+    rule: AlertRule
+    """What it finds."""
+
+    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
+        """Look at one more line, which was sent at a time."""
+        raise NotImplementedError
+
+
+class PlatformRule:
+    """Looks at what processes say of themselves, at the bus, and at the clock."""
+
+    rule: AlertRule
+    """What it finds."""
+
+    def heard(self, health: ComponentHealth, at: datetime) -> Findings:
+        """A component said how it is."""
+        return NOTHING
+
+    def measured(self, lags: Sequence[GroupLag], at: datetime) -> Findings:
+        """The bus was asked how far its groups are behind."""
+        return NOTHING
+
+    def tick(self, at: datetime) -> Findings:
+        """Time went by."""
+        return NOTHING
+
 
 _MOST_OPEN = 1000
 """Alerts that are open at once; beyond that no more are raised until some have ended."""

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from esper.contracts.enums import AlertRule, Severity
+from esper.contracts.messages import run_of
 from esper.contracts.platform_events import ComponentHealth
 from esper.contracts.ports import GroupLag
-from esper.contracts.topics import run_of
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, PlatformRule
+from esper.services.nissa.alerts.alert_ledger import NOTHING, Finding, Findings, PlatformRule
 from esper.services.nissa.details import FORGOTTEN_SECONDS, CacheCounts, dropped, kernel_cache
 
 

@@ -23,7 +23,7 @@ from esper.contracts.events import (
 )
 from esper.contracts.records import AnyRecord, Evaluated, StepLogged
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.finding import NOTHING, Finding, Findings, RunRule
+from esper.services.nissa.alerts.alert_ledger import NOTHING, Finding, Findings, RunRule
 
 _ENOUGH_POINTS = 5
 _TO_DEVIATION = 1.4826

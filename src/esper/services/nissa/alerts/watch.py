@@ -11,8 +11,7 @@ from esper.contracts.ports import GroupLag
 from esper.contracts.records import AnyRecord, RunEnded, RunFailed, RunInterrupted
 from esper.contracts.runs import StoredLine
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.alert_ledger import AlertLedger
-from esper.services.nissa.alerts.finding import Findings, PlatformRule
+from esper.services.nissa.alerts.alert_ledger import AlertLedger, Findings, PlatformRule
 from esper.services.nissa.alerts.platform_rules import platform_rules
 from esper.services.nissa.alerts.run_rules import run_rules
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from esper.contracts.asset_lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import ArtifactError, EsperError, KernelNotFoundError, LibraryError
@@ -32,6 +31,7 @@ from esper.contracts.library import (
     TokenRequest,
     ValidationReport,
 )
+from esper.contracts.lifecycle import BlueprintEvent, KernelEvent
 from esper.services.urza.client import core
 from esper.services.urza.client.core import Answer, Call
 
@@ -69,7 +69,7 @@ def blueprints(
 def move_blueprint(
     blueprint_id: str, event: BlueprintEvent, *, revision: int, reason: str = ""
 ) -> Call[BlueprintRecord]:
-    """Move a blueprint that is at `revision` along its table (`asset_lifecycle.py`)."""
+    """Move a blueprint that is at `revision` along its table (`lifecycle.py`)."""
     path = f"/blueprints/{core.part(blueprint_id)}/transitions"
     body = {"event": event, "reason": reason}
     return core.post(path, body, BlueprintRecord, headers=core.if_match(revision))
@@ -251,7 +251,7 @@ def kernels(
 def move_kernel(
     kernel_id: str, event: KernelEvent, *, revision: int, reason: str = ""
 ) -> Call[KernelRecord]:
-    """Move a kernel that is at `revision` along its table (`asset_lifecycle.py`)."""
+    """Move a kernel that is at `revision` along its table (`lifecycle.py`)."""
     path = f"/kernels/{core.part(kernel_id)}/transitions"
     body = {"event": event, "reason": reason}
     return core.post(path, body, KernelRecord, headers=core.if_match(revision))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.platform_events import Alert
-from esper.services.nissa.alerts.alert_ledger import AlertLedger
-from esper.services.nissa.alerts.finding import Finding
+from esper.services.nissa.alerts.alert_ledger import AlertLedger, Finding
 from support.alert_lines import moment
 
 FOUND = Finding(severity=Severity.WARNING, message="too high")

@@ -6,8 +6,8 @@ import pytest
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.events import AnyEvent
+from esper.contracts.messages import PAYLOADS, topic_of
 from esper.contracts.records import AnyRecord, RunRecords
-from esper.contracts.topics import PAYLOADS, topic_of
 
 
 def test_every_topic_says_what_it_carries() -> None:

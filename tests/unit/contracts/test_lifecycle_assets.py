@@ -4,7 +4,9 @@ from itertools import product
 
 import pytest
 
-from esper.contracts.asset_lifecycle import (
+from esper.contracts.enums import BlueprintState, KernelStatus
+from esper.contracts.errors import IllegalTransitionError
+from esper.contracts.lifecycle import (
     BLUEPRINT_TRANSITIONS,
     KERNEL_TRANSITIONS,
     BlueprintEvent,
@@ -12,8 +14,6 @@ from esper.contracts.asset_lifecycle import (
     advance_blueprint,
     advance_kernel,
 )
-from esper.contracts.enums import BlueprintState, KernelStatus
-from esper.contracts.errors import IllegalTransitionError
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(BlueprintState, BlueprintEvent)))

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from esper.contracts.records import parse_record
-from esper.services.nissa.run_metrics import MOST_RUNS, RunMetrics
+from esper.services.nissa.nissa_metrics import MOST_RUNS, RunMetrics
 from support import logged_runs
 from support.alert_lines import evaluation, event, race_decided, step
 

@@ -7,7 +7,7 @@ import pytest
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert
-from esper.services.nissa.alert_desk import AlertDesk
+from esper.services.nissa.alert_sinks import AlertDesk
 from esper.services.nissa.nissa_metrics import ObserverMetrics
 from support.platform_deliveries import KeptAlerts
 

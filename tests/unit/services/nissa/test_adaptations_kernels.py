@@ -15,7 +15,7 @@ from esper.contracts.events import (
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
 from esper.contracts.runs import KernelHistoryEntry
-from esper.services.nissa.kernel_history import HistoryRun, history_of
+from esper.services.nissa.adaptations import HistoryRun, history_of
 
 KERNEL = "ab" * 32
 RUN = HistoryRun(run_id="run-1", name="toy mlp", entered=frozenset({KERNEL}))

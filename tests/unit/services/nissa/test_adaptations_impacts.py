@@ -4,7 +4,7 @@ from esper.contracts.enums import AdaptationOutcome, KernelMode
 from esper.contracts.events import AnyEvent, GraftStarted, RaceDecided, SeedCulled, SeedFossilized
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
-from esper.services.nissa.impact import impacts_of
+from esper.services.nissa.adaptations import impacts_of
 
 KERNEL = "ab" * 32
 

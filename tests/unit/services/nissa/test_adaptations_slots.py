@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from esper.contracts.enums import KernelMode, SeedState
 from esper.contracts.events import GraftStarted, HealthMeasured, SeedFossilized, SeedGerminated
-from esper.services.nissa.slot_states import slots_of
+from esper.services.nissa.adaptations import slots_of
 
 START = {"type": "start", "host": {"slots": {"a": 2, "b": 1}}}
 
