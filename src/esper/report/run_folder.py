@@ -14,12 +14,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from pydantic import ValidationError
 
+from esper.contracts.base import LONGEST_LINE
 from esper.contracts.enums import RunState
 from esper.contracts.errors import RunFolderError
 from esper.contracts.events import HealthMeasured
@@ -29,12 +31,15 @@ from esper.contracts.runs import Curve
 from esper.report.run_account import Line, RunAccount
 from esper.services.nissa.projection import figures_of, state_of, step_of
 from esper.services.nissa.thinning import curve_of
+from esper.utils.plain_file import open_plain, read_plain
 
 REPORT_FILE = "report.json"
 RESULT_FILE = "result.json"
 LOG_FILE = "run.jsonl"
 POINTS = 1500
 """Most points that are drawn of one curve."""
+_LARGEST = 1 << 28
+"""Most bytes of a report or a result; longer runs than any have less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +99,7 @@ def _missing(folder: Path, lines: list[Line]) -> list[Line]:
     report, result = folder / REPORT_FILE, folder / RESULT_FILE
     try:
         if report.exists() and not any(isinstance(line, GrowthClosed) for line in lines):
-            growth = GrowthReport.model_validate_json(report.read_bytes())
+            growth = GrowthReport.model_validate_json(_read(report))
             found.append(GrowthClosed(step=growth.steps, report=growth))
     except ValidationError as error:
         first = error.errors()[0]
@@ -124,28 +129,44 @@ def _curve(name: str, points: list[tuple[int, float | None]]) -> Curve:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        value = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise RunFolderError(f"{path} holds a {type(value).__name__}, not an object")
     return value
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return read_plain(path, _LARGEST)
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def log_records(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a run log in order; a last line that was cut short is left out.
 
     Raises:
-        RunFolderError: another line is not JSON.
+        RunFolderError: another line is not JSON or too long, or the log cannot be read.
     """
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
+    try:
+        with open_plain(path) as file:
+            yield from _records(path, file)
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _records(path: Path, file: BinaryIO) -> Iterator[dict[str, Any]]:
+    for number, text in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), start=1):
+        if len(text) > LONGEST_LINE:
+            raise RunFolderError(f"{path} line {number} has more than {LONGEST_LINE} bytes")
         try:
-            record = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
+            record = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            if not file.read(1):
                 return  # the process was killed while it wrote this line
             raise RunFolderError(f"{path} line {number} is not JSON: {error}") from error
         if isinstance(record, dict):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from esper.contracts.base import LONGEST_LINE
 from esper.contracts.errors import RunFolderError
 from esper.contracts.events import RaceStarted
 from esper.report.run_folder import read_run
@@ -75,3 +77,30 @@ def test_a_record_without_its_log_still_has_its_curves(tmp_path: Path) -> None:
     recorded = read_run(folder)
     assert recorded.account.growth == grown_report()
     assert len(recorded.curves["growth_metric"].steps) == len(grown_report().curve)
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "report.json", "result.json"])
+def test_a_pipe_in_a_files_place_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    folder = write_run(tmp_path, grown_report())
+    if name != "run.jsonl":
+        (folder / "run.jsonl").unlink()
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(RunFolderError, match=f"{name} cannot be read: is no regular file"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("name", ["report.json", "result.json"])
+def test_a_file_that_is_larger_than_any_run_needs_is_refused(tmp_path: Path, name: str) -> None:
+    folder = write_run(tmp_path, grown_report())
+    (folder / "run.jsonl").unlink()
+    os.truncate(folder / name, (1 << 28) + 1)  # a hole: it takes no room
+    with pytest.raises(RunFolderError, match=f"{name} cannot be read: has more than"):
+        read_run(folder)
+
+
+def test_a_line_without_an_end_is_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, grown_report())
+    os.truncate(folder / "run.jsonl", (folder / "run.jsonl").stat().st_size + LONGEST_LINE + 1)
+    with pytest.raises(RunFolderError, match=f"has more than {LONGEST_LINE} bytes"):
+        read_run(folder)
