@@ -31,7 +31,7 @@ TESTED_TOGETHER = (
         "blueprints/ops",
         "attention attribute convolution dense elementwise normalization op pooling recurrent shape",
     ),
-    ("tests/e2e", "cli", "control layers nissa runs tezzeret urza urza_token"),
+    ("tests/e2e", "cli", "control layers nissa runs tezzeret urza"),
     ("tests/contract/urza", "contracts", "library"),
     ("tests/docs/test_asyncapi.py", "contracts", "platform_events"),
     ("tests/contract", "contracts", "ports"),

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from esper.cli.library_news import delivered, entered
+from esper.cli.library_text import delivered, entered
 from esper.contracts.events import (
     Event,
     GraftStarted,

@@ -10,7 +10,7 @@ import typer
 from esper.cli.console import diagnostics, output, print_notice, say
 from esper.cli.exit_codes import ExitCode
 from esper.cli.lazy import later
-from esper.cli.library_news import delivered
+from esper.cli.library_text import delivered
 from esper.cli.noun import Noun
 from esper.cli.options import refuse
 

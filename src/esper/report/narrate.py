@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from esper.contracts.enums import KernelMode
@@ -24,8 +25,16 @@ from esper.contracts.events import (
 )
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
+from esper.contracts.records import (
+    CheckpointFailed,
+    KernelsEntered,
+    RunEnded,
+    RunInterrupted,
+    RunResumed,
+)
 from esper.report import wording
 from esper.report.findings import candidates, is_control
+from esper.report.run_account import Line, RunAccount
 from esper.utils.registry import Registry
 
 Teller = Callable[[Any], str]
@@ -174,3 +183,41 @@ def _carried_out(event: CommandCarriedOut) -> str:
 @_TELLERS.register(CommandRefused)
 def _refused(event: CommandRefused) -> str:
     return f"command refused: {event.command}: {event.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEntry:
+    """One entry."""
+
+    step: int
+    text: str
+
+
+def timeline(run: RunAccount) -> list[TimelineEntry]:
+    """Return what is news for a person, in order."""
+    told = [(line, tell(line)) for line in run.lines]
+    return [TimelineEntry(step=line.step, text=text) for line, text in told if text]
+
+
+def tell(line: Line) -> str | None:
+    """Say what a line of the log means; None where it is no news."""
+    if isinstance(line, Event):
+        return narrate(line)
+    if isinstance(line, RunResumed):
+        return "the run goes on from its checkpoint"
+    if isinstance(line, RunInterrupted):
+        return f"the run was interrupted{_why(line)}"
+    if isinstance(line, CheckpointFailed):
+        return f"a checkpoint could not be written: {line.error}"
+    if isinstance(line, KernelsEntered):
+        trouble = f"; {line.trouble}" if line.trouble else ""
+        return f"{len(line.entered)} kernels of the library may race{trouble}"
+    if isinstance(line, RunEnded):
+        return "the run ended"
+    return None
+
+
+def _why(line: RunInterrupted) -> str:
+    if line.reason:
+        return f": {line.reason}"
+    return f" by signal {line.signal}" if line.signal else ""

@@ -11,16 +11,16 @@ from markupsafe import Markup
 
 from esper.contracts.runs import Curve
 from esper.contracts.version import VERSION
-from esper.report import chart, drawing, findings, glossary, story, wording
+from esper.report import chart, drawing, findings, story, wording
+from esper.report.drawing import themes
 from esper.report.layer_text import layer_text
-from esper.report.moment import now
+from esper.report.narrate import timeline
 from esper.report.network import network
-from esper.report.palette import themes
 from esper.report.races import races
 from esper.report.run_account import RunAccount
 from esper.report.run_folder import RecordedRun
 from esper.report.slot_lives import SlotLife, slot_lives
-from esper.report.timeline import timeline
+from esper.report.story import now
 from esper.report.verdicts import verdicts
 
 TEMPLATES: Final = files("esper.report") / "templates"
@@ -50,10 +50,10 @@ def environment(*packages: str) -> Environment:
         outcome=findings.outcome,
         kernel_phrase=story.kernel_phrase,
         run_label=chart.run_label,
-        glossary=glossary.GLOSSARY,
-        glyphs=glossary.STATE_GLYPHS,
-        state_names=glossary.STATE_NAMES,
-        state_words=glossary.STATE_WORDS,
+        glossary=wording.GLOSSARY,
+        glyphs=wording.STATE_GLYPHS,
+        state_names=wording.STATE_NAMES,
+        state_words=wording.STATE_WORDS,
         version=VERSION,
     )
     return made

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from esper.contracts.runs import Curve
 from esper.report.chart import LARGE, Chart, Series, figure, run_chart
-from esper.report.drawing import draw, standalone
+from esper.report.drawing import DARK, LIGHT, ROLES, Palette, draw, standalone, themes
 from support import told_runs
 
 CURVE = Curve(name="growth_metric", steps=(100, 200, 300), values=(0.5, None, 0.7), points=900)
@@ -50,3 +50,34 @@ def test_every_point_lies_in_the_drawing(is_log: bool, values: list[float | None
     for x, y in re.findall(r"[ML]([-\d.]+) ([-\d.]+)", line(svg)):
         assert -0.1 <= float(x) <= width + 0.1
         assert -0.1 <= float(y) <= height + 0.1
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("role", ["ink", "muted", "growth", "control", "warning"])
+def test_text_colours_are_readable_on_paper(palette: Palette, role: str) -> None:
+    assert contrast(getattr(palette, role), palette.paper) >= 4.0
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_on_what_was_added_is_readable(palette: Palette) -> None:
+    assert contrast(palette.ink, palette.grown_soft) >= 7.0
+    assert contrast(palette.muted, palette.grown_soft) >= 4.0
+
+
+def test_colours_are_there_for_light_and_for_dark() -> None:
+    light, dark = themes().split("@media", 1)
+    names = re.findall(r"--[\w-]+(?=:)", light)
+    assert len(names) == len(ROLES)
+    assert names == re.findall(r"--[\w-]+(?=:)", dark)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 from rich.console import Console
 
-from esper.cli.bus_text import about, print_message, read_position, read_topic, read_topics
+from esper.cli.bus import about, print_message, read_position, read_topic, read_topics
 from esper.contracts.enums import (
     AlertRule,
     ComponentName,
