@@ -29,7 +29,7 @@ from esper.hosting.library_access import library as library  # noqa: PLC0414 use
 from esper.integrations.loggers.choose import choose_logger
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.logger import Logger
-from esper.report.write import WrittenReport, write_report
+from esper.report.page import WrittenReport, write_report
 from esper.services.tezzeret.nursery_server import ProcessNursery
 from esper.services.tolaria.outbox import deliver
 from esper.services.tolaria.result import RunResult, RunStatus

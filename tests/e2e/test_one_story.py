@@ -13,12 +13,12 @@ import httpx
 import pytest
 from rich.console import Console
 
-from esper.cli.closing import print_closing
 from esper.cli.console import THEME
+from esper.cli.progress import print_closing
 from esper.report import narrate, wording
+from esper.report.page import write_report
 from esper.report.run_folder import read_run
 from esper.report.story import gain, tell
-from esper.report.write import write_report
 from esper.services.tolaria.result import RunResult
 from support.dashboard_server import DashboardServer
 

@@ -12,7 +12,7 @@ import typer
 from esper.cli.console import diagnostics, output, print_json, print_notice, say
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
-from esper.cli.options import Address, AsJson
+from esper.cli.options import Address, AsJson, Store
 from esper.cli.run_stores import with_store
 from esper.contracts.base import as_name
 from esper.contracts.enums import ComponentName
@@ -28,15 +28,6 @@ with later():
     from esper.services.oona import consumer
 
 NOUN = Noun(is_group=True, extra="nissa")
-
-Store = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        metavar="URL",
-        help="Run store; default: $ESPER_RUN_STORE, that of the platform that runs here, or yours.",
-    ),
-]
 
 
 @NOUN.command(

@@ -59,6 +59,15 @@ Folder = Annotated[
         "data folder. $ESPER_URZA_DATABASE_URL and $ESPER_URZA_BLOBS name other places.",
     ),
 ]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Run store, sqlite:///<file> or postgresql://…; default: $ESPER_RUN_STORE, that of "
+        "the platform that runs here, or your own.",
+    ),
+]
 Tags = Annotated[
     list[str] | None,
     typer.Option("--tag", metavar="NAME=VALUE", help="Label; may be given more than once."),

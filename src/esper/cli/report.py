@@ -16,7 +16,7 @@ from esper.cli.options import refuse
 
 with later():
     from esper import bootstrap
-    from esper.report import story, write
+    from esper.report import page, story
 
 NOUN = Noun()
 
@@ -43,7 +43,7 @@ def report(
     """Write a run's report again: report.html and its pictures."""
     if not send:
         refuse("nothing is sent without --send", urza=urza)
-    written = write.write_report(folder)
+    written = page.write_report(folder)
     say(output(), (story.tell(written.run).headline, "figure"))
     for path in (written.page, *written.pictures):
         say(output(), (str(path), "name"))

@@ -24,7 +24,7 @@ from esper.cli.console import (
 from esper.cli.exit_codes import ExitCode, exit_code_of
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
-from esper.cli.options import AsJson, read_choice, read_optional
+from esper.cli.options import AsJson, Store, read_choice, read_optional
 from esper.cli.run_stores import named, with_store
 from esper.contracts.enums import RunState
 from esper.contracts.errors import ConfigError, RunFolderError
@@ -50,15 +50,6 @@ _STYLES = {
 }
 
 Settings = Mapping[str, object]
-Store = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        metavar="URL",
-        help="Run store, sqlite:///<file> or postgresql://…; default: $ESPER_RUN_STORE, that of "
-        "the platform that runs here, or your own.",
-    ),
-]
 Run = Annotated[
     str,
     typer.Argument(metavar="RUN", help="Id, beginning of an id, `newest`, or the folder of a run."),

@@ -26,11 +26,11 @@ from esper.utils.yaml_file import read_yaml
 
 with later():
     from esper import bootstrap
-    from esper.cli import closing, layers, progress
+    from esper.cli import layers, progress
     from esper.contracts import records
     from esper.hosting import discovery
+    from esper.report import page
     from esper.report import run_folder as written
-    from esper.report import write
     from esper.services.tolaria import config_file, run_folder, training_config
     from esper.services.tolaria import result as results
 
@@ -302,7 +302,7 @@ def newest_run(parent: Path) -> Path:
     return max(open_runs, key=lambda folder: (folder / run_folder.CONFIG).stat().st_mtime)
 
 
-def _say_end(result: results.RunResult, report: write.WrittenReport | None) -> int:
+def _say_end(result: results.RunResult, report: page.WrittenReport | None) -> int:
     """Say how a run ended; returns its exit status."""
     if result.status is results.RunStatus.INTERRUPTED:
         kept = "a checkpoint was saved" if result.checkpoint else "no checkpoint was saved yet"
@@ -313,7 +313,7 @@ def _say_end(result: results.RunResult, report: write.WrittenReport | None) -> i
         )
         return result.exit_status
     assert report is not None  # only an interrupted run has none
-    closing.print_closing(output(), result, report)
+    progress.print_closing(output(), result, report)
     return ExitCode.OK
 
 

@@ -1,9 +1,11 @@
-"""The page about a run: what its templates are given, for the report file and the dashboard alike."""
+"""The page about a run: what its templates are given, in the dashboard too, and the report's files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -13,12 +15,11 @@ from esper.contracts.runs import Curve
 from esper.contracts.version import VERSION
 from esper.report import chart, drawing, findings, story, wording
 from esper.report.drawing import themes
-from esper.report.layer_text import layer_text
 from esper.report.narrate import timeline
-from esper.report.network import network
+from esper.report.network import layer_text, network
 from esper.report.races import races
 from esper.report.run_account import RunAccount
-from esper.report.run_folder import RecordedRun
+from esper.report.run_folder import RecordedRun, read_run
 from esper.report.slot_lives import SlotLife, slot_lives
 from esper.report.story import now
 from esper.report.verdicts import verdicts
@@ -123,3 +124,44 @@ def _anchor(lives: Mapping[str, SlotLife]) -> Any:
 def _health(layer: str, curves: Mapping[str, Curve], end: int) -> Sequence[tuple[str, Markup]]:
     found = chart.health_charts(layer, curves, end)
     return [(title, drawing.draw(one)) for title, one in found]
+
+
+PAGE_FILE = "report.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenReport:
+    """What was written, and the account that it tells."""
+
+    page: Path
+    pictures: tuple[Path, ...]
+    run: RunAccount
+
+
+def write_report(folder: Path) -> WrittenReport:
+    """Write the report of the run in `folder`; an older report there is replaced.
+
+    Args:
+        folder: the `--output` folder of a training run.
+
+    Raises:
+        RunFolderError: the folder is not that of a run, or its record cannot be read.
+    """
+    recorded = read_run(folder)
+    pictures = []
+    for figure in chart.FIGURES[:2]:
+        shown = chart.run_chart(recorded.account, figure, recorded.curves)
+        if shown.series:
+            path = folder / f"curve-{figure.key}.svg"
+            _replace(path, drawing.standalone(drawing.draw(shown)))
+            pictures.append(path)
+    page = folder / PAGE_FILE
+    _replace(page, render(recorded))
+    return WrittenReport(page=page, pictures=tuple(pictures), run=recorded.account)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a whole file in place at once: a reader sees the old report or the new one."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

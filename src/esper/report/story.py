@@ -12,8 +12,8 @@ from esper.contracts.enums import KernelMode, RunState, SeedState
 from esper.contracts.growth import CandidateStanding, Evidence, GrowthDecision, RaceRecord
 from esper.report import findings, wording
 from esper.report.findings import Graft
-from esper.report.layer_text import layer_text
 from esper.report.narrate import standing_phrase
+from esper.report.network import layer_text
 from esper.report.run_account import RunAccount
 from esper.report.slot_lives import SlotLife
 
