@@ -229,6 +229,10 @@ def test_without_a_bus_runs_are_watched_through_the_store(tmp_path: Path) -> Non
         with training(tmp_path, "run", *SLOW, "--steps", "100") as trainer:
             assert trainer.wait(PATIENCE) == 0
         assert all_lines_stored(found, tmp_path / "run")
+        for _ in range(2):  # its terminal is closed, and may say so several times
+            found.process.send_signal(signal.SIGHUP)
+        assert found.process.wait(PATIENCE) == 0, found.log()
+    assert find(tmp_path) is None
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, running: Up) -> None:

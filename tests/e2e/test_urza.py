@@ -71,6 +71,10 @@ def test_a_server_that_is_told_to_stop_ends_well_and_keeps_everything(tmp_path: 
             assert client.fetch(kernel_id_of(data)) == data
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(300) == 0
+    with urza_server(tmp_path / "library") as server:
+        for _ in range(2):  # a terminal that closes may say so several times
+            server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(300) == 0
 
 
 def test_secrets_come_from_files_and_are_never_shown(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from esper.contracts.library import Target
 from esper.core.durable_file import write_durably
 from esper.utils.clock import SystemClock
 from esper.utils.logging import setup_logging
-from esper.utils.stop import Flag
+from esper.utils.stop import Flag, stop_signals
 
 with later():
     from esper.hosting import forge_access
@@ -128,7 +128,7 @@ def run(
     def told(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    for word in (signal.SIGTERM, signal.SIGINT):
+    for word in stop_signals():
         signal.signal(word, told)
     with ExitStack() as stack:
         supervisor = stack.enter_context(forge_access.forge(config, urza))

@@ -22,7 +22,7 @@ from esper.configs import EsperConfig
 from esper.hosting.discovery import Platform
 from esper.utils.home import data_home
 from esper.utils.logging import setup_logging
-from esper.utils.stop import Flag
+from esper.utils.stop import Flag, stop_signals
 
 with later():
     from esper.cli import local_library
@@ -110,9 +110,12 @@ def up(
     stop, hurry = Flag(), Flag()
 
     def told(number: int, frame: FrameType | None) -> None:
-        (hurry if stop.is_set() else stop).set()
+        if not stop.is_set():
+            stop.set()
+        elif number in {signal.SIGTERM, signal.SIGINT}:
+            hurry.set()
 
-    for word in (signal.SIGTERM, signal.SIGINT):
+    for word in stop_signals():
         signal.signal(word, told)
     platform.host(
         config, home, stop, hurry, issue_tokens=_issue_tokens, planned=_say_plan, ready=_say_ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Final, Protocol
 
@@ -38,3 +39,15 @@ class Flag:
         while not self._said and (left := deadline - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE))
         return self._said
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals at which a service ends in order.
+
+    SIGHUP, which says that the terminal is gone, is one of them unless it is ignored, as under
+    `nohup`. A terminal that closes may send it several times: only the others hurry.
+    """
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return (signal.SIGTERM, signal.SIGINT)
+    return (signal.SIGTERM, signal.SIGINT, hangup)

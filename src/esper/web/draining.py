@@ -21,6 +21,7 @@ import uvicorn
 
 from esper.contracts.errors import EsperError, PlatformError
 from esper.utils.logging import get_logger
+from esper.utils.stop import stop_signals
 from esper.web.connections import ConnectionLimits, GuardedProtocol, GuardedState
 
 _HEADERS: Final = [("X-Content-Type-Options", "nosniff")]
@@ -112,19 +113,23 @@ class DrainingServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT while serving; being asked to stop is no failure."""
+        """Take the signals that ask to stop while serving; being asked is no failure."""
         if threading.current_thread() is not threading.main_thread():
             yield  # signals are the main thread's
             return
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
+        signals = stop_signals()
         for number in signals:
-            loop.add_signal_handler(number, self.stop)
+            loop.add_signal_handler(number, self._asked, number)
         try:
             yield
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
+
+    def _asked(self, number: signal.Signals) -> None:
+        if number in {signal.SIGTERM, signal.SIGINT} or not self._state.draining:
+            self.stop()
 
     def stop(self) -> None:
         """Begin to stop; at the second call at once."""

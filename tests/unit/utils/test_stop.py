@@ -3,7 +3,7 @@ from __future__ import annotations
 import signal
 import threading
 
-from esper.utils.stop import Flag
+from esper.utils.stop import Flag, stop_signals
 
 
 def test_a_flag_waits_until_it_is_set() -> None:
@@ -22,3 +22,13 @@ def test_a_signal_handler_may_set_it_while_its_own_thread_waits() -> None:
         assert flag.wait(30.0)
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_a_terminal_that_is_gone_asks_to_stop_unless_the_process_was_told_to_outlive_it() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        assert stop_signals() == (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+        assert stop_signals() == (signal.SIGTERM, signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGHUP, before)
