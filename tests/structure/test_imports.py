@@ -133,7 +133,7 @@ def test_a_planted_violation_is_found(
         "esper.contracts.ports",
         "esper.contracts.events",
         "esper.services.urza.urza_serve",
-        "esper.services.nissa.nissa_serve",
+        "esper.services.nissa.nissa_app",
         "esper.dashboard.mount",
         "esper.hosting.platform",
     ],

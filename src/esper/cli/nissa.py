@@ -23,7 +23,7 @@ from esper.utils.logging import setup_logging
 
 with later():
     from esper.hosting import presence
-    from esper.services.nissa import nissa_config, nissa_metrics, nissa_serve, observer
+    from esper.services.nissa import nissa_app, nissa_config, nissa_metrics, observer
     from esper.services.nissa.alerts import alert_config
     from esper.services.oona import consumer
 
@@ -80,7 +80,7 @@ def serve(
     name = f"nissa-{config.port}"
     with presence.presence(bus, ComponentName.NISSA, name, also=[watch]):
         # On standard output, so that a script can read which port it became.
-        nissa_serve.serve(
+        nissa_app.serve(
             config, metrics=metrics, mount=mount, started=lambda url: say(output(), url)
         )
 

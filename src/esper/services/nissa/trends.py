@@ -18,24 +18,23 @@ _BUCKET: Final = "_bucket"
 _CREATED: Final = "_created"
 
 
-class Reading(Contract):
-    """A metric's value now."""
-
+class _OfMetric(Contract):
     name: Name
     """The metric."""
     labels: ByName[Name] = Field(default_factory=dict)
     """What tells it apart from its like."""
+
+
+class Reading(_OfMetric):
+    """A metric's value now."""
+
     value: float | None
     """Its value; None where it is not finite."""
 
 
-class Summary(Contract):
+class Summary(_OfMetric):
     """What a metric was over the time that is remembered."""
 
-    name: Name
-    """The metric."""
-    labels: ByName[Name] = Field(default_factory=dict)
-    """What tells it apart from its like."""
     last: float | None
     """Its newest value."""
     lowest: float | None
@@ -48,13 +47,9 @@ class Summary(Contract):
     """How fast it grew; for counters only, and from two readings on."""
 
 
-class Trend(Contract):
+class Trend(_OfMetric):
     """A metric over time."""
 
-    name: Name
-    """The metric."""
-    labels: ByName[Name] = Field(default_factory=dict)
-    """What tells it apart from its like."""
     times: Series[float]
     """Seconds since the epoch."""
     values: Series[float | None]

@@ -15,8 +15,8 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.errors import PlatformError
 from esper.contracts.messages import topic_of
 from esper.contracts.records import RunLine, RunRecords
+from esper.services.nissa.nissa_app import serve
 from esper.services.nissa.nissa_config import NissaConfig
-from esper.services.nissa.nissa_serve import serve
 from esper.services.oona.link import Link
 from esper.services.oona.open import open_bus
 from support import forked, logged_runs
