@@ -18,6 +18,7 @@ from esper.contracts.errors import ArtifactError, ConfigError, KernelError
 from esper.contracts.library import Signature
 from esper.core.durable_file import write_durably
 from esper.report import wording
+from esper.utils.plain_file import read_plain
 
 with later():
     from esper.blueprints import build as blueprint_build
@@ -160,13 +161,9 @@ def read_bytes(reference: str) -> bytes:
         return store.get(store.resolve(reference))
     most = artifact_check.ArtifactLimits().file_bytes
     try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
+        return read_plain(path, most, pipes=True)
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > most:
-        raise ArtifactError(f"{path} has more bytes than the limit of {most}; it is no kernel")
-    return data
+        raise ArtifactError(f"{path} cannot be read as a kernel: {error.strerror}") from error
 
 
 def signatures_of(reference: str, kernel_id: str) -> tuple[Signature, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,21 +11,13 @@ from markupsafe import Markup
 from esper.contracts.ports import Clock
 from esper.report.page import environment
 
-
-@dataclass(frozen=True, kw_only=True)
-class Link:
-    """One entry of the navigation."""
-
-    address: str
-    name: str
-
-
 NAVIGATION: Final = (
-    Link(address="/", name="Runs"),
-    Link(address="/kernels", name="Kernels"),
-    Link(address="/platform", name="Platform"),
-    Link(address="/alerts", name="Alerts"),
+    ("/", "Runs"),
+    ("/kernels", "Kernels"),
+    ("/platform", "Platform"),
+    ("/alerts", "Alerts"),
 )
+"""Address and name of each entry."""
 
 
 class Templates:

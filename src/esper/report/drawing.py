@@ -8,21 +8,43 @@ reads them from the attributes of its line.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from markupsafe import Markup, escape
 
 from esper.report import wording
 from esper.report.chart import LARGE, Chart, Series
 
+COLOURS: Final[Mapping[str, tuple[str, str]]] = {
+    "paper": ("#ffffff", "#11151d"),  # background of the page
+    "panel": ("#f4f5f7", "#1b212c"),  # background of boxes
+    "ink": ("#1b2130", "#e8ebf1"),  # text and axes
+    "muted": ("#5d677b", "#98a2b5"),  # secondary text
+    "line": ("#dfe3ea", "#2e3644"),  # grid lines and borders
+    "train": ("#8a93a6", "#8791a5"),  # training data
+    "growth": ("#2862c8", "#74a5ff"),  # held-out data
+    "grown": ("#07735a", "#3fd0a6"),  # what was added
+    "grown-soft": ("#dcf3ec", "#12382f"),  # background of what was added
+    "declined": ("#a9b1c1", "#5d6779"),  # what was tried and not taken
+    "control": ("#9a5709", "#f0a54a"),  # the control candidate
+    "warning": ("#bd3237", "#ff7b7f"),  # culled, rolled back
+    "band": ("#efe9dc", "#26251f"),  # spans of time: a race running
+}
+"""Each role's colour in the light and in the dark, by the name of its CSS variable.
+
+The hues stay apart for the common forms of colour blindness, and every mark that carries a meaning
+by colour carries it by shape or by text as well.
+"""
 LEAST = 1e-300
 """What a logarithmic axis can still show."""
 
 
 def standalone(svg: Markup) -> str:
     """The drawing as a file of its own, in light colours."""
-    style = f"svg {{ {css_variables(LIGHT)} background: {LIGHT.paper}; font-family: sans-serif; }}"
+    style = (
+        f"svg {{ {css_variables()} background: {COLOURS['paper'][0]}; font-family: sans-serif; }}"
+    )
     head, body = svg.split(">", 1)
     return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{style}</style>{body}\n'
 
@@ -235,89 +257,15 @@ def _decades(low: float, high: float) -> Sequence[float]:
     return kept or whole
 
 
-@dataclass(frozen=True, kw_only=True)
-class Palette:
-    """One colour, as `#rrggbb`, for each role in a drawing.
-
-    The hues stay apart for the common forms of colour blindness, and every mark that carries a
-    meaning by colour carries it by shape or by text as well.
-    """
-
-    paper: str
-    """Background of the page."""
-    panel: str
-    """Background of boxes."""
-    ink: str
-    """Text and axes."""
-    muted: str
-    """Secondary text."""
-    line: str
-    """Grid lines and borders."""
-    train: str
-    """Training data."""
-    growth: str
-    """Held-out data."""
-    grown: str
-    """What was added."""
-    grown_soft: str
-    """Background of what was added."""
-    declined: str
-    """What was tried and not taken."""
-    control: str
-    """The control candidate."""
-    warning: str
-    """Culled, rolled back."""
-    band: str
-    """Spans of time: a race running."""
-
-
-LIGHT = Palette(
-    paper="#ffffff",
-    panel="#f4f5f7",
-    ink="#1b2130",
-    muted="#5d677b",
-    line="#dfe3ea",
-    train="#8a93a6",
-    growth="#2862c8",
-    grown="#07735a",
-    grown_soft="#dcf3ec",
-    declined="#a9b1c1",
-    control="#9a5709",
-    warning="#bd3237",
-    band="#efe9dc",
-)
-DARK = Palette(
-    paper="#11151d",
-    panel="#1b212c",
-    ink="#e8ebf1",
-    muted="#98a2b5",
-    line="#2e3644",
-    train="#8791a5",
-    growth="#74a5ff",
-    grown="#3fd0a6",
-    grown_soft="#12382f",
-    declined="#5d6779",
-    control="#f0a54a",
-    warning="#ff7b7f",
-    band="#26251f",
-)
-ROLES = tuple(field.name for field in fields(Palette))
-
-
-def css_variables(palette: Palette) -> str:
-    """The palette as CSS custom properties, one declaration after another."""
-    pairs = zip(ROLES, astuple(palette), strict=True)
-    return " ".join(f"--{css_name(role)}: {colour};" for role, colour in pairs)
-
-
-def css_name(role: str) -> str:
-    """Name of the CSS variable for a role, without the dashes in front."""
-    return role.replace("_", "-")
+def css_variables(*, dark: bool = False) -> str:
+    """The colours as CSS custom properties, one declaration after another."""
+    return " ".join(f"--{role}: {pair[dark]};" for role, pair in COLOURS.items())
 
 
 def themes() -> str:
-    """Both palettes as a style sheet, chosen by the reader's system."""
+    """Both sets of colours as a style sheet, chosen by the reader's system."""
     return (
-        f":root {{ {css_variables(LIGHT)} color-scheme: light dark; }}\n"
-        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {css_variables(DARK)} }} }}\n"
+        f":root {{ {css_variables()} color-scheme: light dark; }}\n"
+        "@media screen and (prefers-color-scheme: dark) { "
+        f":root {{ {css_variables(dark=True)} }} }}\n"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from esper.contracts.enums import KernelMode
@@ -185,18 +184,10 @@ def _refused(event: CommandRefused) -> str:
     return f"command refused: {event.command}: {event.reason}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TimelineEntry:
-    """One entry."""
-
-    step: int
-    text: str
-
-
-def timeline(run: RunAccount) -> list[TimelineEntry]:
-    """Return what is news for a person, in order."""
+def timeline(run: RunAccount) -> list[tuple[int, str]]:
+    """Return what is news for a person, in order: step and sentence."""
     told = [(line, tell(line)) for line in run.lines]
-    return [TimelineEntry(step=line.step, text=text) for line, text in told if text]
+    return [(line.step, text) for line, text in told if text]
 
 
 def tell(line: Line) -> str | None:

@@ -86,9 +86,9 @@ def test_routine_is_no_news() -> None:
 
 def test_a_run_is_told_in_order_from_its_race_to_its_end() -> None:
     told = timeline(told_runs.finished())
-    assert [one.step for one in told] == sorted(one.step for one in told)
-    assert told[0].text.startswith("race 1 begins")
-    assert told[-1].text == "the run ended"
+    assert [step for step, _ in told] == sorted(step for step, _ in told)
+    assert told[0][1].startswith("race 1 begins")
+    assert told[-1][1] == "the run ended"
 
 
 DONE = CommandCarriedOut(step=5, command_id="1", command="freeze 0#0")
@@ -118,7 +118,7 @@ DONE = CommandCarriedOut(step=5, command_id="1", command="freeze 0#0")
     ],
 )
 def test_what_is_no_growth_event_is_told_as_well(line: told_runs.Line, text: str) -> None:
-    assert [one.text for one in timeline(told_runs.account([line]))] == [text]
+    assert [said for _, said in timeline(told_runs.account([line]))] == [text]
 
 
 def test_evaluations_are_no_news() -> None:
