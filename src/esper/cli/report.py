@@ -10,12 +10,12 @@ import typer
 from esper.cli.console import diagnostics, output, print_notice, say
 from esper.cli.exit_codes import ExitCode
 from esper.cli.lazy import later
-from esper.cli.library_text import delivered
 from esper.cli.noun import Noun
 from esper.cli.options import refuse
 
 with later():
     from esper import bootstrap
+    from esper.cli import library_text
     from esper.report import page, story
 
 NOUN = Noun()
@@ -50,5 +50,5 @@ def report(
     if not send:
         return ExitCode.OK
     delivery = bootstrap.send(folder, urza)
-    print_notice(diagnostics(), delivered(delivery))
+    print_notice(diagnostics(), library_text.delivered(delivery))
     return ExitCode.OK if not delivery.left else ExitCode.FAILED
