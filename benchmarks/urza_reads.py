@@ -38,8 +38,8 @@ from esper.contracts.enums import KernelMode, Role
 from esper.contracts.library import KernelRegistration, TokenRequest
 from esper.execution.artifact import pack
 from esper.services.urza.kernel_library import SCHEMA, Library, open_database
+from esper.services.urza.urza_app import serve
 from esper.services.urza.urza_config import UrzaConfig
-from esper.services.urza.urza_serve import serve
 from esper.utils.clock import SystemClock
 from esper.utils.logging import setup_logging
 

@@ -132,7 +132,7 @@ def test_a_planted_violation_is_found(
         "esper.configs",
         "esper.contracts.ports",
         "esper.contracts.events",
-        "esper.services.urza.urza_serve",
+        "esper.services.urza.urza_app",
         "esper.services.nissa.nissa_app",
         "esper.dashboard.mount",
         "esper.hosting.platform",

@@ -136,7 +136,7 @@ from esper.services.urza.urza_config import UrzaConfig
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.kernel_library import open_database
 from esper.services.urza.kernel_library import SCHEMA
-from esper.services.urza.urza_serve import serve
+from esper.services.urza.urza_app import serve
 from esper.utils.clock import SystemClock
 from esper.utils.logging import setup_logging
 from support.urza_app import issue

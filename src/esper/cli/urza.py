@@ -37,7 +37,7 @@ from esper.utils.logging import setup_logging
 
 with later():
     from esper.hosting import presence
-    from esper.services.urza import kernel_library, urza_serve
+    from esper.services.urza import kernel_library, urza_app
 
 NOUN = Noun(is_group=True, extra="urza")
 TOKEN = Noun("Who may do what in a library.", extra="urza")
@@ -65,7 +65,7 @@ def serve(
     setup_logging("urza")
     with presence.presence(bus_url(os.environ), ComponentName.URZA, f"urza-{config.port}"):
         # On standard output, so that a script can read which port it became.
-        urza_serve.serve(config, started=lambda url: say(output(), url))
+        urza_app.serve(config, started=lambda url: say(output(), url))
 
 
 @NOUN.command("migrate", "esper urza migrate", "esper urza migrate --check")

@@ -10,11 +10,14 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import uuid4
 
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esper.contracts.base import Contract, Count, Name, Several, Text
 from esper.contracts.errors import (
@@ -37,6 +40,7 @@ from esper.contracts.errors import (
     SubmissionError,
 )
 from esper.utils.logging import get_logger
+from esper.web.host_names import is_host
 
 MEDIA_TYPE: Final = "application/problem+json"
 _METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
@@ -272,3 +276,57 @@ def _public_name(error: EsperError) -> str:
     # A subclass that the tree in contracts does not have goes by its documented ancestor.
     known = EsperError.__module__
     return next(cls.__name__ for cls in type(error).__mro__ if cls.__module__ == known)
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the description of all routes; what a `Problem` is stands in it once."""
+    text = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    parts = text.setdefault("components", {}).setdefault("schemas", {})
+    template = "#/components/schemas/{model}"
+    schema = Problem.model_json_schema(mode="serialization", ref_template=template)
+    parts.update(schema.pop("$defs", {}))
+    parts["Problem"] = schema
+    return text
+
+
+def install(app: FastAPI, description: dict[str, Any]) -> None:
+    """Let the application give this description of itself."""
+    # FastAPI's own way to replace the description (its guide, "Extending OpenAPI").
+    setattr(app, "openapi", lambda: description)  # noqa: B010 mypy refuses a plain assignment
+
+
+class HostCheck:
+    """ASGI middleware: answers 400 where the Host is missing, given twice, or no host."""
+
+    def __init__(self, app: ASGIApp, codes: ProblemCodes) -> None:
+        """Stand before `app`."""
+        self._app = app
+        self._codes = codes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the exchange on, or refuse it."""
+        if scope["type"] == "http":
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            # HTTP/1.0 had none.
+            missing = not hosts and scope["http_version"] == "1.0"
+            if not missing and not (len(hosts) == 1 and is_host(hosts[0].decode("latin-1"))):
+                detail = "the request's Host header must be one host, such as localhost:8430"
+                await problem_response(400, detail, codes=self._codes)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def add_refusals(app: FastAPI, codes: ProblemCodes) -> None:
+    """Let `app` answer errors as problems; called after its other middleware was added.
+
+    Args:
+        app: The application.
+        codes: What it calls its problems.
+    """
+    app.state.problem_codes = codes
+    app.add_middleware(HostCheck, codes=codes)
+    app.add_exception_handler(EsperError, on_esper_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(ClientDisconnect, on_gone)
+    app.add_exception_handler(Exception, on_unexpected)

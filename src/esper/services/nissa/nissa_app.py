@@ -20,11 +20,9 @@ from esper.services.nissa.token_guard import TokenGuard
 from esper.services.nissa.trends import Trends
 from esper.utils.clock import SystemClock
 from esper.utils.collecting import settle
-from esper.web.description import describe, install
 from esper.web.draining import DrainingServer
 from esper.web.http_metrics import HttpMetrics, MeasuredApp
-from esper.web.problems import PLATFORM_CODES
-from esper.web.refusals import add_refusals
+from esper.web.problems import PLATFORM_CODES, add_refusals, describe, install
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (CONDITION, RUNS, PLATFORM)
 

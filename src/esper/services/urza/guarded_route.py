@@ -18,7 +18,7 @@ from starlette.responses import Response
 from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError
 from esper.services.urza.access import ACCESS, ANONYMOUS, READ, Principal, allows
-from esper.services.urza.repeats import KEY_HEADER, once
+from esper.services.urza.idempotency import KEY_HEADER, once
 from esper.services.urza.request_limits import check_announced, limited, too_many
 from esper.services.urza.urza_state import PRINCIPAL, ServerState, state_of
 from esper.web.host_names import is_loopback
@@ -62,7 +62,8 @@ class GuardedRoute(APIRoute):
             if body is not None:
                 await _check_body(request, body)
             if request.method == "POST" and KEY_HEADER in request.headers:
-                return await once(request, handler, state, name, principal.actor)
+                kept, turns = state.library.idempotency, state.turns
+                return await once(request, handler, kept, turns, name, principal.actor)
             return await handler(request)
 
         return guarded

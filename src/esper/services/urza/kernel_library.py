@@ -12,10 +12,9 @@ from esper.contracts.ports import Clock
 from esper.execution.trust import TrustPolicy
 from esper.services.urza import migrations
 from esper.services.urza.aliases import Aliases
-from esper.services.urza.audit import Audit
 from esper.services.urza.blobs import Blobs
 from esper.services.urza.blueprints import Blueprints
-from esper.services.urza.change import Changes
+from esper.services.urza.change import Audit, Changes
 from esper.services.urza.field_outcomes import Outcomes
 from esper.services.urza.garbage import Garbage
 from esper.services.urza.idempotency import Idempotency

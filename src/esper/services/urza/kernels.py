@@ -22,9 +22,9 @@ from esper.contracts.library import (
 from esper.contracts.lifecycle import KernelEvent, advance_kernel
 from esper.execution.artifact_check import CheckedKernel, check_file
 from esper.execution.trust import TrustPolicy
-from esper.services.urza import blueprint_rows
 from esper.services.urza.aliases import alias_of
 from esper.services.urza.blobs import Blobs, place_of
+from esper.services.urza.blueprints import find_row as find_blueprint
 from esper.services.urza.change import Change, Changes
 from esper.services.urza.cursor import page
 from esper.services.urza.kernel_rows import (
@@ -193,9 +193,7 @@ class Kernels:
         """
         async with self._database.reading() as connection:
             kernel = await read_row(connection, kernel_id)
-            found = kernel.blueprint_id and await blueprint_rows.find_row(
-                connection, kernel.blueprint_id
-            )
+            found = kernel.blueprint_id and await find_blueprint(connection, kernel.blueprint_id)
             siblings = await connection.execute(
                 select(BUILDS.c.kernel_id)
                 .where(
@@ -241,7 +239,7 @@ async def add_kernel(
     if place is None or not place.present:
         raise _not_stored(registration.kernel_id)
     blueprint_id = registration.blueprint_id
-    if blueprint_id and not await blueprint_rows.find_row(change.connection, blueprint_id):
+    if blueprint_id and not await find_blueprint(change.connection, blueprint_id):
         raise SubmissionError(
             f"the library has no blueprint {blueprint_id!r}; submit it first, or leave it out"
         )

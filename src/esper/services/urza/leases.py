@@ -24,8 +24,7 @@ from esper.contracts.library import (
 )
 from esper.contracts.lifecycle import BlueprintEvent, advance_blueprint
 from esper.execution.artifact_check import CheckedKernel
-from esper.services.urza.blueprint_rows import Stored, read_row, stored, update_row
-from esper.services.urza.blueprints import graph_of
+from esper.services.urza.blueprints import Stored, graph_of, read_row, stored, update_row
 from esper.services.urza.change import Change, Changes, moment
 from esper.services.urza.kernel_rows import find_row
 from esper.services.urza.kernel_rows import read_row as read_kernel

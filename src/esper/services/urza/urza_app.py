@@ -1,36 +1,39 @@
-"""create_app: the library as an ASGI application."""
+"""The library as an ASGI application, and as a server that runs until it is told to stop.
+
+At SIGTERM (or Ctrl+C) `/readyz` answers 503 at once, no new connection is taken, what is being
+answered is finished within `drain_seconds`, and the store is closed. A second signal ends it now.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 
-from esper.contracts.errors import ConfigError
+from esper.contracts.errors import ConfigError, LibraryUnavailableError
 from esper.contracts.ports import Clock
 from esper.contracts.version import VERSION
 from esper.services.urza.access import ACCESS, check_exposure, check_listed
 from esper.services.urza.authentication import Authenticator
 from esper.services.urza.guarded_route import GuardedRoute
+from esper.services.urza.idempotency import Turns
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.links import add_links
 from esper.services.urza.oidc import OidcCheck
 from esper.services.urza.request_limits import RateLimiter
-from esper.services.urza.routes.alias_routes import ALIASES
 from esper.services.urza.routes.blob_routes import BLOBS
-from esper.services.urza.routes.blueprint_routes import BLUEPRINTS
-from esper.services.urza.routes.condition import CONDITION
-from esper.services.urza.routes.keeping_routes import AUDIT, GARBAGE, TOKENS
-from esper.services.urza.routes.kernel_routes import FIELD_REPORTS, KERNELS
-from esper.services.urza.routes.work_routes import WORK
+from esper.services.urza.routes.blueprint_routes import BLUEPRINTS, WORK
+from esper.services.urza.routes.keeping_routes import AUDIT, CONDITION, GARBAGE, TOKENS
+from esper.services.urza.routes.kernel_routes import ALIASES, FIELD_REPORTS, KERNELS
 from esper.services.urza.urza_config import UrzaConfig
-from esper.services.urza.urza_state import ServerState, Turns
+from esper.services.urza.urza_state import ServerState
 from esper.utils.clock import SystemClock
-from esper.utils.spans import Spans
-from esper.web.description import describe, install
+from esper.utils.spans import Spans, open_spans
+from esper.web.draining import DrainingServer
 from esper.web.http_metrics import HttpMetrics, MeasuredApp
-from esper.web.problems import LIBRARY_CODES
-from esper.web.refusals import add_refusals
+from esper.web.problems import LIBRARY_CODES, add_refusals, describe, install
 from esper.web.traced import TracedApp
 
 # The most frequent ones first: routes are tried in order.
@@ -102,7 +105,7 @@ def _check_guarded(app: FastAPI) -> None:
         if not isinstance(route, GuardedRoute):
             raise ConfigError(
                 f"the route {getattr(route, 'path', route)!r} is no GuardedRoute: nothing would "
-                "check who calls it. Make its router with `answers.router`."
+                "check who calls it. Make its router with `exchange.router`."
             )
     check_listed(route.name for route in app.routes if isinstance(route, GuardedRoute))
 
@@ -117,3 +120,41 @@ def _description(app: FastAPI) -> dict[str, Any]:
                 operation["security"] = [{"token": []}]
     add_links(text)
     return text
+
+
+def serve(config: UrzaConfig, *, started: Callable[[str], None] | None = None) -> None:
+    """Serve the library until SIGTERM or SIGINT.
+
+    Args:
+        config: The settings.
+        started: Is told the server's URL once it takes requests.
+
+    Raises:
+        ConfigError: The settings would let strangers in.
+        LibraryError: The store cannot be opened.
+        LibraryUnavailableError: The port is taken.
+    """
+    check_exposure(config.host, config.auth)
+    asyncio.run(_serve(config, SystemClock(), started))
+
+
+async def _serve(config: UrzaConfig, clock: Clock, started: Callable[[str], None] | None) -> None:
+    library = await Library.open(config, clock)
+    spans = open_spans("esper-urza")
+    try:
+        app = create_app(library, config, clock=clock, spans=spans)
+        server = DrainingServer(
+            app,
+            app.state.urza,
+            name="urza",
+            host=config.host,
+            port=config.port,
+            drain_seconds=config.drain_seconds,
+            unavailable=LibraryUnavailableError,
+            started=started,
+        )
+        await server.serve()
+    finally:
+        await library.close()
+        if spans is not None:
+            spans.close()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Final, cast
 
@@ -13,33 +10,12 @@ from starlette.requests import Request
 
 from esper.services.urza.access import Principal
 from esper.services.urza.authentication import Authenticator
+from esper.services.urza.idempotency import Turns
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.request_limits import RateLimiter
 from esper.services.urza.urza_config import UrzaConfig
 from esper.web.draining import Draining
 from esper.web.http_metrics import HttpMetrics
-
-
-class Turns:
-    """One request with a key at a time: whoever repeats while the first is under way waits."""
-
-    def __init__(self) -> None:
-        """Start with nobody waiting."""
-        self._locks: dict[tuple[str, ...], tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def turn(self, *key: str) -> AsyncIterator[None]:
-        """Wait for the turn of `key`, and hold it."""
-        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, users + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = (lock, users - 1)
-
 
 PRINCIPAL: Final = "esper.principal"
 """Key of the connection's scope under which the guard leaves who is asking."""

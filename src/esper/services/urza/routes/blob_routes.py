@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from esper.contracts.errors import KernelNotFoundError
-from esper.services.urza.answers import NOT_MODIFIED, PREFIX, etag, router, unchanged
-from esper.services.urza.bodies import DigestPath
+from esper.services.urza.exchange import NOT_MODIFIED, PREFIX, DigestPath, etag, router, unchanged
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.urza_state import ActorDep, LibraryDep
 from esper.web.problems import documented

@@ -1,4 +1,4 @@
-"""Keeping a library over HTTP: read its audit log, collect its garbage, issue and revoke its tokens.
+"""Keeping a library over HTTP: its condition, its audit log, its garbage and its tokens.
 
 A token's secret is shown once, in the answer that issues it.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from esper.contracts.library import (
     AuditEntry,
@@ -20,10 +20,20 @@ from esper.contracts.library import (
     TokenRecord,
     TokenRequest,
 )
-from esper.services.urza.answers import PREFIX, answer, router
-from esper.services.urza.bodies import Cursor, GarbageRequest, IdempotencyKey, Limit, TokenIdPath
+from esper.services.urza.exchange import (
+    PREFIX,
+    Condition,
+    Cursor,
+    GarbageRequest,
+    IdempotencyKey,
+    Limit,
+    TokenIdPath,
+    answer,
+    router,
+)
 from esper.services.urza.urza_state import ActorDep, LibraryDep, state_of
-from esper.web.problems import documented
+from esper.web.http_metrics import MEDIA_TYPE
+from esper.web.problems import LIBRARY_CODES, documented, problem_response
 
 AUDIT: Final[APIRouter] = router(f"{PREFIX}/audit", "audit")
 
@@ -89,3 +99,37 @@ async def revoke_token(
     await library.tokens.revoke(actor, token_id)
     state_of(request).authenticator.forget(token_id)
     return Response(status_code=204)
+
+
+CONDITION: Final[APIRouter] = router("", "condition")
+
+
+@CONDITION.get("/livez", response_model=Condition)
+async def livez() -> Response:
+    """Answer: the process runs."""
+    return answer(Condition(status="live"))
+
+
+@CONDITION.get("/readyz", response_model=Condition, responses=documented())
+async def readyz(request: Request, library: LibraryDep) -> Response:
+    """Say whether requests will be answered: the database is there and nobody said stop."""
+    if state_of(request).draining:
+        return problem_response(503, "the server is stopping; use another", codes=LIBRARY_CODES)
+    await library.check()
+    return answer(Condition(status="ready"))
+
+
+@CONDITION.get(
+    "/metrics",
+    response_class=Response,
+    responses=documented() | {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Return the counters in Prometheus' text format."""
+    return Response(state_of(request).metrics.text(), media_type=MEDIA_TYPE)
+
+
+@CONDITION.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request) -> Response:
+    """Return the description of all routes, as OpenAPI."""
+    return JSONResponse(request.app.openapi())

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from esper.services.urza.urza_state import Turns
+from esper.services.urza.idempotency import Turns
 
 
 @pytest.mark.asyncio

@@ -4,8 +4,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 
-from esper.web.problems import LIBRARY_CODES, PLATFORM_CODES, ProblemCodes
-from esper.web.refusals import add_refusals
+from esper.web.problems import LIBRARY_CODES, PLATFORM_CODES, ProblemCodes, add_refusals
 
 
 def app(codes: ProblemCodes) -> FastAPI:

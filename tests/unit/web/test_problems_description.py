@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 from fastapi import FastAPI
 
-from esper.web.description import describe, install
-from esper.web.problems import documented
+from esper.web.problems import describe, documented, install
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
 from esper.contracts.errors import RevisionConflictError
-from esper.services.urza.answers import etag, expected_revision, required_revision, unchanged
+from esper.services.urza.exchange import etag, expected_revision, required_revision, unchanged
 
 
 @given(st.integers(min_value=1, max_value=10**18 - 1))

@@ -15,8 +15,8 @@ import pytest
 
 from esper.contracts.enums import Role
 from esper.contracts.errors import ConfigError, LibraryUnavailableError
+from esper.services.urza.urza_app import serve
 from esper.services.urza.urza_config import UrzaConfig
-from esper.services.urza.urza_serve import serve
 from support.urza_app import API, Process, process
 
 DATA = b"x" * 100_000
