@@ -12,16 +12,16 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic import JsonValue
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.errors import LibraryError
 from esper.contracts.library import AuditEntry, Page
 from esper.contracts.ports import Clock
-from esper.services.urza.cursor import decode, page
+from esper.services.urza.cursor import oldest_first
 from esper.services.urza.library_tables import AUDIT, AUDIT_HEAD
 from esper.storage.database import Database
 from esper.utils.failpoint import declare, failpoint
@@ -135,11 +135,6 @@ def digest_of(document: str) -> str:
     return hashlib.sha256(document.encode()).hexdigest()
 
 
-def entry_of(document: str, digest: str) -> AuditEntry:
-    """Return a log entry from how it is stored."""
-    return AuditEntry.model_validate({**json.loads(document), "digest": digest})
-
-
 _BATCH: Final = 1000
 
 
@@ -155,11 +150,8 @@ class Audit:
         Raises:
             SubmissionError: The cursor is not one of ours.
         """
-        (after,) = decode(cursor, int) or (0,)
-        statement = select(AUDIT).where(AUDIT.c.sequence > after).order_by(AUDIT.c.sequence)
         async with self._database.reading() as connection:
-            rows = (await connection.execute(statement.limit(limit + 1))).all()
-        return page(rows, limit, lambda r: entry_of(r.document, r.digest), lambda r: [r.sequence])
+            return await oldest_first(connection, AUDIT, cursor, limit, _entry_of)
 
     async def verify(self) -> int:
         """Check every entry against its digest and the one before; return how many there are.
@@ -200,3 +192,7 @@ def _tampered(sequence: int) -> LibraryError:
         f"entry {sequence} of the audit log is missing, or does not fit its digest or the entry "
         "before it: the log was changed behind the library's back. Compare with a backup"
     )
+
+
+def _entry_of(row: Row[Any]) -> AuditEntry:
+    return AuditEntry.model_validate({**json.loads(row.document), "digest": row.digest})

@@ -8,6 +8,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from esper.contracts.errors import SubmissionError
 from esper.contracts.library import Page
 
@@ -50,6 +53,26 @@ def decode(cursor: str | None, *types: type) -> list[Any] | None:
         )
     assert isinstance(key, list)
     return key
+
+
+async def oldest_first(
+    connection: AsyncConnection,
+    table: Table,
+    cursor: str | None,
+    limit: int,
+    item: Callable[[Any], Item],
+    *where: ColumnElement[bool],
+) -> Page[Item]:
+    """Return a page of a table's rows by their sequence.
+
+    Raises:
+        SubmissionError: The cursor is not one of this list.
+    """
+    (after,) = decode(cursor, int) or (0,)
+    order = table.c.sequence
+    statement = select(table).where(order > after, *where).order_by(order).limit(limit + 1)
+    rows = (await connection.execute(statement)).all()
+    return page(rows, limit, item, lambda row: [row.sequence])
 
 
 def page(

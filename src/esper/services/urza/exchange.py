@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query
@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from esper.contracts.lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.base import Contract, Identifier, KernelId, Text
-from esper.contracts.errors import RevisionConflictError
+from esper.contracts.errors import KernelNotFoundError, LibraryNotFoundError, RevisionConflictError
 from esper.contracts.library import AliasName, KernelRegistration, Slug, ValidationReport
 from esper.services.urza.guarded_route import GuardedRoute
 
@@ -127,6 +127,15 @@ def read_answer(request: Request, record: BaseModel, revision: int) -> Response:
     if unchanged(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers={"ETag": tag, "Cache-Control": REVALIDATE})
     return answer(record, revision=revision)
+
+
+async def is_there(reading: Awaitable[object]) -> bool:
+    """Return whether a read finds its record."""
+    try:
+        await reading
+    except (KernelNotFoundError, LibraryNotFoundError):
+        return False
+    return True
 
 
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {304: {"description": "Not Modified"}}

@@ -8,7 +8,7 @@ from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.errors import SubmissionError
 from esper.contracts.library import KernelOutcome, Page
 from esper.services.urza.change import Change, Changes
-from esper.services.urza.cursor import decode, page
+from esper.services.urza.cursor import oldest_first
 from esper.services.urza.kernel_rows import read_row, update_row
 from esper.services.urza.library_tables import OUTCOMES
 from esper.storage.database import Database
@@ -73,22 +73,16 @@ class Outcomes:
             KernelNotFoundError: There is no such kernel.
             SubmissionError: The cursor is not one of this list.
         """
-        (after,) = decode(cursor, int) or (0,)
-        statement = (
-            select(OUTCOMES)
-            .where(OUTCOMES.c.kernel_id == kernel_id, OUTCOMES.c.sequence > after)
-            .order_by(OUTCOMES.c.sequence)
-            .limit(limit + 1)
-        )
         async with self._database.reading() as connection:
             await read_row(connection, kernel_id)
-            rows = (await connection.execute(statement)).all()
-        return page(
-            rows,
-            limit,
-            lambda r: KernelOutcome.model_validate_json(r.document),
-            lambda r: [r.sequence],
-        )
+            return await oldest_first(
+                connection,
+                OUTCOMES,
+                cursor,
+                limit,
+                lambda row: KernelOutcome.model_validate_json(row.document),
+                OUTCOMES.c.kernel_id == kernel_id,
+            )
 
 
 async def _is_known(change: Change, outcome: KernelOutcome) -> bool:

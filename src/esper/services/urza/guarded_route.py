@@ -7,8 +7,10 @@ limit the body; nothing of a body is read before that.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, cast
 
+from fastapi import Depends
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
@@ -18,12 +20,57 @@ from starlette.responses import Response
 from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError
 from esper.services.urza.access import ACCESS, ANONYMOUS, READ, Principal, allows
-from esper.services.urza.idempotency import KEY_HEADER, once
-from esper.services.urza.request_limits import check_announced, limited, too_many
-from esper.services.urza.urza_state import PRINCIPAL, ServerState, state_of
+from esper.services.urza.authentication import Authenticator
+from esper.services.urza.idempotency import KEY_HEADER, Turns, once
+from esper.services.urza.kernel_library import Library
+from esper.services.urza.request_limits import RateLimiter, check_announced, limited, too_many
+from esper.services.urza.urza_config import UrzaConfig
+from esper.web.draining import Draining
 from esper.web.host_names import is_loopback
-from esper.web.http_metrics import ROUTE
+from esper.web.http_metrics import ROUTE, HttpMetrics
 from esper.web.problems import LIBRARY_CODES, problem_response
+
+PRINCIPAL: Final = "esper.principal"
+"""Key of the connection's scope under which the guard leaves who is asking."""
+
+
+@dataclass(kw_only=True)
+class ServerState(Draining):
+    """Everything that outlives a request."""
+
+    library: Library
+    """The store."""
+    config: UrzaConfig
+    """The settings."""
+    authenticator: Authenticator
+    """Knows tokens."""
+    limiter: RateLimiter
+    """Knows who asks too often."""
+    metrics: HttpMetrics
+    """Counts."""
+    turns: Turns
+    """Lets repeated requests wait for their first."""
+
+
+def state_of(request: Request) -> ServerState:
+    """Return the state of the server that got the request."""
+    return cast("ServerState", request.app.state.urza)
+
+
+# Coroutines, because FastAPI would send plain functions through its thread pool.
+async def _library(request: Request) -> Library:
+    return state_of(request).library
+
+
+async def _actor(request: Request) -> str:
+    return cast("Principal", request.scope[PRINCIPAL]).actor
+
+
+LibraryDep = Annotated[Library, Depends(_library)]
+"""The store, as a route's argument."""
+ActorDep = Annotated[str, Depends(_actor)]
+"""Who is asking, as the audit log names it."""
+
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

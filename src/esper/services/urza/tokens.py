@@ -13,8 +13,8 @@ from sqlalchemy import insert, select, update
 
 from esper.contracts.errors import AccessDeniedError, LibraryNotFoundError
 from esper.contracts.library import IssuedToken, Page, TokenRecord, TokenRequest
-from esper.services.urza.change import Change, Changes
-from esper.services.urza.cursor import decode, page
+from esper.services.urza.change import Changes
+from esper.services.urza.cursor import oldest_first
 from esper.services.urza.library_tables import TOKENS
 from esper.storage.database import Database
 
@@ -54,16 +54,14 @@ class Tokens:
 
     async def list(self, cursor: str | None = None, limit: int = 100) -> Page[TokenRecord]:
         """Return the tokens, oldest first, without their secrets."""
-        (after,) = decode(cursor, int) or (0,)
-        statement = select(TOKENS).where(TOKENS.c.sequence > after).order_by(TOKENS.c.sequence)
         async with self._database.reading() as connection:
-            rows = (await connection.execute(statement.limit(limit + 1))).all()
-        return page(
-            rows,
-            limit,
-            lambda r: TokenRecord.model_validate_json(r.document),
-            lambda r: [r.sequence],
-        )
+            return await oldest_first(
+                connection,
+                TOKENS,
+                cursor,
+                limit,
+                lambda row: TokenRecord.model_validate_json(row.document),
+            )
 
     async def revoke(self, actor: str, token_id: str) -> TokenRecord:
         """Take a token back; doing so again changes nothing.
@@ -72,7 +70,21 @@ class Tokens:
             LibraryNotFoundError: There is no such token.
         """
         async with self._changes.begin(actor, "tokens") as change:
-            return await _revoke(change, token_id)
+            where = TOKENS.c.token_id == token_id
+            row = (await change.connection.execute(select(TOKENS).where(where))).one_or_none()
+            if row is None:
+                raise LibraryNotFoundError(
+                    f"there is no token {token_id!r}; `token list` shows them"
+                )
+            record = TokenRecord.model_validate_json(row.document)
+            if record.revoked:
+                return record
+            record = record.model_copy(update={"revoked": True})
+            await change.connection.execute(
+                update(TOKENS).where(where).values(document=record.model_dump_json())
+            )
+            await change.record("token.revoke", token_id)
+            return record
 
     async def authenticate(self, secret: str) -> TokenRecord:
         """Return the record of the token that `secret` is.
@@ -92,22 +104,6 @@ class Tokens:
         if record.expires_at.timestamp() <= self._changes.now:
             raise AccessDeniedError(f"the token {record.token_id} has expired; ask for a new one")
         return record
-
-
-async def _revoke(change: Change, token_id: str) -> TokenRecord:
-    where = TOKENS.c.token_id == token_id
-    row = (await change.connection.execute(select(TOKENS).where(where))).one_or_none()
-    if row is None:
-        raise LibraryNotFoundError(f"there is no token {token_id!r}; `token list` shows them")
-    record = TokenRecord.model_validate_json(row.document)
-    if record.revoked:
-        return record
-    record = record.model_copy(update={"revoked": True})
-    await change.connection.execute(
-        update(TOKENS).where(where).values(document=record.model_dump_json())
-    )
-    await change.record("token.revoke", token_id)
-    return record
 
 
 def _digest(secret: str) -> str:

@@ -17,7 +17,7 @@ from esper.contracts.ports import Clock
 from esper.contracts.version import VERSION
 from esper.services.urza.access import ACCESS, check_exposure, check_listed
 from esper.services.urza.authentication import Authenticator
-from esper.services.urza.guarded_route import GuardedRoute
+from esper.services.urza.guarded_route import GuardedRoute, ServerState
 from esper.services.urza.idempotency import Turns
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.links import add_links
@@ -28,7 +28,6 @@ from esper.services.urza.routes.blueprint_routes import BLUEPRINTS, WORK
 from esper.services.urza.routes.keeping_routes import AUDIT, CONDITION, GARBAGE, TOKENS
 from esper.services.urza.routes.kernel_routes import ALIASES, FIELD_REPORTS, KERNELS
 from esper.services.urza.urza_config import UrzaConfig
-from esper.services.urza.urza_state import ServerState
 from esper.utils.clock import SystemClock
 from esper.utils.spans import Spans, open_spans
 from esper.web.draining import DrainingServer

@@ -12,8 +12,8 @@ from starlette.responses import Response, StreamingResponse
 
 from esper.contracts.errors import KernelNotFoundError
 from esper.services.urza.exchange import NOT_MODIFIED, PREFIX, DigestPath, etag, router, unchanged
+from esper.services.urza.guarded_route import ActorDep, LibraryDep
 from esper.services.urza.kernel_library import Library
-from esper.services.urza.urza_state import ActorDep, LibraryDep
 from esper.web.problems import documented
 
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})")

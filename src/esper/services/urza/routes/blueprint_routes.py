@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
-from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.library import BlueprintRecord, KernelRecord, Lease, Page
 from esper.services.urza.exchange import (
     NOT_MODIFIED,
@@ -27,12 +26,12 @@ from esper.services.urza.exchange import (
     Limit,
     also,
     answer,
+    is_there,
     read_answer,
     required_revision,
     router,
 )
-from esper.services.urza.kernel_library import Library
-from esper.services.urza.urza_state import ActorDep, LibraryDep
+from esper.services.urza.guarded_route import ActorDep, LibraryDep
 from esper.web.problems import documented
 
 BLUEPRINTS: Final[APIRouter] = router(f"{PREFIX}/blueprints", "blueprints")
@@ -54,7 +53,7 @@ async def submit_blueprint(
 ) -> Response:
     """Store a blueprint; it waits for the forge unless it is only proposed."""
     # Looked up before, not within the change: two who submit the same at once may both read "new".
-    known = await _is_known(library, blueprint.blueprint_id)
+    known = await is_there(library.blueprints.get(blueprint.blueprint_id))
     record = await library.blueprints.submit(actor, blueprint)
     return answer(record, 200 if known else 201, revision=record.revision)
 
@@ -105,14 +104,6 @@ async def move_blueprint(
     revision = required_revision(if_match)
     record = await library.blueprints.move(actor, blueprint_id, move.event, revision, move.reason)
     return answer(record, revision=record.revision)
-
-
-async def _is_known(library: Library, blueprint_id: str) -> bool:
-    try:
-        await library.blueprints.get(blueprint_id)
-    except LibraryNotFoundError:
-        return False
-    return True
 
 
 WORK: Final[APIRouter] = router(f"{PREFIX}/internal", "work")

@@ -31,7 +31,7 @@ from esper.services.urza.exchange import (
     answer,
     router,
 )
-from esper.services.urza.urza_state import ActorDep, LibraryDep, state_of
+from esper.services.urza.guarded_route import ActorDep, LibraryDep, state_of
 from esper.web.http_metrics import MEDIA_TYPE
 from esper.web.problems import LIBRARY_CODES, documented, problem_response
 

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from esper.contracts.base import Contract, Count, NonNegative
 from esper.contracts.enums import KernelMode, KernelStatus
-from esper.contracts.errors import KernelNotFoundError
 from esper.contracts.library import (
     Alias,
     KernelOutcome,
@@ -40,13 +39,13 @@ from esper.services.urza.exchange import (
     answer,
     etag,
     expected_revision,
+    is_there,
     read_answer,
     required_revision,
     router,
     unchanged,
 )
-from esper.services.urza.kernel_library import Library
-from esper.services.urza.urza_state import ActorDep, LibraryDep, state_of
+from esper.services.urza.guarded_route import ActorDep, LibraryDep, state_of
 from esper.web.problems import documented
 
 KERNELS: Final[APIRouter] = router(f"{PREFIX}/kernels", "kernels")
@@ -107,7 +106,7 @@ async def register_kernel(
     """Make an uploaded blob known as a kernel; all that a loader checks is checked first."""
     # Looked up before, not within the change: two who register the same at once may both read
     # "new".
-    known = await _is_known(library, registration.kernel_id)
+    known = await is_there(library.kernels.get_json(registration.kernel_id))
     record = await library.kernels.register(actor, registration)
     return answer(record, 200 if known else 201, revision=record.revision)
 
@@ -184,14 +183,6 @@ async def list_field_reports(
 ) -> Response:
     """List what a kernel did in runs, oldest first."""
     return answer(await library.outcomes.of(kernel_id, cursor, limit))
-
-
-async def _is_known(library: Library, kernel_id: str) -> bool:
-    try:
-        await library.kernels.get_json(kernel_id)
-    except KernelNotFoundError:
-        return False
-    return True
 
 
 FIELD_REPORTS: Final[APIRouter] = router(f"{PREFIX}/field-reports", "field reports")
