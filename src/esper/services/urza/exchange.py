@@ -13,10 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from esper.contracts.lifecycle import BlueprintEvent, KernelEvent
 from esper.contracts.base import Contract, Identifier, KernelId, Text
 from esper.contracts.errors import KernelNotFoundError, LibraryNotFoundError, RevisionConflictError
 from esper.contracts.library import AliasName, KernelRegistration, Slug, ValidationReport
+from esper.contracts.lifecycle import BlueprintEvent, KernelEvent
 from esper.services.urza.guarded_route import GuardedRoute
 
 _TAG = re.compile(r'(?:W/)?"[^"]*"')
