@@ -25,8 +25,7 @@ from esper.orchestration.proposals import Proposal, Stand, propose
 from esper.orchestration.schedule import rewarm
 from esper.orchestration.shadow import copy_module
 from esper.orchestration.strategies import STRATEGIES
-from esper.services.tolaria.sampler import EpochSampler
-from esper.services.tolaria.split import carve
+from esper.services.tolaria.split import EpochSampler, carve
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 from esper.contracts.ports import Publisher
 from esper.data.bundle import DataBundle, Recipe
 from esper.data.task import Task
-from esper.hosting.following import followed
+from esper.hosting.presence import followed
 from esper.orchestration.growth_config import GrowthConfig
 from esper.services.tolaria.run import Run as TrainerRun
 from esper.services.tolaria.run_log import RunLog

@@ -22,10 +22,11 @@ from esper.execution.cache_config import KernelCacheConfig
 from esper.execution.error_tracker import ErrorTracker
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
+from esper.hosting.bus_access import bus_url
 from esper.hosting.discovery import find
-from esper.hosting.following import followed
 from esper.hosting.forge_access import forge as forge  # noqa: PLC0414 users call it here
 from esper.hosting.library_access import library as library  # noqa: PLC0414 users call it here
+from esper.hosting.presence import followed
 from esper.integrations.loggers.choose import choose_logger
 from esper.integrations.loggers.feed import LoggerFeed
 from esper.integrations.loggers.logger import Logger
@@ -40,7 +41,6 @@ from esper.services.tolaria.session import Session, begin
 from esper.services.tolaria.trainer import TolariaTrainer
 from esper.services.tolaria.training_config import TolariaConfig
 from esper.utils import extras
-from esper.utils.bus_address import bus_url
 from esper.utils.clock import SystemClock
 
 OnRecord = Callable[[LogEntry], None]

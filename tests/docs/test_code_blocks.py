@@ -24,7 +24,7 @@ from esper.cli.app import app
 from esper.contracts.enums import Role
 from esper.execution.conversion import convert
 from esper.execution.hosts.host_registry import HOSTS
-from esper.services.tolaria.config_file import config_from_mapping
+from esper.services.tolaria.training_config import config_from_mapping
 from support.urza_server import urza_server
 
 WITH_CODE = [path for path in pages.WRITTEN if pages.blocks(path, "python")]

@@ -22,10 +22,10 @@ import yaml
 
 from docs import pages
 from esper.cli.app import app
+from esper.hosting.bus_access import bus_url
 from esper.services.nissa.nissa_config import NissaConfig
 from esper.services.urza.client.client_config import ClientConfig
 from esper.services.urza.urza_config import UrzaConfig
-from esper.utils.bus_address import bus_url
 
 DEPLOY = pages.ROOT / "deploy"
 UNITS = sorted(

@@ -19,7 +19,7 @@ from esper.contracts.records import RunLine, RunRecords
 from esper.core import checkpoint
 from esper.services.nissa.run_store import RunStore
 from esper.services.oona.open import open_bus
-from esper.services.tolaria.config_file import config_from_mapping
+from esper.services.tolaria.training_config import config_from_mapping
 from esper.utils.run_identity import read_identity
 
 GROWING = {

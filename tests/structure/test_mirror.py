@@ -43,7 +43,7 @@ TESTED_TOGETHER = (
     (
         "tests/unit/services/tolaria/test_trainer.py",
         "services/tolaria",
-        "first_lines outcome result",
+        "outcome result",
     ),
     ("tests/unit/core/test_optimizer.py", "core", "transaction"),
     ("tests/e2e/test_dashboard.py", "dashboard", "dashboard_config pages"),
@@ -59,7 +59,6 @@ TESTED_TOGETHER = (
         "execution/hosts",
         "conv embedding linear norm",
     ),
-    ("tests/integration/test_followed_runs.py", "hosting", "following"),
     (
         "tests/contract/nissa",
         "services/nissa",

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from esper import bootstrap
-from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.run_folder import saved_config
+from esper.services.tolaria.training_config import config_from_mapping
 
 # Forked from a server that has imported everything: no thread of the test is copied into it.
 _CONTEXT = multiprocessing.get_context("forkserver")

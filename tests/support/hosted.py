@@ -16,8 +16,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from esper.hosting.probes import http_question
-from esper.hosting.service import Service
+from esper.hosting.service import Service, http_question
 from support.servers.server import free_port
 
 PATIENCE = 300.0

@@ -17,7 +17,7 @@ import psutil
 
 from esper.contracts.runs import RunSummary
 from esper.hosting.discovery import Platform, find
-from esper.hosting.service_lifecycle import ServiceState
+from esper.hosting.service import ServiceState
 from esper.services.nissa.run_store import RunStore
 from esper.utils.home import data_home
 from support import forked

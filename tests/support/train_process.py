@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from esper.contracts.errors import EsperError
-from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.trainer import TolariaTrainer
+from esper.services.tolaria.training_config import config_from_mapping
 
 # Forked from a server that has imported everything: a process starts in milliseconds, and no
 # thread of the test is copied into it.

@@ -13,8 +13,8 @@ from esper import bootstrap
 from esper.contracts.errors import RegistryError
 from esper.contracts.records import LogEntry, StepLogged
 from esper.integrations.loggers.logger import Logger
-from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.run_folder import LOG
+from esper.services.tolaria.training_config import config_from_mapping
 
 
 class Recorder:

@@ -17,8 +17,8 @@ from esper.cli.run_stores import with_store
 from esper.contracts.base import as_name
 from esper.contracts.enums import ComponentName
 from esper.contracts.platform_events import Alert
+from esper.hosting.bus_access import bus_url
 from esper.utils import extras
-from esper.utils.bus_address import bus_url
 from esper.utils.logging import setup_logging
 
 with later():

@@ -13,8 +13,8 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.noun import Noun
 from esper.cli.options import AsJson
 from esper.hosting.discovery import ServiceRecord, find
-from esper.hosting.platform_status import current
-from esper.hosting.service_lifecycle import ServiceState
+from esper.hosting.platform import current
+from esper.hosting.service import ServiceState
 
 NOUN = Noun()
 

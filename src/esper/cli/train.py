@@ -31,8 +31,8 @@ with later():
     from esper.hosting import discovery
     from esper.report import page
     from esper.report import run_folder as written
-    from esper.services.tolaria import config_file, run_folder, training_config
     from esper.services.tolaria import result as results
+    from esper.services.tolaria import run_folder, training_config
 
 NOUN = Noun()
 
@@ -251,7 +251,7 @@ def new_config(
     values |= {name: value for name, value in given.items() if value is not None}
     if library:
         values["library"] = {**(values.get("library") or {}), **library}
-    values = config_file.with_overrides(values, overrides or ())
+    values = training_config.with_overrides(values, overrides or ())
     if not values.get("data"):
         raise ConfigError(
             "nothing says what to train: give --quick-start NAME (for example mnist1d), "
@@ -260,7 +260,7 @@ def new_config(
     if not values.get("output"):
         name = str(values["data"]).replace(":", "-").replace("/", "-")
         values["output"] = str(run_folder.next_free(RUNS, name))
-    return config_file.config_from_mapping(values)
+    return training_config.config_from_mapping(values)
 
 
 def library_options(

@@ -31,8 +31,8 @@ from esper.cli.options import (
 from esper.contracts.enums import ComponentName, Role
 from esper.contracts.errors import ConfigError
 from esper.contracts.library import AuditEntry, IssuedToken, TokenRequest
+from esper.hosting.bus_access import bus_url
 from esper.report import wording
-from esper.utils.bus_address import bus_url
 from esper.utils.logging import setup_logging
 
 with later():

@@ -1,16 +1,17 @@
-"""Which bus is meant, for whoever is started by a person: a command, or a trainer."""
+"""Which bus is meant, by the environment, a command or a trainer."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Bus
 from esper.hosting.discovery import find
 from esper.services.oona.open import open_bus
-from esper.utils.bus_address import URL, URL_FILE, bus_url
 
 
 def find_bus(url: str | None = None) -> str | None:
@@ -45,3 +46,27 @@ async def shared_bus(url: str | None = None) -> AsyncIterator[Bus]:
         yield bus
     finally:
         await bus.close()
+
+
+URL: Final = "ESPER_REDIS_URL"
+URL_FILE: Final = "ESPER_REDIS_URL_FILE"
+
+
+def bus_url(environ: Mapping[str, str]) -> str | None:
+    """Return `ESPER_REDIS_URL`, or what the file holds that `ESPER_REDIS_URL_FILE` names.
+
+    Returns:
+        The URL of a Redis or Valkey server, password included; None where neither is set.
+
+    Raises:
+        ConfigError: Both are set, or the file cannot be read.
+    """
+    direct, file = environ.get(URL), environ.get(URL_FILE)
+    if direct and file:
+        raise ConfigError(f"both {URL} and {URL_FILE} are set; keep one")
+    if not file:
+        return direct or None
+    try:
+        return Path(file).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{URL_FILE}: {file} cannot be read: {error}") from error

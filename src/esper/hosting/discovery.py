@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from esper.contracts.base import Contract, Count, Moment, Name, Place, Positive, Several
 from esper.contracts.errors import PlatformError
 from esper.hosting.private_file import write_private
-from esper.hosting.service_lifecycle import ServiceState
+from esper.hosting.service import ServiceState
 from esper.utils.home import data_home
 from esper.utils.logging import get_logger
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from esper.contracts.enums import ComponentName, TopicNames
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.ports import Bus, Publisher
+from esper.hosting.bus_access import bus_url
 from esper.hosting.presence import presence
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.link import Companion
@@ -20,7 +21,6 @@ from esper.services.tezzeret.blueprint_requests import submitting
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.urza.client.client_config import ClientConfig
 from esper.utils import extras
-from esper.utils.bus_address import bus_url
 
 if TYPE_CHECKING:
     # At run time they need psutil and httpx, which an installation without a forge does not have.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esper.contracts.errors import ConfigError
-from esper.utils.ranges import AT_LEAST_0, COUNT, PORT, POSITIVE, Range, check_numbers
+from esper.utils.ranges import AT_LEAST_0, COUNT, PORT, POSITIVE, Range, check_numbers, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +67,10 @@ class HostingConfig:
             raise ConfigError(
                 "the platform's bus is none of auto, in-process, valkey, redis://… and valkey://…"
             )
-        _require(
-            "backoff_most_seconds",
-            self.backoff_most_seconds,
-            self.backoff_most_seconds >= self.backoff_seconds,
+        most = self.backoff_most_seconds
+        require(
+            most >= self.backoff_seconds,
+            "the platform's backoff_most_seconds",
+            most,
             "at least backoff_seconds",
         )
-
-
-def _require(name: str, value: object, ok: bool, expected: str) -> None:
-    if not ok:
-        raise ConfigError(f"the platform's {name} is {value!r}; expected {expected}")

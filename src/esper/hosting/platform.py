@@ -1,4 +1,7 @@
-"""host: runs a platform on this machine until it is told to stop."""
+"""host: runs a platform on this machine until it is told to stop; current: how its services are.
+
+They are asked themselves, and not the platform's record.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from esper.contracts.base import utc_now
 from esper.contracts.errors import PlatformError
 from esper.hosting.discovery import Platform, ServiceRecord, claimed, write
 from esper.hosting.hosting_config import HostingConfig
-from esper.hosting.platform_plan import Plan, make_plan, trainer_token
+from esper.hosting.platform_plan import Plan, make_plan, trainer_token, without_password
+from esper.hosting.service import ServiceState, http_question, redis_question
 from esper.hosting.supervisor import Supervisor
 from esper.services.nissa.nissa_config import default_url
 from esper.utils.logging import get_logger
@@ -73,3 +77,35 @@ def host(
         planned(plan)
         supervisor = Supervisor(plan.services, config, changed=changed)
         supervisor.run(stop, hurry, ready=lambda: ready(known[0]))
+
+
+def current(platform: Platform) -> tuple[ServiceRecord, ...]:
+    """Ask every service; one that is said to be ready and does not answer is not.
+
+    A bus that the platform uses and does not run comes first, without a process.
+    """
+    records = list(platform.services)
+    names = {record.name for record in records}
+    if platform.bus_url is not None and "bus" not in names:
+        records.insert(
+            0,
+            ServiceRecord(
+                name="bus",
+                state=ServiceState.READY,
+                address=without_password(platform.bus_url),
+                since=platform.started_at,
+            ),
+        )
+    return tuple(_asked(platform, record) for record in records)
+
+
+def _asked(platform: Platform, record: ServiceRecord) -> ServiceRecord:
+    if record.state is not ServiceState.READY:
+        return record
+    if record.name == "bus":
+        ask = redis_question(platform.bus_url or record.address)
+    else:
+        ask = http_question(record.address, "/readyz")
+    if ask():
+        return record
+    return record.model_copy(update={"state": ServiceState.UNREADY, "since": utc_now()})

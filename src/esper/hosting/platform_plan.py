@@ -14,8 +14,7 @@ from esper.contracts.errors import PlatformError
 from esper.hosting import valkey
 from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.private_file import write_private
-from esper.hosting.probes import http_question, redis_question
-from esper.hosting.service import Environment, Service
+from esper.hosting.service import Environment, Service, http_question, redis_question
 
 HOST: Final = "127.0.0.1"
 """A platform on one machine is for that machine alone."""

@@ -16,8 +16,7 @@ from typing import Final
 from esper.contracts.ports import Clock
 from esper.hosting.discovery import ServiceRecord
 from esper.hosting.hosting_config import HostingConfig
-from esper.hosting.service import Service
-from esper.hosting.service_lifecycle import ServiceEvent, ServiceState, advance
+from esper.hosting.service import Service, ServiceEvent, ServiceState, advance
 from esper.utils.backoff import Backoff
 from esper.utils.kept_process import KeptProcess
 from esper.utils.logging import get_logger

@@ -10,8 +10,7 @@ from esper.contracts.ports import Clock
 from esper.hosting.discovery import ServiceRecord
 from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.process import HostedProcess
-from esper.hosting.service import Service
-from esper.hosting.service_lifecycle import ServiceState
+from esper.hosting.service import Service, ServiceState
 from esper.utils.clock import SystemClock
 from esper.utils.kept_process import wait_for_ends
 from esper.utils.logging import get_logger

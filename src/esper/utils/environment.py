@@ -1,17 +1,21 @@
-"""Putting environment variables into configuration values.
+"""Environment variables: settings out of them, and references to them in configuration values.
 
-`${NAME}` stands for the variable NAME, `${NAME:-default}` for its value or, where it is unset
-or empty, for the default. `$${` is a literal `${`.
+A setting is `PREFIX_<SETTING>`, or `PREFIX_<SETTING>_FILE`. In a value, `${NAME}` stands for the
+variable NAME, `${NAME:-default}` for its value or, where it is unset or empty, for the default.
+`$${` is a literal `${`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args, get_type_hints
 
 from pydantic import JsonValue
 
 from esper.contracts.errors import ConfigError
+from esper.utils.nearest import did_you_mean
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^}]*)\}?")
 _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
@@ -83,3 +87,71 @@ def _resolve(
         )
         return ""
     return value
+
+
+_WORDS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def settings_from(
+    environ: Mapping[str, str],
+    prefix: str,
+    config: type,
+    *,
+    groups: Mapping[str, type] | None = None,
+    foreign: Collection[str] = (),
+) -> dict[str, Any]:
+    """Return the settings of a configuration class that variables give.
+
+    Args:
+        environ: The variables.
+        prefix: What their names begin with.
+        config: A dataclass whose fields are numbers, text or true/false.
+        groups: Further such classes by the field that holds one; its name begins theirs
+            (`PREFIX_S3_REGION`). A group of which anything is given is a dictionary in the result.
+        foreign: Names, after the prefix, that are somebody else's.
+
+    Raises:
+        ConfigError: An unknown setting, a wrong value, or a file that cannot be read. Values are
+            not repeated in the message: they may be secrets.
+    """
+    hints = get_type_hints(config)
+    kinds = {name: ("", name, hint) for name, hint in hints.items() if name not in (groups or {})}
+    for group, owner in (groups or {}).items():
+        hints = get_type_hints(owner)
+        kinds |= {f"{group}_{name}": (group, name, hint) for name, hint in hints.items()}
+    found: dict[str, Any] = {}
+    for variable in sorted(environ):
+        name = variable.removeprefix(prefix)
+        base = name.removesuffix("_FILE")
+        if name == variable or base in foreign:
+            continue
+        if base.lower() not in kinds:
+            hint = did_you_mean(base.lower(), kinds)
+            raise ConfigError(f"{variable}: there is no setting {base.lower()!r}. {hint}")
+        text = environ[variable] if base == name else _text(variable, environ[variable])
+        group, field, kind = kinds[base.lower()]
+        place = found.setdefault(group, {}) if group else found
+        place[field] = _parsed(variable, text, kind)
+    return found
+
+
+def _text(variable: str, name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"{variable} names {name!r}, which cannot be read: {problem}") from None
+
+
+def _parsed(variable: str, text: str, hint: Any) -> Any:
+    kinds = get_args(hint) or (hint,)
+    if bool in kinds:
+        if text.lower() not in _WORDS:
+            raise ConfigError(f"{variable} must be true or false")
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                raise ConfigError(f"{variable} must be a number") from None
+    return text

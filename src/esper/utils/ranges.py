@@ -64,8 +64,17 @@ def check_numbers(config: Any, prefix: str, **ranges: Range) -> None:
         wanted = [ranges.get(name, FINITE), *([_YEARS] if name.endswith("_seconds") else [])]
         for number in _numbers(value):
             for one in wanted:
-                if not one.holds(number):
-                    raise ConfigError(f"{prefix}{name} is {value!r}; expected {one.words}")
+                require(one.holds(number), f"{prefix}{name}", value, one.words)
+
+
+def require(ok: bool, setting: str, value: object, expected: str) -> None:
+    """Refuse a setting's value unless it is ``ok``.
+
+    Raises:
+        ConfigError: Naming the setting, its value, and what is expected.
+    """
+    if not ok:
+        raise ConfigError(f"{setting} is {value!r}; expected {expected}")
 
 
 def _numbers(value: Any) -> Iterator[float]:

@@ -9,7 +9,7 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.status import status
 from esper.contracts.base import utc_now
 from esper.hosting.discovery import Platform, ServiceRecord, claimed, write
-from esper.hosting.service_lifecycle import ServiceState
+from esper.hosting.service import ServiceState
 from esper.web.probe_server import ProbeServer
 
 

@@ -17,8 +17,7 @@ from esper.cli.train import (
 )
 from esper.contracts.errors import ConfigError, RunFolderError
 from esper.data.catalog import data_set_names
-from esper.services.tolaria.config_file import write_yaml
-from esper.services.tolaria.training_config import TolariaConfig
+from esper.services.tolaria.training_config import TolariaConfig, write_yaml
 
 
 def config(file: str | None = None, *overrides: str, **given: Any) -> TolariaConfig:

@@ -12,7 +12,7 @@ import pytest
 from esper.contracts.base import utc_now
 from esper.contracts.errors import PlatformError
 from esper.hosting.discovery import FILE, LOCK, Platform, ServiceRecord, claimed, find, write
-from esper.hosting.service_lifecycle import ServiceState
+from esper.hosting.service import ServiceState
 
 HOLDING = """
 import sys, time

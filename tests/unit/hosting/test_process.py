@@ -11,7 +11,7 @@ import pytest
 
 from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.process import HostedProcess
-from esper.hosting.service_lifecycle import ServiceState
+from esper.hosting.service import ServiceState
 from esper.utils.clock import SystemClock
 from support.clocks import StillClock
 from support.hosted import stand_in, until

@@ -12,7 +12,7 @@ import pytest
 from esper.contracts.errors import PlatformError
 from esper.hosting.discovery import ServiceRecord
 from esper.hosting.hosting_config import HostingConfig
-from esper.hosting.service_lifecycle import ServiceState
+from esper.hosting.service import ServiceState
 from esper.hosting.supervisor import Supervisor
 from support.hosted import PATIENCE, stand_in, until
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from esper.hosting import valkey
-from esper.hosting.probes import redis_question
+from esper.hosting.service import redis_question
 from support.hosted import until
 from support.servers.server import free_port
 

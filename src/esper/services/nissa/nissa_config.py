@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from esper.contracts.errors import ConfigError
+from esper.utils.environment import settings_from
 from esper.utils.home import data_home
 from esper.utils.ranges import AT_LEAST_0, PORT, POSITIVE, Range, check_numbers
-from esper.utils.variables import settings_from
 from esper.web.host_names import is_loopback
 
 PREFIX: Final = "ESPER_NISSA_"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from esper.contracts.errors import ConfigError
 from esper.contracts.library import Target
-from esper.utils.ranges import AT_LEAST_0, POSITIVE, SEED, WHOLE, Range, check_numbers
+from esper.utils.ranges import AT_LEAST_0, POSITIVE, SEED, WHOLE, Range, check_numbers, require
 
 _GIBIBYTE = 2**30
 
@@ -65,14 +64,10 @@ class TezzeretConfig:
             memory_bytes=Range(words="1 MiB or more", low=2**20),
             seed=SEED,
         )
-        _require(
-            "backoff_most_seconds",
-            self.backoff_most_seconds,
-            self.backoff_most_seconds >= self.backoff_seconds,
+        most = self.backoff_most_seconds
+        require(
+            most >= self.backoff_seconds,
+            "the forge's backoff_most_seconds",
+            most,
             "at least backoff_seconds",
         )
-
-
-def _require(name: str, value: object, ok: bool, expected: str) -> None:
-    if not ok:
-        raise ConfigError(f"the forge's {name} is {value!r}; expected {expected}")

@@ -31,8 +31,7 @@ from pydantic import BaseModel, ValidationError
 from esper.contracts.errors import ConfigError, RunFolderError
 from esper.core import checkpoint
 from esper.core.durable_file import write_durably
-from esper.services.tolaria.config_file import config_from_mapping
-from esper.services.tolaria.training_config import TolariaConfig
+from esper.services.tolaria.training_config import TolariaConfig, config_from_mapping
 from esper.utils import strict_json
 from esper.utils.home import private_folder
 from esper.utils.plain_file import read_plain

@@ -1,34 +1,38 @@
-"""Everything that a training run is made of, put together from its config."""
+"""Everything that a training run is made of, put together from its config; what its log begins with."""
 
 from __future__ import annotations
 
 import contextlib
+import platform
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from esper.contracts.base import as_name
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import TelemetrySink
+from esper.contracts.records import HostRecord, RunResumed, RunStarted
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
 from esper.execution.artifact import KernelArtifact
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_compile import share_compile_cache
+from esper.orchestration.growth_report import layer_records
 from esper.orchestration.nursery import Nursery
 from esper.orchestration.orchestrator import SeedOrchestrator
 from esper.services.tolaria.factories import load_data, make_model, model_name
-from esper.services.tolaria.optimizers import make_optimizer
+from esper.services.tolaria.optimizers import make_optimizer, make_scheduler
 from esper.services.tolaria.run_plan import Plan, make_plan
-from esper.services.tolaria.sampler import EpochSampler
-from esper.services.tolaria.schedules import make_scheduler
-from esper.services.tolaria.split import carve
-from esper.services.tolaria.training_config import TolariaConfig
+from esper.services.tolaria.split import EpochSampler, carve
+from esper.services.tolaria.training_config import TolariaConfig, config_to_mapping
 
 _GROWTH_BATCH = 500
 
@@ -196,3 +200,54 @@ class _Batches:
     def __iter__(self) -> Iterator[Pair]:
         x, y = self._data
         yield from zip(x.split(_GROWTH_BATCH), y.split(_GROWTH_BATCH), strict=True)
+
+
+def started(session: Session) -> RunStarted:
+    """The first line of a run."""
+    measure, model, orchestrator = session.bundle.measure, session.model, session.orchestrator
+    layers = model.kasmina_layers if isinstance(model, MorphableModel) else {}
+    return RunStarted(
+        step=0,
+        name=as_name(session.name),
+        config=config_to_mapping(session.config),
+        environment=environment(session.device),
+        total_steps=session.plan.steps,
+        batch_size=session.plan.batch_size,
+        learning_rate=session.plan.learning_rate,
+        data=session.bundle.description,
+        source=session.bundle.source,
+        metric=measure.name,
+        higher_is_better=measure.higher_is_better,
+        split={
+            "train": session.sampler.size,
+            "growth": len(session.growth[1]),
+            "test": len(session.bundle.test),
+        },
+        host=HostRecord(
+            parameters=session.parameters_before,
+            training_flops=None if orchestrator is None else orchestrator.cost().static,
+            layers=tuple(layer_records(model)),
+            slots={name: layer.num_seeds for name, layer in layers.items()},
+        ),
+    )
+
+
+def resumed(session: Session, step: int, attempt: int) -> RunResumed:
+    """The line with which a run goes on."""
+    return RunResumed(step=step, attempt=attempt, environment=environment(session.device))
+
+
+def environment(device: torch.device) -> dict[str, JsonValue]:
+    """What a run ran on, for its log."""
+    try:
+        esper = version("esper-morphogenetic")
+    except PackageNotFoundError:  # run from a source folder that is not installed
+        esper = "unknown"
+    return {
+        "esper": esper,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+    }

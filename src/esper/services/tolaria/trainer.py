@@ -21,9 +21,7 @@ from esper.data.bundle import DataBundle
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.kernel_store import LocalKernelStore
 from esper.orchestration.nursery import Nursery
-from esper.services.tolaria.config_file import write_yaml
 from esper.services.tolaria.exchange import KernelChoice
-from esper.services.tolaria.first_lines import resumed, started
 from esper.services.tolaria.outcome import (
     close_growth,
     closing_result,
@@ -35,10 +33,10 @@ from esper.services.tolaria.run import Run, log_length, restore
 from esper.services.tolaria.run_control import Control
 from esper.services.tolaria.run_folder import CONFIG, LOG, RunFolder, saved_config
 from esper.services.tolaria.run_log import RunLog
-from esper.services.tolaria.session import Session, begin
+from esper.services.tolaria.session import Session, begin, resumed, started
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.telemetry import OnEvent, Telemetry
-from esper.services.tolaria.training_config import TolariaConfig
+from esper.services.tolaria.training_config import TolariaConfig, write_yaml
 
 
 @dataclass(eq=False)

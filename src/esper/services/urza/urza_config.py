@@ -9,18 +9,13 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from esper.contracts.errors import ConfigError
-from esper.utils.ranges import AT_LEAST_0, PORT, WHOLE, Range, check_numbers
-from esper.utils.variables import settings_from
+from esper.utils.environment import settings_from
+from esper.utils.ranges import AT_LEAST_0, PORT, WHOLE, Range, check_numbers, require
 
 PREFIX: Final = "ESPER_URZA_"
 
 # The client's own variables share the prefix.
 _FOREIGN: Final = frozenset({"URL", "TOKEN", "ALLOW_PLAIN_HTTP"})
-
-
-def _require(name: str, value: object, ok: bool, expected: str) -> None:
-    if not ok:
-        raise ConfigError(f"urza.{name} is {value!r}; expected {expected}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +93,7 @@ class UrzaConfig:
 
     def __post_init__(self) -> None:
         _check_places(self)
-        _require("auth", self.auth, self.auth in {"none", "token"}, "'none' or 'token'")
+        require(self.auth in {"none", "token"}, "urza.auth", self.auth, "'none' or 'token'")
         times = ("rate_per_second", "drain_seconds", "gc_grace_seconds", "idempotency_seconds")
         check_numbers(
             self,
@@ -108,10 +103,10 @@ class UrzaConfig:
             port=PORT,
             lease_seconds=Range(words="(0, 3600]", low=0, above=True, high=3600),
         )
-        _require(
-            "trusted_keys",
-            self.trusted_keys,
+        require(
             self.trusted_keys is not None or not self.require_signatures,
+            "urza.trusted_keys",
+            self.trusted_keys,
             "a folder of public keys, because require_signatures is on",
         )
 
@@ -154,12 +149,14 @@ def _check_places(config: UrzaConfig) -> None:
         )
     if database.scheme == "sqlite":
         absolute = config.database_url.startswith("sqlite:////") and len(database.path) > 2
-        _require("database_url", config.database_url, absolute, "sqlite:/// and an absolute path")
+        require(
+            absolute, "urza.database_url", config.database_url, "sqlite:/// and an absolute path"
+        )
     blobs = urlsplit(config.blobs)
-    _require(
-        "blobs",
-        config.blobs,
+    require(
         (blobs.scheme == "file" and not blobs.netloc and len(blobs.path) > 1)
         or (blobs.scheme == "s3" and bool(blobs.netloc)),
+        "urza.blobs",
+        config.blobs,
         "file:///folder or s3://bucket/prefix",
     )

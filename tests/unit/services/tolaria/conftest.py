@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from esper.services.tolaria.config_file import config_from_mapping
-from esper.services.tolaria.training_config import TolariaConfig
+from esper.services.tolaria.training_config import TolariaConfig, config_from_mapping
 
 Make = Callable[..., TolariaConfig]
 

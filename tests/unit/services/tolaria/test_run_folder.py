@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.errors import RunFolderError
-from esper.services.tolaria.config_file import config_from_mapping, write_yaml
 from esper.services.tolaria.result import RunResult
 from esper.services.tolaria.run_folder import (
     RunFolder,
@@ -15,6 +14,7 @@ from esper.services.tolaria.run_folder import (
     resume_command,
     saved_config,
 )
+from esper.services.tolaria.training_config import config_from_mapping, write_yaml
 from esper.utils.run_identity import read_identity
 
 

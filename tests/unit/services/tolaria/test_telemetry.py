@@ -19,9 +19,9 @@ from esper.contracts.records import (
     StepLogged,
     parse_record,
 )
-from esper.services.tolaria.config_file import config_from_mapping
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.trainer import TolariaTrainer
+from esper.services.tolaria.training_config import config_from_mapping
 from esper.utils.run_identity import read_identity
 from esper.utils.spans import trace_id_of
 from support.publishers import KeepingPublisher

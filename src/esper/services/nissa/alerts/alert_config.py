@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Final
 
+from esper.utils.environment import settings_from
 from esper.utils.ranges import POSITIVE, check_numbers
-from esper.utils.variables import settings_from
 
 PREFIX: Final = "ESPER_ALERT_"
 """What the names of the thresholds' variables begin with."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.errors import ConfigError
-from esper.utils.bus_address import bus_url
+from esper.hosting.bus_access import bus_url
 
 
 def test_the_address_stands_in_the_environment_or_in_a_file(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from esper.hosting.probes import http_question, redis_question
+from esper.hosting.service import http_question, redis_question
 from esper.web.probe_server import ProbeServer
 from support.servers.server import free_port
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from esper.services.tolaria.schedules import SCHEDULES, factor, make_scheduler
+from esper.services.tolaria.optimizers import SCHEDULES, factor, make_scheduler
 from esper.services.tolaria.training_config import ScheduleConfig
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from esper.contracts.errors import ConfigError
-from esper.utils.variables import settings_from
+from esper.utils.environment import settings_from
 
 
 @dataclass(frozen=True, kw_only=True)

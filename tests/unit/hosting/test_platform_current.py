@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from esper.hosting.discovery import Platform, ServiceRecord
-from esper.hosting.platform_status import current
-from esper.hosting.service_lifecycle import ServiceState
+from esper.hosting.platform import current
+from esper.hosting.service import ServiceState
 from esper.web.probe_server import ProbeServer
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from esper.contracts.errors import ConfigError
 from esper.orchestration.growth_config import GrowthConfig
-from esper.services.tolaria.config_file import (
+from esper.services.tolaria.training_config import (
+    TolariaConfig,
     config_from_mapping,
     config_to_mapping,
     with_overrides,
     write_yaml,
 )
-from esper.services.tolaria.training_config import TolariaConfig
 from esper.utils.yaml_file import read_yaml
 
 LEAST = {"data": "digits", "output": "runs/x"}

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from esper.contracts.errors import IllegalTransitionError
-from esper.hosting.service_lifecycle import TABLE, ServiceEvent, ServiceState, advance
+from esper.hosting.service import TABLE, ServiceEvent, ServiceState, advance
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(ServiceState, ServiceEvent)))

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esper.services.tolaria.sampler import EpochSampler
+from esper.services.tolaria.split import EpochSampler
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**63 - 1), st.integers(0, 5))
