@@ -39,7 +39,6 @@ TESTED_TOGETHER = (
     ("tests/docs", "contracts", "version"),
     ("tests/unit/core/test_checkpoint.py", "core", "manifest"),
     ("tests/unit/core/test_export.py", "core", "composition"),
-    ("tests/unit/integrations/loggers", "integrations/loggers", "logger"),
     (
         "tests/unit/services/tolaria/test_trainer.py",
         "services/tolaria",
@@ -50,7 +49,7 @@ TESTED_TOGETHER = (
     (
         "tests/unit/data/test_catalog.py",
         "data",
-        "factory fashion_mnist mnist1d quick_start scikit source",
+        "mnist1d quick_start scikit source",
     ),
     ("tests/unit/data/test_catalog.py", "data/models", "cnn mlp transformer"),
     ("tests/unit/execution/test_artifact.py", "execution", "artifact_header"),

@@ -13,8 +13,7 @@ from esper.data import mnist1d as _mnist1d  # noqa: F401 - registers
 from esper.data import scikit as _scikit  # noqa: F401 - registers
 from esper.data import text as _text  # noqa: F401 - registers
 from esper.data.bundle import DataBundle
-from esper.data.factory import call_factory
-from esper.data.quick_start import DATA_SETS, MODELS
+from esper.data.quick_start import DATA_SETS, MODELS, call_factory
 from esper.data.source import DataSource, data_source
 
 

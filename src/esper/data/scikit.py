@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -42,19 +42,8 @@ def digits(source: DataSource) -> DataBundle:
         DataUnavailableError: scikit-learn is not installed.
     """
     del source  # shipped by the package
-    train, test, _ = _split("digits", "load_digits")
-    return DataBundle(
-        name="digits",
-        train=train,
-        test=test,
-        task=Task.CLASSIFICATION,
-        model=digits_mlp,
-        recipe=Recipe(steps=1500, batch_size=64, learning_rate=2e-3),
-        description=f"8x8 digits as 64 features; {len(train)} to learn from, {len(test)} for the "
-        "test",
-        source="shipped by the package scikit-learn",
-        classes=tuple(str(digit) for digit in range(10)),
-    )
+    recipe = Recipe(steps=1500, batch_size=64, learning_rate=2e-3)
+    return _table("digits", "load_digits", "8x8 digits as 64 features", digits_mlp, recipe)
 
 
 @DATA_SETS.register("breast-cancer")
@@ -65,26 +54,27 @@ def breast_cancer(source: DataSource) -> DataBundle:
         DataUnavailableError: scikit-learn is not installed.
     """
     del source  # shipped by the package
-    train, test, classes = _split("breast-cancer", "load_breast_cancer")
-    return DataBundle(
-        name="breast-cancer",
-        train=train,
-        test=test,
-        task=Task.CLASSIFICATION,
-        model=breast_cancer_mlp,
-        recipe=Recipe(steps=1000, batch_size=32, learning_rate=1e-3),
-        description=f"30 measurements, two classes; {len(train)} to learn from, {len(test)} for "
-        "the test",
-        source="shipped by the package scikit-learn",
-        classes=classes,
-    )
+    recipe = Recipe(steps=1000, batch_size=32, learning_rate=1e-3)
+    what = "30 measurements, two classes"
+    return _table("breast-cancer", "load_breast_cancer", what, breast_cancer_mlp, recipe)
 
 
-def _split(name: str, loader: str) -> tuple[TensorDataset, TensorDataset, tuple[str, ...]]:
+def _table(
+    name: str, loader: str, what: str, model: Callable[[], nn.Module], recipe: Recipe
+) -> DataBundle:
     module = require_package("sklearn.datasets", distribution="scikit-learn", data_set=name)
     table = getattr(module, loader)()
     x, y = tensor(table.data), tensor(table.target).long()
     kept, held_out = stratified_split(y, _TEST_SHARE, _SPLIT_SEED)
     x_train, x_test = standardise(x[kept], x[held_out])
-    names = tuple(str(n) for n in table.target_names)
-    return TensorDataset(x_train, y[kept]), TensorDataset(x_test, y[held_out]), names
+    return DataBundle(
+        name=name,
+        train=TensorDataset(x_train, y[kept]),
+        test=TensorDataset(x_test, y[held_out]),
+        task=Task.CLASSIFICATION,
+        model=model,
+        recipe=recipe,
+        description=f"{what}; {len(kept)} to learn from, {len(held_out)} for the test",
+        source="shipped by the package scikit-learn",
+        classes=tuple(str(n) for n in table.target_names),
+    )

@@ -8,7 +8,7 @@ import time
 from typing import Any, Final
 
 from esper.integrations.loggers.figures import flat
-from esper.integrations.loggers.known_run import KnownRun
+from esper.integrations.loggers.logger import KnownRun
 from esper.utils import extras
 
 RUN_ID_TAG: Final = "esper.run_id"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from esper.integrations.loggers.known_run import KnownRun
+from esper.integrations.loggers.logger import KnownRun
 from esper.utils import extras
 
 

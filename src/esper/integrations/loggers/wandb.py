@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from esper.integrations.loggers.known_run import KnownRun
+from esper.integrations.loggers.logger import KnownRun
 from esper.utils import extras
 
 OFFLINE = "offline"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import ConfigError
 from esper.utils.home import data_home
 from esper.utils.ranges import POSITIVE, check_numbers
+
+_ALONE: Final = 2
+"""Tries that a message is given by itself before it is given up."""
 
 
 def default_claims(environ: Mapping[str, str] | None = None) -> str:
@@ -87,3 +91,22 @@ class OonaConfig:
         """Return the pause after so many failures in a row, in seconds."""
         doubled = self.backoff_seconds * 2.0 ** min(failures - 1, 30)
         return min(doubled, self.longest_backoff_seconds)
+
+    def together(self, tries: Iterable[int]) -> int:
+        """Return how many of the first messages may come in one delivery.
+
+        A message that has been delivered before and was never acknowledged may be what kills its
+        consumers. The last two times it comes by itself, so that only its own count grows until it
+        is given up, and not that of the messages around it. Not sooner: messages that come one by
+        one take hundreds of times as long, and on a network that keeps breaking all have come before.
+
+        Args:
+            tries: How often each was delivered so far, in order.
+        """
+        in_company = max(1, self.max_tries - _ALONE)
+        number = 0
+        for count in tries:
+            if count >= in_company:
+                return max(number, 1)
+            number += 1
+        return number

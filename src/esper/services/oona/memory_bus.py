@@ -16,7 +16,6 @@ from esper.contracts.errors import BusError, BusUnavailableError
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Clock, DeadLetter, Delivery, GroupLag
 from esper.services.oona.bus_config import OonaConfig
-from esper.services.oona.redelivery import together
 
 
 @dataclass(slots=True)
@@ -195,7 +194,7 @@ class InProcessBus:
                 if entry.consumer == consumer and number > after
             )
             if own:
-                numbers = _apart(own[:limit], group, self._config.max_tries)
+                numbers = self._apart(own[:limit], group)
                 group.again_after[consumer] = numbers[-1]
                 return numbers
             group.started.add(consumer)
@@ -203,7 +202,7 @@ class InProcessBus:
         idle = itertools.takewhile(
             lambda number: group.pending[number].since <= before, group.pending
         )
-        return _apart(list(itertools.islice(idle, limit)), group, self._config.max_tries)
+        return self._apart(list(itertools.islice(idle, limit)), group)
 
     def _deliver(self, topic: TopicNames, name: str, number: int, consumer: str) -> Delivery:
         group = self._topics[topic].groups[name]
@@ -320,6 +319,9 @@ class InProcessBus:
         for name in [name for name, group in topic.groups.items() if group.seen < before]:
             del topic.groups[name]
 
+    def _apart(self, numbers: Sequence[int], group: _Group) -> Sequence[int]:
+        return numbers[: self._config.together(group.pending[n].tries for n in numbers)]
+
     async def leave(self, topics: Sequence[TopicNames], group: str) -> None:
         """Remove a group, with whatever it had pending."""
         for topic in topics:
@@ -328,10 +330,6 @@ class InProcessBus:
     async def close(self) -> None:
         """Wake whoever waits; nothing else is to be released."""
         await self.publish([])
-
-
-def _apart(numbers: Sequence[int], group: _Group, max_tries: int) -> Sequence[int]:
-    return numbers[: together((group.pending[number].tries for number in numbers), max_tries)]
 
 
 def _number(position: str) -> int:

@@ -18,7 +18,6 @@ from esper.contracts.ports import Clock, Delivery
 from esper.services.oona import redis_scripts
 from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.bus_wire import Wire, read_entry
-from esper.services.oona.redelivery import together
 from esper.services.oona.redis_client import Command, RedisClient, entries_of, raise_first
 from esper.utils.collecting import collecting_later
 
@@ -150,7 +149,7 @@ class RedisReader:
 
     def _together(self, page: Sequence[Any]) -> Sequence[Any]:
         """Return those of the first entries of an answer to `XPENDING` that may come together."""
-        return page[: together((entry[3] for entry in page), self._config.max_tries)]
+        return page[: self._config.together(entry[3] for entry in page)]
 
     async def _new(
         self, topics: Sequence[TopicNames], group: str, consumer: str, limit: int, wait: float

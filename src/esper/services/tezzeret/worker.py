@@ -13,14 +13,29 @@ What can go wrong and what becomes of it:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext
 from random import Random
+from threading import Event, Thread
+from types import TracebackType
+from typing import Final, Self
 
-from esper.contracts.errors import LeaseLostError, LibraryUnavailableError, SubmissionError
+from pydantic import JsonValue
+
+from esper.contracts.base import KernelId
+from esper.contracts.enums import TopicNames
+from esper.contracts.errors import (
+    LeaseLostError,
+    LibraryError,
+    LibraryUnavailableError,
+    SubmissionError,
+)
 from esper.contracts.library import KernelRegistration, Lease, ValidationReport
-from esper.contracts.ports import BlueprintQueue, Clock
+from esper.contracts.platform_events import BuildFinished, BuildStarted
+from esper.contracts.ports import BlueprintQueue, Clock, Publisher
 from esper.services.tezzeret.build_job import (
     Abandoned,
     Broken,
@@ -29,15 +44,131 @@ from esper.services.tezzeret.build_job import (
     build_apart,
     prepare,
 )
-from esper.services.tezzeret.forge_account import Account, Ending
 from esper.services.tezzeret.forge_config import TezzeretConfig
-from esper.services.tezzeret.lease_heartbeat import Heartbeat
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
 from esper.utils.stop import Stop
 
 logger = get_logger("tezzeret.worker")
+
+
+BEATS: Final = 3
+"""Renewals in the time of one lease: two may go astray."""
+
+
+class Heartbeat:
+    """Renews a lease from a thread of its own, from `with` until the block ends.
+
+    A library that cannot be reached is asked again at the next beat; whether the lease is still
+    ours is then the library's to say, when the result arrives.
+
+    Args:
+        queue: Where the lease comes from; used from another thread.
+        lease: What to keep.
+        seconds: Its length.
+    """
+
+    def __init__(self, queue: BlueprintQueue, lease: Lease, *, seconds: float) -> None:
+        self.lease = lease
+        """The lease as last renewed."""
+        self._queue, self._seconds = queue, seconds
+        self._over, self._lost = Event(), Event()
+        self._thread = Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def lost(self) -> bool:
+        """Whether the lease is somebody else's by now."""
+        return self._lost.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, or until the lease is lost."""
+        self._lost.wait(seconds)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._seconds / BEATS):
+            try:
+                self.lease = self._queue.renew(self.lease, seconds=self._seconds)
+            except LeaseLostError as error:
+                logger.warning("lease lost", blueprint=self.lease.blueprint.name, why=str(error))
+                self._lost.set()
+                return
+            except LibraryError as error:
+                logger.warning("heartbeat not heard", why=str(error))
+
+
+@dataclass
+class Ending:
+    """How a build ended: with a kernel, or with a reason why there is none."""
+
+    kernel_id: KernelId | None = None
+    reason: str = "the library could not be reached before the lease ended"
+
+    def __str__(self) -> str:
+        return self.reason if self.kernel_id is None else f"kernel {self.kernel_id}"
+
+
+class Account:
+    """Counts one worker's builds.
+
+    Args:
+        worker: Its name.
+        clock: Tells the time.
+    """
+
+    def __init__(self, worker: str, clock: Clock) -> None:
+        self.publisher: Publisher | None = None
+        """Who is told; None tells nobody."""
+        self._worker, self._clock = worker, clock
+        self._building = ""
+        self._built = self._failed = 0
+
+    def details(self) -> dict[str, JsonValue]:
+        """Figures for signs of life; may be asked from another thread."""
+        return {"building": self._building, "built": self._built, "failed": self._failed}
+
+    @contextmanager
+    def build(self, lease: Lease) -> Iterator[Ending]:
+        """Tell that a build begins, and at the end of the block how it ended.
+
+        Yields:
+            What the block fills in.
+        """
+        identity, began = lease.blueprint.blueprint_id, self._clock.monotonic()
+        self._tell(BuildStarted(blueprint_id=identity, worker=self._worker))
+        self._building = lease.blueprint.name
+        ending = Ending()
+        try:
+            yield ending
+        finally:
+            self._building = ""
+            self._built += ending.kernel_id is not None
+            self._failed += ending.kernel_id is None
+            self._tell(
+                BuildFinished(
+                    blueprint_id=identity,
+                    worker=self._worker,
+                    seconds=max(0.0, self._clock.monotonic() - began),
+                    kernel_id=ending.kernel_id,
+                    reason="" if ending.kernel_id is not None else ending.reason,
+                )
+            )
+
+    def _tell(self, event: BuildStarted | BuildFinished) -> None:
+        if self.publisher is not None:
+            self.publisher.publish(event, topic=TopicNames.EVENTS_COMPILATION)
 
 
 Builder = Callable[[Lease, Callable[[], bool]], Outcome]
@@ -150,13 +281,13 @@ class Worker:
             case Proof(report=report, data=bytes() as data):
                 ending.kernel_id, ending.reason = self._complete(lease, data, report)
             case Proof(report=report):
-                self._fail(lease, report.reason, report, retry=False)
+                self._queue.fail(lease, reason=report.reason, report=report, retry=False)
                 ending.reason = f"invalid: {report.reason}"
             case Broken(reason=reason, final=final):
                 ending.reason = self._broken(lease, reason, final=final)
             case Abandoned():
                 ending.reason = "given back: the forge is shutting down"
-                self._fail(lease, ending.reason, None, retry=True)
+                self._queue.fail(lease, reason=ending.reason, report=None, retry=True)
 
     def _complete(
         self, lease: Lease, data: bytes, report: ValidationReport
@@ -177,7 +308,8 @@ class Worker:
         try:
             self._queue.complete(lease, data, registration, report)
         except SubmissionError as error:
-            self._fail(lease, f"the library refuses the kernel: {error}", report, retry=False)
+            refusal = f"the library refuses the kernel: {error}"
+            self._queue.fail(lease, reason=refusal, report=report, retry=False)
             return None, f"refused: {error}"
         return registration.kernel_id, ""
 
@@ -185,13 +317,8 @@ class Worker:
         last = lease.attempt >= self._config.max_attempts
         if last and not final:
             reason = f"set aside after {lease.attempt} tries: {reason}"
-        self._fail(lease, reason, None, retry=not (final or last))
+        self._queue.fail(lease, reason=reason, report=None, retry=not (final or last))
         return reason
-
-    def _fail(
-        self, lease: Lease, reason: str, report: ValidationReport | None, *, retry: bool
-    ) -> None:
-        self._queue.fail(lease, reason=reason, report=report, retry=retry)
 
     def _build_apart(self, lease: Lease, unwanted: Callable[[], bool]) -> Outcome:
         if self._context is None:

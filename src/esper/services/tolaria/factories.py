@@ -14,7 +14,7 @@ from torch import nn
 from esper.contracts.errors import ConfigError
 from esper.data.bundle import DataBundle
 from esper.data.catalog import build_model, load
-from esper.data.factory import call_factory
+from esper.data.quick_start import call_factory
 from esper.services.tolaria.training_config import TolariaConfig
 
 

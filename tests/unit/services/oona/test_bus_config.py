@@ -42,3 +42,23 @@ def test_a_topic_and_its_dead_letters_have_keys_of_their_own() -> None:
     config = OonaConfig(prefix="p:")
     assert config.stream(TopicNames.EVENTS_RACE) == "p:events.race"
     assert config.dead_stream(TopicNames.EVENTS_RACE) == "p:dead:events.race"
+
+
+@pytest.mark.parametrize(
+    ("tries", "number"),
+    [
+        ([], 0),
+        ([1], 1),
+        ([1, 2, 1], 3),
+        ([3], 1),
+        ([3, 1, 1], 1),
+        ([1, 2, 3, 1], 2),
+        ([5, 5], 1),
+    ],
+)
+def test_what_came_too_often_comes_by_itself(tries: list[int], number: int) -> None:
+    assert OonaConfig(max_tries=5).together(tries) == number
+
+
+def test_with_a_single_try_all_come_together() -> None:
+    assert OonaConfig(max_tries=1).together([0, 0]) == 2

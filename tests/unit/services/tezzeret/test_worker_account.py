@@ -8,7 +8,7 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.library import Lease
 from esper.contracts.platform_events import BuildFinished, BuildStarted
-from esper.services.tezzeret.forge_account import Account
+from esper.services.tezzeret.worker import Account
 from support.clocks import StillClock
 from support.forge import blueprint_of, perceptron
 from support.publishers import KeepingPublisher

@@ -4,7 +4,7 @@ from threading import Event
 
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.library import Lease
-from esper.services.tezzeret.lease_heartbeat import Heartbeat
+from esper.services.tezzeret.worker import Heartbeat
 from support.forge import MemoryQueue, blueprint_of, perceptron
 
 PATIENCE = 30.0

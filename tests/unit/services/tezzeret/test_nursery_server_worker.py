@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from esper.services.tezzeret.nursery_server import _Held
 from esper.services.tezzeret.nursery_wire import Opening, Surroundings, pack_news, pack_opening
-from esper.services.tezzeret.nursery_worker import _Held
 from esper.utils.spans import root_of
 from support.kept_spans import KeptSpans
 from support.races import course, host, small_race

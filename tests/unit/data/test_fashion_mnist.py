@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esper.contracts.errors import ChecksumError, DataError
-from esper.data.idx import parse_idx, read_idx
+from esper.data.fashion_mnist import parse_idx, read_idx
 
 
 def idx(shape: tuple[int, ...], content: bytes) -> bytes:

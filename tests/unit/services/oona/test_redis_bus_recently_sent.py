@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from esper.services.oona.recently_sent import RecentlySent
+from esper.services.oona.redis_bus import RecentlySent
 from support.buses import SEED
 from support.clocks import StillClock
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from esper.integrations.loggers.known_run import KnownRun
+from esper.integrations.loggers.logger import KnownRun
 from support import logged_runs
 
 
