@@ -17,6 +17,7 @@ from esper.blueprints.graph_weights import check_parameters
 from esper.blueprints.initial import initialise
 from esper.blueprints.ir import DEFAULT_LIMITS, GraphIR
 from esper.blueprints.ops.stock import LearnedValue, Stock, StockModule
+from esper.contracts.errors import BlueprintError
 
 _MODULES: Final = {"torch": torch, "functional": nn.functional, "operator": operator}
 """Where the functions are that the vocabulary names."""
@@ -36,7 +37,8 @@ def build(ir: GraphIR, *, seed: int | None = None) -> fx.GraphModule:
         dictionary of them where there are several.
 
     Raises:
-        BlueprintError: The weights exceed `Limits.parameters`.
+        BlueprintError: The weights exceed `Limits.parameters`, or a node is called what a library
+            of this process has added to torch's modules.
     """
     check_parameters(ir, DEFAULT_LIMITS)
     if seed is None:
@@ -93,6 +95,11 @@ def _module_tree(root: dict[str, Any]) -> nn.Module:
     tree = nn.Module()
     for target, value in root.items():
         owner, _, last = target.rpartition(".")
+        if hasattr(fx.GraphModule, owner or last):  # torch's own names are not in the vocabulary
+            raise BlueprintError(
+                f"The node name {owner or last!r} is taken: a library of this process has added "
+                "it to torch's modules. Add a suffix to the node's name."
+            )
         if owner and owner not in dict(tree.named_children()):
             tree.add_module(owner, nn.Module())
         if isinstance(value, nn.Parameter):

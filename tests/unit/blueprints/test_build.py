@@ -113,3 +113,14 @@ def test_too_many_parameters_are_refused_before_anything_is_built() -> None:
     )
     with pytest.raises(BlueprintError, match="more than the limit"):
         build(big)
+
+
+def test_a_name_that_another_library_gave_to_torchs_modules_is_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    g = GraphBuilder((4,))
+    graph = g.finish(g.add("linear", "x", name="smart_apply", out_features=4))
+    build(graph, seed=0)
+    monkeypatch.setattr(nn.Module, "smart_apply", print, raising=False)
+    with pytest.raises(BlueprintError, match="'smart_apply' is taken: a library of this process"):
+        build(graph, seed=0)
