@@ -47,6 +47,12 @@ def library(running: Up) -> UrzaClient:
     return UrzaClient(platform.urza_url, Path(platform.token_file).read_text().strip())
 
 
+def is_validated(asked: UrzaClient, blueprint_id: str) -> bool:
+    record = asked.blueprint(blueprint_id)
+    assert record.blueprint.state is not BlueprintState.INVALID, record.reason
+    return record.blueprint.state is BlueprintState.VALIDATED
+
+
 def all_lines_stored(running: Up, folder: Path) -> bool:
     summary, lines = stored(running.platform(), run_id_of(folder))
     return summary is not None and lines == len(logged(folder))
@@ -127,12 +133,7 @@ def test_a_blueprint_that_is_asked_for_over_the_bus_is_built_and_told_of(running
             ),
             "the blueprint",
         )
-        until(
-            lambda: (
-                asked.blueprint(blueprint.blueprint_id).blueprint.state is BlueprintState.VALIDATED
-            ),
-            "its kernel",
-        )
+        until(lambda: is_validated(asked, blueprint.blueprint_id), "its kernel")
 
     async def built() -> list[str]:
         store = await RunStore.open(running.platform().store_url)
@@ -192,7 +193,7 @@ def test_work_goes_on_after_the_forge_was_killed_in_the_middle_of_it(
         running.kill("tezzeret")
         assert not psutil.wait_procs(family, timeout=PATIENCE)[1], "its workers end with it"
         let_lease_end(home, blueprint.blueprint_id)
-        until(lambda: state() is BlueprintState.VALIDATED, "the next one's build")
+        until(lambda: is_validated(asked, blueprint.blueprint_id), "the next one's build")
     until(running.is_ready, "all services")
 
 

@@ -33,6 +33,12 @@ def hang(folder: str, blueprint: str, config: TezzeretConfig) -> None:
     time.sleep(600)
 
 
+def spin(folder: str, blueprint: str, config: TezzeretConfig) -> None:
+    apart(folder, config)
+    while True:
+        pass
+
+
 def devour(folder: str, blueprint: str, config: TezzeretConfig) -> None:
     apart(folder, config)
     kept = []

@@ -65,7 +65,9 @@ class Bench:
             help="Compiled kernels; default: $ESPER_HOME/compiled, or in the user's cache folder.",
         ),
     ] = None
-    build_seconds: Annotated[float | None, _limit(min=1, help="Longest time; default: 300.")] = None
+    build_seconds: Annotated[
+        float | None, _limit(min=1, help="Most processor time, seconds; default: 300.")
+    ] = None
     memory_mib: Annotated[int | None, _limit(min=64, help="Most memory; default: 4096.")] = None
     threads: Annotated[int | None, _limit(min=1, help="Threads; default: 1.")] = None
 

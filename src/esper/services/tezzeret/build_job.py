@@ -29,11 +29,15 @@ from esper.contracts.assets import Blueprint
 from esper.contracts.library import ValidationReport
 from esper.contracts.ports import Clock
 from esper.execution.kernel_compile import share_compile_cache
-from esper.services.tezzeret.build_limits import kill_family, memory_of
+from esper.services.tezzeret.build_limits import kill_family, taken_by
 from esper.services.tezzeret.forge_config import TezzeretConfig
 
 WATCH_SECONDS: Final = 0.2
-"""Time between two looks at a build's memory."""
+"""Time between two looks at what a build takes."""
+
+_STIR: Final = 0.001
+"""Share of its limit that a build which moves has of the processor while the limit passes by the
+clock: a busy machine leaves it more, and threads that only wait take less."""
 
 REPORT: Final = "report.json"
 """The file in the result's folder that says that there is a result."""
@@ -107,7 +111,7 @@ def build_apart(
         blueprint: What to build.
         config: Limits, targets, seed.
         context: From `prepare`.
-        clock: Measures the time limit.
+        clock: Tells when a build hangs.
         unwanted: Asked several times a second; True kills the build.
         child: What runs in the child; None is the proof itself.
 
@@ -139,25 +143,51 @@ def _watch(
     process: BaseProcess, config: TezzeretConfig, clock: Clock, unwanted: Callable[[], bool]
 ) -> Broken | Abandoned | None:
     """Wait for the child's end; why it must be killed before that, or None."""
-    deadline = clock.monotonic() + config.build_seconds
+    limits = Limits(config, clock.monotonic())
     while not wait([process.sentinel], timeout=WATCH_SECONDS):
         if unwanted():
             return Abandoned()
-        if clock.monotonic() > deadline:
-            return Broken(
-                reason=f"the build took longer than its limit of {config.build_seconds:g} s",
-                final=True,
-            )
-        taken = memory_of(_pid(process))
-        if taken > config.memory_bytes:
-            return Broken(
-                reason=(
-                    f"the build took {taken} bytes of memory, more than its limit of "
-                    f"{config.memory_bytes}"
-                ),
-                final=True,
-            )
+        seconds, memory = taken_by(_pid(process))
+        broken = limits.look(clock.monotonic(), seconds, memory)
+        if broken is not None:
+            return broken
     return None
+
+
+class Limits:
+    """Judges what a build takes. Time is the processor's: by the clock, a build among other work
+    takes many times as long, and longest the first, which nothing has been compiled for yet.
+
+    Args:
+        config: The limits.
+        now: When it began, by the monotonic clock.
+    """
+
+    def __init__(self, config: TezzeretConfig, now: float) -> None:
+        self._config = config
+        self._moved_at, self._moved = now, 0.0
+
+    def look(self, now: float, seconds: float, memory: int) -> Broken | None:
+        """Return why the build must end, or None.
+
+        Args:
+            now: By the monotonic clock.
+            seconds: Of the processor, so far.
+            memory: Bytes that it has in use.
+        """
+        limit, most = self._config.build_seconds, self._config.memory_bytes
+        if seconds > limit:
+            reason = f"the build took more processor time than its limit of {limit:g} s"
+            return Broken(reason=reason, final=True)
+        if memory > most:
+            reason = f"the build took {memory} bytes of memory, more than its limit of {most}"
+            return Broken(reason=reason, final=True)
+        if seconds >= self._moved + _STIR * limit:
+            self._moved_at, self._moved = now, seconds
+        if now - self._moved_at > limit:
+            # It may have waited for what another build had locked.
+            return Broken(reason=f"the build hung: it did nothing for {limit:g} s", final=False)
+        return None
 
 
 def _read(folder: Path, process: BaseProcess) -> Outcome:

@@ -20,7 +20,7 @@ def confine(*, memory_bytes: int, niceness: int) -> None:
     """Restrain this process: a session of its own, low priority, no core dumps, little memory.
 
     More memory than `memory_bytes` on top of what it has now is refused by the system (on Linux;
-    elsewhere only `memory_of` sees it).
+    elsewhere only `taken_by` sees it).
     """
     with contextlib.suppress(PermissionError):  # it leads a session already
         os.setsid()
@@ -62,18 +62,23 @@ def end_with_parent() -> None:
     Thread(target=wait, name="end-with-parent", daemon=True).start()
 
 
-def memory_of(pid: int) -> int:
-    """Return the memory that a process and everything it started have in use, bytes; 0 if gone."""
+def taken_by(pid: int) -> tuple[float, int]:
+    """Return what a process and everything it started take: processor seconds, bytes of memory.
+
+    Nothing if it is gone. What has ended counts for the one that waited for it.
+    """
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
     except psutil.Error:
-        return 0
-    total = 0
+        return 0.0, 0
+    seconds, memory = 0.0, 0
     for member in family:
         with contextlib.suppress(psutil.Error):  # it ended meanwhile
-            total += member.memory_info().rss
-    return total
+            times = member.cpu_times()
+            seconds += times.user + times.system + times.children_user + times.children_system
+            memory += member.memory_info().rss
+    return seconds, memory
 
 
 def kill_family(pid: int) -> None:

@@ -32,7 +32,8 @@ class TezzeretConfig:
     seed: int = 0
     """Of the weights that kernels are born with, and of every input that they are tried on."""
     build_seconds: float = 300.0
-    """Longest time that one build may take; it is killed then, and its blueprint INVALID."""
+    """Most processor time that one build may take, its compiler included; it is killed then, and
+    its blueprint INVALID. One that does nothing for as long is killed, too, and tried again."""
     memory_bytes: int = 4 * _GIBIBYTE
     """Most memory that one build may take, its compiler included; likewise."""
     threads: int = 1

@@ -11,7 +11,14 @@ import pytest
 
 from esper.blueprints.builder import GraphBuilder
 from esper.contracts.library import Target
-from esper.services.tezzeret.build_job import Abandoned, Broken, Outcome, Proof, build_apart
+from esper.services.tezzeret.build_job import (
+    Abandoned,
+    Broken,
+    Limits,
+    Outcome,
+    Proof,
+    build_apart,
+)
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.prove import prove
 from esper.utils.clock import SystemClock
@@ -80,12 +87,36 @@ def test_a_build_that_hangs_is_killed_with_everything_it_started(
     before = offspring()
     outcome = build(context, forge_children.hang, build_seconds=1.0)
     assert isinstance(outcome, Broken)
-    assert "longer than its limit of 1 s" in outcome.reason
-    assert outcome.final
+    assert "did nothing for 1 s" in outcome.reason
+    assert not outcome.final
     deadline = time.monotonic() + 300.0
     while offspring() - before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not offspring() - before
+
+
+def test_a_build_that_takes_too_much_of_the_processor_is_killed(context: ForkServerContext) -> None:
+    # The machine may leave it little of that meanwhile, but never less than what counts as nothing.
+    outcome = build(context, forge_children.spin, build_seconds=5.0)
+    assert isinstance(outcome, Broken)
+    assert "more processor time than its limit of 5 s" in outcome.reason
+    assert outcome.final
+
+
+def test_on_a_busy_machine_a_build_may_take_long_by_the_clock() -> None:
+    limits = Limits(CONFIG, now=0.0)
+    for minute in range(100):
+        assert limits.look(60.0 * minute, float(minute), 2**20) is None
+    assert limits.look(6000.0, 100.5, 2**20) == Broken(
+        reason="the build took more processor time than its limit of 100 s", final=True
+    )
+
+
+def test_a_build_whose_threads_only_wait_hangs() -> None:
+    limits = Limits(CONFIG, now=0.0)
+    found = [limits.look(float(now), 5.0 + now * 1e-5, 2**20) for now in range(1, 103)]
+    assert found[-2] is None
+    assert found[-1] == Broken(reason="the build hung: it did nothing for 100 s", final=False)
 
 
 def test_a_build_that_devours_memory_is_killed(context: ForkServerContext) -> None:

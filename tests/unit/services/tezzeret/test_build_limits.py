@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from esper.services.tezzeret.build_limits import memory_of
+from esper.services.tezzeret.build_limits import taken_by
 
 CONFINED = """
 import os, resource, sys
@@ -23,6 +23,12 @@ except MemoryError:
     print("refused")
 """
 
+BUSY = """
+import time
+while time.process_time() < 0.6:
+    pass
+"""
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux refuses memory by itself")
 def test_a_confined_process_stands_back_as_a_group_and_gets_no_more_memory() -> None:
@@ -33,8 +39,14 @@ def test_a_confined_process_stands_back_as_a_group_and_gets_no_more_memory() -> 
     assert done.stdout.split() == ["7", "True", "0", "7", "refused"]
 
 
-def test_the_memory_of_a_process_that_is_gone_is_nothing() -> None:
-    assert memory_of(os.getpid()) > 2**20
+def test_what_a_process_takes_is_counted_with_what_it_started_and_what_has_ended() -> None:
+    before, memory = taken_by(os.getpid())
+    assert memory > 2**20
+    subprocess.run([sys.executable, "-c", BUSY], check=True)
+    assert taken_by(os.getpid())[0] >= before + 0.5
+
+
+def test_a_process_that_is_gone_takes_nothing() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-    assert memory_of(process.pid) == 0
+    assert taken_by(process.pid) == (0.0, 0)
