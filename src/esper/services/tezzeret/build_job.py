@@ -155,8 +155,10 @@ def _watch(
 
 
 class Limits:
-    """Judges what a build takes. Time is the processor's: by the clock, a build among other work
-    takes many times as long, and longest the first, which nothing has been compiled for yet.
+    """Judges what a build takes, in the processor's time.
+
+    By the clock, a build among other work takes many times as long, and longest the first, for
+    which nothing has been compiled yet.
 
     Args:
         config: The limits.

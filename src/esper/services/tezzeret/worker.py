@@ -3,7 +3,7 @@
 What can go wrong and what becomes of it:
 
 * a check fails, or a limit is exceeded: the blueprint is INVALID, with the reason;
-* the build crashes or hangs: the blueprint goes back to the queue, and after the last try it is INVALID;
+* the build crashes or hangs: the blueprint goes back, and after the last try it is INVALID;
 * the lease is lost (this worker was too slow, or asleep): the result is dropped, for another
   worker has the blueprint now;
 * the library cannot be reached: asked again after ever longer pauses; a finished kernel is kept
