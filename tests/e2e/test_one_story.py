@@ -18,7 +18,7 @@ from esper.cli.progress import print_closing
 from esper.report import narrate, wording
 from esper.report.page import write_report
 from esper.report.run_folder import read_run
-from esper.report.story import gain, tell
+from esper.report.story import tell
 from esper.services.tolaria.result import RunResult
 from support.dashboard_server import DashboardServer
 
@@ -120,15 +120,15 @@ def test_what_the_terminal_tells_as_it_happens_stands_in_both_records(
 ) -> None:
     run = read_run(recorded_run).account
     for event in run.events:
-        said = narrate.narrate(event)
+        said = narrate.tell(event)
         for page in told[:2]:
             assert said is None or said in page.parts["record"].text
     for graft in run.kept:
         assert graft.closed is not None
         assert graft.closed.evidence is not None
         check = wording.signed_percent(graft.closed.evidence.gain)
-        assert sum(check in (narrate.narrate(event) or "") for event in run.events) == 1
-        assert gain(graft.closed.evidence) in " ".join(tell(run).sentences)
+        assert sum(check in (narrate.tell(event) or "") for event in run.events) == 1
+        assert wording.gain(graft.closed.evidence) in " ".join(tell(run).sentences)
 
 
 def test_every_evaluation_of_the_log_is_in_both_curves(
@@ -144,7 +144,7 @@ def test_the_number_of_candidates_is_the_same_everywhere(
     told: tuple[Page, Page, str], recorded_run: Path
 ) -> None:
     run = read_run(recorded_run).account
-    begun = [said for event in run.events if "begins" in (said := narrate.narrate(event) or "")]
+    begun = [said for event in run.events if "begins" in (said := narrate.tell(event) or "")]
     told_of = [int(found) for said in begun for found in re.findall(r": (\d+) candidates", said)]
     assert told_of
     for page in told[:2]:

@@ -49,7 +49,7 @@ from esper.contracts.records import (
 )
 from esper.report import findings, story, wording
 from esper.report.findings import candidates
-from esper.report.narrate import narrate
+from esper.report.narrate import tell
 from esper.report.page import WrittenReport
 from esper.report.run_account import RunAccount
 from esper.services.tolaria.result import RunResult
@@ -125,7 +125,7 @@ class Standing:
             self.fossils.append(event.layer_name)
         elif isinstance(event, SeedCulled) and event.layer_name in self.fossils:
             self.fossils.remove(event.layer_name)
-        return narrate(event)
+        return tell(event)
 
 
 class Display(AbstractContextManager["Display"]):
@@ -314,7 +314,7 @@ def _additions(run: RunAccount) -> list[tuple[str | Text, ...]]:
                 graft.candidate.mode.value,
                 wording.count(graft.chosen.step),
                 wording.signed_percent(evidence.gain) if evidence else wording.MISSING,
-                story.interval(evidence) if evidence else "",
+                wording.interval(evidence) if evidence else "",
                 Text("in", style="good") if graft.stayed else Text("taken out", style="warn"),
             )
         )

@@ -139,7 +139,7 @@ def show(*, run: Run = "newest", store: Store = None, as_json: AsJson = False) -
                     wording.count(impact.grafted_at),
                     _gain(impact.predicted, impact.predicted_low, impact.predicted_high),
                     _gain(impact.outcome, impact.outcome_low, impact.outcome_high),
-                    findings.outcome(impact.verdict),
+                    findings.OUTCOMES[impact.verdict],
                 )
                 for impact in impacts
             ],

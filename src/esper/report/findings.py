@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from esper.contracts.enums import KernelMode, Verdict
 from esper.contracts.growth import CandidateStanding, GrowthDecision, GrowthReport
+from esper.report import wording
 
-GRAFT = "graft"
-FOSSILISE = "fossilise"
-DECLINE = "decline"
-UNDOING = frozenset({"cull", "roll back"})
 CONTROL = "control"
+_CLOSING: Final = {Verdict.FOSSILISE, Verdict.CULL, Verdict.ROLL_BACK}
+"""Verdicts that end a graft."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Graft:
     @property
     def stayed(self) -> bool:
         """Whether the kernel is in the final model."""
-        return self.closed is None or self.closed.verdict == FOSSILISE
+        return self.closed is None or self.closed.verdict is Verdict.FOSSILISE
 
     @property
     def verdict(self) -> GrowthDecision:
@@ -37,18 +38,15 @@ class Graft:
         return self.chosen
 
 
-_OUTCOMES = {
-    GRAFT: "grafted",
-    FOSSILISE: "made permanent",
-    DECLINE: "declined",
-    "cull": "taken out",
-    "roll back": "rolled back",
+OUTCOMES: Final[Mapping[str, str]] = {
+    Verdict.GRAFT: "grafted",
+    Verdict.FOSSILISE: "made permanent",
+    Verdict.DECLINE: "declined",
+    Verdict.CULL: "taken out",
+    Verdict.ROLL_BACK: "rolled back",
+    "": "under way",
 }
-
-
-def outcome(verdict: str) -> str:
-    """A verdict as what was done: `grafted`, `declined`; of none yet, `under way`."""
-    return _OUTCOMES.get(verdict, verdict) or "under way"
+"""What was done, by verdict; there is none yet of a graft that goes on."""
 
 
 def is_control(candidate: CandidateStanding) -> bool:
@@ -61,19 +59,36 @@ def blueprint(candidate: CandidateStanding) -> str:
     return f"{candidate.family}/{candidate.size}" if candidate.size else candidate.family
 
 
-def same(one: CandidateStanding, other: CandidateStanding) -> bool:
-    """Whether two standings are of one candidate; a race's labels are unique in it."""
-    return one.identity == other.identity
+def kernel_phrase(candidate: CandidateStanding) -> str:
+    """A candidate in words: what it is and how it stands to its host."""
+    if is_control(candidate):
+        return f"a fresh copy of {wording.place(candidate.layer_name)}"
+    proven = "" if candidate.kernel_id is None else "proven "
+    return joined(f"{proven}{blueprint(candidate)}", candidate.mode, candidate.layer_name)
+
+
+def joined(what: str, mode: KernelMode, layer: str) -> str:
+    """A kernel, and how it stands to its host."""
+    verb = "in place of" if mode is KernelMode.REPLACING else "beside"
+    return f"{what} {verb} {wording.place(layer)}"
 
 
 def grafts(report: GrowthReport) -> list[Graft]:
     """Every graft in the order in which it began, each with the decision that closed it."""
     found: list[Graft] = []
     for position, decision in enumerate(report.decisions):
-        if decision.verdict == GRAFT and decision.candidate is not None:
-            closed = next(_closing(report.decisions[position + 1 :], decision.candidate), None)
-            found.append(Graft(candidate=decision.candidate, chosen=decision, closed=closed))
+        candidate = decision.candidate
+        if decision.verdict is Verdict.GRAFT and candidate is not None:
+            later = report.decisions[position + 1 :]
+            closed = next((one for one in later if _closes(one, candidate)), None)
+            found.append(Graft(candidate=candidate, chosen=decision, closed=closed))
     return found
+
+
+def _closes(decision: GrowthDecision, graft: CandidateStanding) -> bool:
+    about = decision.candidate
+    here = about is None or about.layer_name == graft.layer_name
+    return here and decision.verdict in _CLOSING
 
 
 def metric_at(report: GrowthReport, step: int) -> float | None:
@@ -84,7 +99,9 @@ def metric_at(report: GrowthReport, step: int) -> float | None:
 
 def best_declined(report: GrowthReport) -> GrowthDecision | None:
     """The declined decision that came closest: the largest gain less rent."""
-    declined = [d for d in report.decisions if d.verdict == DECLINE and d.evidence is not None]
+    declined = [
+        d for d in report.decisions if d.verdict is Verdict.DECLINE and d.evidence is not None
+    ]
     return max(declined, key=net_gain, default=None)
 
 
@@ -101,16 +118,3 @@ def candidates(standings: Sequence[CandidateStanding]) -> int:
 def entrants(report: GrowthReport) -> int:
     """Number of candidates over all races."""
     return sum(candidates(race.entrants) for race in report.races)
-
-
-def _closing(
-    later: Sequence[GrowthDecision], candidate: CandidateStanding
-) -> Iterator[GrowthDecision]:
-    for decision in later:
-        here = (
-            decision.candidate is not None and decision.candidate.layer_name == candidate.layer_name
-        )
-        if here and (decision.verdict == FOSSILISE or decision.verdict in UNDOING):
-            yield decision
-        if decision.candidate is None and decision.verdict in UNDOING:
-            yield decision

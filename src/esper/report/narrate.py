@@ -1,15 +1,13 @@
-"""Events in plain English, one line each, for the terminal and for the page's timeline."""
+"""Lines of a log in plain English, one each, for the terminal and for the page's timeline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from esper.contracts.enums import KernelMode
 from esper.contracts.events import (
     CommandCarriedOut,
     CommandRefused,
-    Event,
     GraftStarted,
     LearningRateRewarmed,
     RaceDecided,
@@ -23,17 +21,18 @@ from esper.contracts.events import (
     SeedRetreated,
 )
 from esper.contracts.growth import CandidateStanding
-from esper.contracts.operational import FieldReport
 from esper.contracts.records import (
     CheckpointFailed,
     KernelsEntered,
+    LogEntry,
     RunEnded,
     RunInterrupted,
     RunResumed,
 )
 from esper.report import wording
-from esper.report.findings import candidates, is_control
-from esper.report.run_account import Line, RunAccount
+from esper.report.findings import candidates, joined, kernel_phrase
+from esper.report.run_account import RunAccount
+from esper.report.wording import Gain, place
 from esper.utils.registry import Registry
 
 Teller = Callable[[Any], str]
@@ -41,28 +40,23 @@ Teller = Callable[[Any], str]
 _TELLERS: Registry[type, Teller] = Registry("narrated event")
 
 
-def narrate(event: Event) -> str | None:
-    """Say what happened, without the step; None for events that are no news for a person."""
-    if type(event) not in _TELLERS:
-        return None
-    return _TELLERS.lookup(type(event))(event)
+def tell(line: LogEntry) -> str | None:
+    """Say what a line of the log means, without the step; None where it is no news for a person."""
+    teller = _TELLERS.get(type(line))
+    return None if teller is None else teller(line)
 
 
-def standing_phrase(standing: CandidateStanding) -> str:
-    """Name a candidate: blueprint, and how it stands to its layer."""
-    if is_control(standing):
-        return f"a fresh copy of {_layer(standing.layer_name)}"
-    size = f"/{standing.size}" if standing.size else ""
-    proven = "" if standing.kernel_id is None else "proven "
-    return _joined(f"{proven}{standing.family}{size}", standing.mode, standing.layer_name)
+def timeline(run: RunAccount) -> list[tuple[int, str]]:
+    """Return what is news for a person, in order: step and sentence."""
+    told = [(line, tell(line)) for line in run.lines]
+    return [(line.step, text) for line, text in told if text]
 
 
-def _joined(what: str, mode: KernelMode, layer: str) -> str:
-    return f"{what} {'for' if mode is KernelMode.REPLACING else 'beside'} {_layer(layer)}"
-
-
-def _layer(name: str) -> str:
-    return f"layer “{name}”" if name else "the model"
+def leads(standing: CandidateStanding) -> str:
+    """Say who leads a race, and by how much."""
+    known = standing.gain
+    by = "" if known is None else f" with a held-out gain of {wording.signed_percent(known)}"
+    return f"{kernel_phrase(standing)} leads{by}"
 
 
 def _because(reason: str) -> str:
@@ -70,10 +64,9 @@ def _because(reason: str) -> str:
     return f": {clause}" if clause else ""
 
 
-def _span(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return ""
-    return f" (interval {wording.signed_percent(low)} to {wording.signed_percent(high)})"
+def _held_out(found: Gain | None) -> str:
+    gain = "" if found is None else wording.gain(found)
+    return f", held-out gain {gain}" if gain else ""
 
 
 @_TELLERS.register(RaceStarted)
@@ -93,25 +86,20 @@ def _rung_finished(event: RungFinished) -> str:
     left = candidates([standing for standing in event.standings if standing.survived])
     text = f"mark {event.rung + 1}: {left} of {candidates(event.standings)} candidates go on"
     leader = event.standings[0] if event.standings else None
-    if left and leader is not None and leader.gain is not None:
-        gain = wording.signed_percent(leader.gain)
-        text += f"; {standing_phrase(leader)} leads, held-out gain {gain}"
-    return text
+    return f"{text}; {leads(leader)}" if left and leader is not None else text
 
 
 @_TELLERS.register(RaceDecided)
 def _race_decided(event: RaceDecided) -> str:
     if event.winner is None:
         return f"race {event.race + 1} ends without a winner{_because(event.reason)}"
-    winner = event.winner
-    gain = "" if winner.gain is None else f", held-out gain {wording.signed_percent(winner.gain)}"
-    span = _span(winner.ci_low, winner.ci_high)
-    return f"race {event.race + 1} is won by {standing_phrase(winner)}{gain}{span}"
+    who = kernel_phrase(event.winner)
+    return f"race {event.race + 1} is won by {who}{_held_out(event.winner)}"
 
 
 @_TELLERS.register(SeedGerminated)
 def _germinated(event: SeedGerminated) -> str:
-    what = _joined(event.blueprint or "a kernel", event.mode, event.layer_name)
+    what = joined(event.blueprint or "a kernel", event.mode, event.layer_name)
     return f"{what} is installed ({wording.count(event.parameters)} parameters)"
 
 
@@ -119,7 +107,7 @@ def _germinated(event: SeedGerminated) -> str:
 def _graft_started(event: GraftStarted) -> str:
     what = event.blueprint or "the kernel"
     return (
-        f"graft begins: {what} blends into {_layer(event.layer_name)} over "
+        f"graft begins: {what} blends into {place(event.layer_name)} over "
         f"{wording.count(event.duration_steps)} steps ({event.schedule})"
     )
 
@@ -134,15 +122,15 @@ def _rewarmed(event: LearningRateRewarmed) -> str:
 
 @_TELLERS.register(SeedRetreated)
 def _retreated(event: SeedRetreated) -> str:
-    return f"retreat at {_layer(event.layer_name)}{_because(event.reason)}"
+    return f"retreat at {place(event.layer_name)}{_because(event.reason)}"
 
 
 @_TELLERS.register(SeedFossilized)
 def _fossilized(event: SeedFossilized) -> str:
     host = "; the old layer is gone" if event.host_dropped else ""
     return (
-        f"{event.blueprint or 'the kernel'} in {_layer(event.layer_name)} is permanent"
-        f"{_checked(event.report)}{host}; the model has {wording.count(event.parameters)} parameters"
+        f"{event.blueprint or 'the kernel'} in {place(event.layer_name)} is permanent"
+        f"{_held_out(event.report)}{host}; the model has {wording.count(event.parameters)} parameters"
     )
 
 
@@ -150,21 +138,13 @@ def _fossilized(event: SeedFossilized) -> str:
 def _culled(event: SeedCulled) -> str:
     what = event.blueprint or "the kernel"
     reason = _because(event.reason)
-    return f"{what} is taken out of {_layer(event.layer_name)}{_checked(event.report)}{reason}"
-
-
-def _checked(report: FieldReport | None) -> str:
-    """What the check of the graft found, against the model just before it."""
-    if report is None or report.gain is None:
-        return ""
-    gain = wording.signed_percent(report.gain)
-    return f", held-out gain {gain}{_span(report.ci_low, report.ci_high)}"
+    return f"{what} is taken out of {place(event.layer_name)}{_held_out(event.report)}{reason}"
 
 
 @_TELLERS.register(SeedIsolated)
 def _isolated(event: SeedIsolated) -> str:
     return (
-        f"the kernel in {_layer(event.layer_name)} failed {event.failures} times and is "
+        f"the kernel in {place(event.layer_name)} failed {event.failures} times and is "
         f"bypassed{_because(event.reason)}"
     )
 
@@ -184,31 +164,28 @@ def _refused(event: CommandRefused) -> str:
     return f"command refused: {event.command}: {event.reason}"
 
 
-def timeline(run: RunAccount) -> list[tuple[int, str]]:
-    """Return what is news for a person, in order: step and sentence."""
-    told = [(line, tell(line)) for line in run.lines]
-    return [(line.step, text) for line, text in told if text]
+@_TELLERS.register(RunResumed)
+def _resumed(line: RunResumed) -> str:
+    return "the run goes on from its checkpoint"
 
 
-def tell(line: Line) -> str | None:
-    """Say what a line of the log means; None where it is no news."""
-    if isinstance(line, Event):
-        return narrate(line)
-    if isinstance(line, RunResumed):
-        return "the run goes on from its checkpoint"
-    if isinstance(line, RunInterrupted):
-        return f"the run was interrupted{_why(line)}"
-    if isinstance(line, CheckpointFailed):
-        return f"a checkpoint could not be written: {line.error}"
-    if isinstance(line, KernelsEntered):
-        trouble = f"; {line.trouble}" if line.trouble else ""
-        return f"{len(line.entered)} kernels of the library may race{trouble}"
-    if isinstance(line, RunEnded):
-        return "the run ended"
-    return None
+@_TELLERS.register(RunInterrupted)
+def _interrupted(line: RunInterrupted) -> str:
+    by = f" by signal {line.signal}" if line.signal else ""
+    return f"the run was interrupted{_because(line.reason) if line.reason else by}"
 
 
-def _why(line: RunInterrupted) -> str:
-    if line.reason:
-        return f": {line.reason}"
-    return f" by signal {line.signal}" if line.signal else ""
+@_TELLERS.register(CheckpointFailed)
+def _checkpoint_failed(line: CheckpointFailed) -> str:
+    return f"a checkpoint could not be written: {line.error}"
+
+
+@_TELLERS.register(KernelsEntered)
+def _entered(line: KernelsEntered) -> str:
+    trouble = f"; {line.trouble}" if line.trouble else ""
+    return f"{len(line.entered)} kernels of the library may race{trouble}"
+
+
+@_TELLERS.register(RunEnded)
+def _ended(line: RunEnded) -> str:
+    return "the run ended"

@@ -15,6 +15,7 @@ from esper.contracts.runs import Curve
 from esper.contracts.version import VERSION
 from esper.report import chart, drawing, findings, story, wording
 from esper.report.drawing import themes
+from esper.report.gain_axis import gain_axis
 from esper.report.narrate import timeline
 from esper.report.network import layer_text, network
 from esper.report.races import races
@@ -22,7 +23,6 @@ from esper.report.run_account import RunAccount
 from esper.report.run_folder import RecordedRun, read_run
 from esper.report.slot_lives import SlotLife, slot_lives
 from esper.report.story import now
-from esper.report.verdicts import verdicts
 
 TEMPLATES: Final = files("esper.report") / "templates"
 
@@ -45,11 +45,11 @@ def environment(*packages: str) -> Environment:
     made.filters.update(value=value, layer_text=layer_text)
     made.globals.update(
         w=wording,
-        place=story.place,
-        interval=story.interval,
+        place=wording.place,
+        interval=wording.interval,
         blueprint=findings.blueprint,
-        outcome=findings.outcome,
-        kernel_phrase=story.kernel_phrase,
+        outcomes=findings.OUTCOMES,
+        kernel_phrase=findings.kernel_phrase,
         run_label=chart.run_label,
         glossary=wording.GLOSSARY,
         glyphs=wording.STATE_GLYPHS,
@@ -67,7 +67,8 @@ def run_values(run: RunAccount, lives: Mapping[str, SlotLife]) -> dict[str, Any]
         "story": story.tell(run),
         "now": now(run, lives),
         "network": network(run, lives),
-        "verdicts": verdicts(run.growth.decisions),
+        "decisions": run.growth.decisions,
+        "axis": gain_axis(run.growth.decisions),
         "races": races(run),
         "timeline": timeline(run),
         "impacts": run.impacts,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from esper.contracts.enums import KernelMode
 from esper.contracts.events import RaceDecided, RaceStarted
 from esper.contracts.growth import CandidateStanding, RaceRecord
 from esper.report import findings
 from esper.report.run_account import RunAccount
 
-_Identity = tuple[str, str, KernelMode, str | None]
 _Way = dict[int, tuple[int, CandidateStanding]]
 """Rank and standing by mark."""
 
@@ -22,11 +21,9 @@ class Mark:
 
     rank: int
     """1 is the best."""
-    net_gain: float | None
-    """What the race ranks by; None where the candidate's loss was not finite."""
+    standing: CandidateStanding
     bar: float
     """Length of its bar, from 0 to 1: its gain as a part of the largest in the race."""
-    survived: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +31,8 @@ class Runner:
     """One candidate's way through a race."""
 
     name: str
-    layer: str
-    beside: bool
-    """Whether it would stand beside its host, not in its place."""
-    parameters: int
+    standing: CandidateStanding
+    """The newest."""
     marks: Sequence[Mark | None]
     """One for each mark so far; None once it was out."""
     outcome: str
@@ -95,7 +90,7 @@ def _race(record: RaceRecord, started: RaceStarted | None, decided: RaceDecided 
 
 def _runners(record: RaceRecord, winner: CandidateStanding | None, *, over: bool) -> list[Runner]:
     known = {standing.identity: standing for standing in record.entrants}
-    places: dict[_Identity, _Way] = {who: {} for who in known}
+    places: dict[Any, _Way] = {who: {} for who in known}
     for mark, rung in enumerate(record.rungs):
         for rank, standing in enumerate(rung.standings, start=1):
             known[standing.identity] = standing
@@ -106,9 +101,7 @@ def _runners(record: RaceRecord, winner: CandidateStanding | None, *, over: bool
     return [
         Runner(
             name=_name(known[who]),
-            layer=known[who].layer_name,
-            beside=known[who].mode is KernelMode.RESIDUAL,
-            parameters=known[who].parameters,
+            standing=known[who],
             marks=[_mark(way.get(mark), largest) for mark in range(len(record.rungs))],
             outcome=_outcome(known[who], winner, way, len(record.rungs), over=over),
         )
@@ -128,9 +121,8 @@ def _mark(place: tuple[int, CandidateStanding] | None, largest: float) -> Mark |
     if place is None:
         return None
     rank, standing = place
-    gain = standing.net_gain
-    bar = 0.0 if gain is None else min(max(gain / largest, 0.0), 1.0)
-    return Mark(rank=rank, net_gain=gain, bar=bar, survived=standing.survived)
+    bar = min(max((standing.net_gain or 0.0) / largest, 0.0), 1.0)
+    return Mark(rank=rank, standing=standing, bar=bar)
 
 
 def _name(standing: CandidateStanding) -> str:
@@ -145,7 +137,7 @@ def _outcome(
     *,
     over: bool,
 ) -> str:
-    if winner is not None and findings.same(standing, winner):
+    if winner is not None and standing.identity == winner.identity:
         return "won"
     if findings.is_control(standing):
         return "control"

@@ -171,6 +171,11 @@ class RunAccount:
         return [graft for graft in self.grafts if graft.stayed]
 
     @property
+    def undone(self) -> Sequence[Graft]:
+        """The grafts whose kernels were taken out again."""
+        return [graft for graft in self.grafts if not graft.stayed]
+
+    @property
     def impacts(self) -> Sequence[Impact]:
         """What was expected of each graft, and what it came to."""
         return impacts_of(self.events)

@@ -124,26 +124,29 @@ def lives_at(lives: Mapping[str, SlotLife], layer: str) -> Sequence[SlotLife]:
     return [life for life in lives.values() if life.layer == layer]
 
 
+_ENTERED: Mapping[type[Event], SeedState] = {
+    SeedGerminated: SeedState.GERMINATED,
+    GraftStarted: SeedState.GRAFTING,
+    SeedRetreated: SeedState.GERMINATED,
+    SeedFossilized: SeedState.FOSSILIZED,
+    SeedCulled: SeedState.CULLED,
+}
+"""What a slot is after an event."""
+
+
 def _of_one_seed(lives: dict[str, SlotLife], event: Event) -> None:
-    if isinstance(event, SeedGerminated):
-        life = _slot(lives, event)
-        life.blueprint, life.mode = event.blueprint, event.mode
-        life.kernel_parameters, life.trouble = event.parameters, ""
-        life.enter(event.step, SeedState.GERMINATED, event)
-    elif isinstance(event, GraftStarted):
-        _slot(lives, event).enter(event.step, SeedState.GRAFTING, event)
-    elif isinstance(event, SeedRetreated):
-        _slot(lives, event).enter(event.step, SeedState.GERMINATED, event)
-    elif isinstance(event, SeedFossilized):
-        life = _slot(lives, event)
-        life.host_dropped = event.host_dropped
-        life.enter(event.step, SeedState.FOSSILIZED, event)
-    elif isinstance(event, SeedCulled):
-        _slot(lives, event).enter(event.step, SeedState.CULLED, event)
-    elif isinstance(event, SeedIsolated):
+    if isinstance(event, SeedIsolated):
         life = _slot(lives, event)
         life.trouble = event.reason
         life.events.append(event)
+    elif type(event) in _ENTERED:
+        life = _slot(lives, event)
+        life.enter(event.step, _ENTERED[type(event)], event)
+        if isinstance(event, SeedGerminated):
+            life.blueprint, life.mode = event.blueprint, event.mode
+            life.kernel_parameters, life.trouble = event.parameters, ""
+        elif isinstance(event, SeedFossilized):
+            life.host_dropped = event.host_dropped
 
 
 def _slot(lives: dict[str, SlotLife], event: Any) -> SlotLife:

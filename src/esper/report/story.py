@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from esper.contracts.enums import KernelMode, RunState, SeedState
-from esper.contracts.growth import CandidateStanding, Evidence, GrowthDecision, RaceRecord
+from esper.contracts.growth import GrowthDecision, RaceRecord
 from esper.report import findings, wording
-from esper.report.findings import Graft
-from esper.report.narrate import standing_phrase
+from esper.report.findings import Graft, kernel_phrase
+from esper.report.narrate import leads
 from esper.report.network import layer_text
 from esper.report.run_account import RunAccount
 from esper.report.slot_lives import SlotLife
+from esper.report.wording import gain, place
 
 MOST_PLACES = 4
 """Layers that a headline names one by one."""
@@ -33,10 +34,7 @@ class Story:
 def tell(run: RunAccount) -> Story:
     """Put a run into words, whether it is over or not."""
     kept = run.kept
-    if kept:
-        headline = _grown_headline(run, kept)
-    else:
-        headline = _static_headline(run) if run.result else _nothing_yet(run)
+    headline = _grown_headline(run, kept) if kept else _static_headline(run)
     if not run.result:
         return Story(grown=bool(kept), headline=headline, sentences=())
     sentences = [
@@ -49,39 +47,14 @@ def tell(run: RunAccount) -> Story:
     return Story(grown=bool(kept), headline=headline, sentences=tuple(sentences))
 
 
-def kernel_phrase(candidate: CandidateStanding) -> str:
-    """A candidate in words: what it is and how it stands to its host."""
-    verb = "in place of" if candidate.mode is KernelMode.REPLACING else "beside"
-    return f"{findings.blueprint(candidate)} {verb} {place(candidate.layer_name)}"
-
-
-def place(slot: str) -> str:
-    """A layer's name in a sentence; the root module has an empty one."""
-    return f"layer “{slot}”" if slot else "the model itself"
-
-
-def interval(evidence: Evidence) -> str:
-    """The interval of a gain, with its confidence."""
-    low, high = (wording.signed_percent(value) for value in (evidence.ci_low, evidence.ci_high))
-    return f"{wording.percent(evidence.confidence, 0)} interval {low} to {high}"
-
-
-def gain(evidence: Evidence) -> str:
-    """A gain with its interval; positive when it is better."""
-    return f"{wording.signed_percent(evidence.gain)} ({interval(evidence)})"
-
-
 def _grown_headline(run: RunAccount, kept: Sequence[Graft]) -> str:
     first = kept[0]
     host = host_name(run, first.candidate.layer_name)
     if len(kept) > 1:
         return f"{len(kept)} kernels were added, at {_places(kept)}{_bought(run, kept)}."
-    if first.candidate.mode is KernelMode.REPLACING:
-        what = f"{_article(findings.blueprint(first.candidate))} kernel took over {place(first.candidate.layer_name)}"
-    else:
-        what = f"{_article(findings.blueprint(first.candidate))} kernel now works beside"
-        what = f"{what} {place(first.candidate.layer_name)}"
-    return f"{what}{host}{_bought(run, kept)}."
+    verb = "took over" if first.candidate.mode is KernelMode.REPLACING else "now works beside"
+    what = f"{_article(findings.blueprint(first.candidate))} kernel {verb}"
+    return f"{what} {place(first.candidate.layer_name)}{host}{_bought(run, kept)}."
 
 
 def _places(kept: Sequence[Graft]) -> str:
@@ -128,27 +101,21 @@ def _why(graft: Graft) -> str:
 
 
 def _static_headline(run: RunAccount) -> str:
+    over = bool(run.result)
     if not run.grows:
-        return "Growth was off: the host was trained as it is."
+        return f"Growth {'was' if over else 'is'} off: the host {'was' if over else 'is'} trained as it is."
     if run.growth.put_in_from_outside:
         return f"The run itself added nothing. {_loaded(run)}"
-    undone = [graft for graft in run.grafts if not graft.stayed]
-    if undone:
-        tried = " and ".join(kernel_phrase(graft.candidate) for graft in undone)
+    if run.undone:
+        tried = " and ".join(kernel_phrase(graft.candidate) for graft in run.undone)
         return f"Nothing stayed: {tried} was tried in the model and taken out again."
+    if not over:
+        return (
+            "Nothing has grown so far." if run.is_live else "Nothing grew before the run stopped."
+        )
     if run.growth.races:
         return "Nothing was added: no candidate was worth its cost, so the model stays as it was."
     return "Nothing was added: the run never saw a reason to look for more capacity."
-
-
-def _nothing_yet(run: RunAccount) -> str:
-    if not run.grows:
-        return "Growth is off in this run: the model trains as it is."
-    undone = [graft for graft in run.grafts if not graft.stayed]
-    if undone:
-        tried = " and ".join(kernel_phrase(graft.candidate) for graft in undone)
-        return f"Nothing has stayed so far: {tried} was tried in the model and taken out again."
-    return "Nothing has grown so far." if run.is_live else "Nothing grew before the run stopped."
 
 
 def _loaded(run: RunAccount) -> str:
@@ -158,12 +125,11 @@ def _loaded(run: RunAccount) -> str:
 
 def _why_not(run: RunAccount) -> list[str]:
     report = run.growth
-    undone = [graft for graft in run.grafts if not graft.stayed]
     lines = [
         f"{_sentence(kernel_phrase(graft.candidate))} came in at step "
         f"{wording.count(graft.chosen.step)} and went out at step "
         f"{wording.count(graft.closed.step)}: {_clause(graft.closed.reason)}."
-        for graft in undone
+        for graft in run.undone
         if graft.closed is not None
     ]
     best = findings.best_declined(report)
@@ -171,7 +137,7 @@ def _why_not(run: RunAccount) -> list[str]:
         lines.append(_closest(run, best))
     if not lines:
         lines = [_sentence(_clause(d.reason)) + "." for d in report.decisions[-1:] if d.reason]
-    if report.races and not undone and not report.put_in_from_outside:
+    if report.races and not run.undone and not report.put_in_from_outside:
         lines.append("The model trained exactly as it would have without the search.")
     return lines
 
@@ -281,13 +247,7 @@ def _race_on(race: RaceRecord) -> str:
     if not race.rungs:
         return f"{text}. The first comparison is still to come."
     mark = race.rungs[-1]
-    leader = mark.standings[0]
-    gain = (
-        ""
-        if leader.gain is None
-        else (f" with a held-out gain of {wording.signed_percent(leader.gain)}")
-    )
     return (
         f"{text}. At step {wording.count(mark.step)}, mark {len(race.rungs)}, "
-        f"{standing_phrase(leader)} leads{gain}."
+        f"{leads(mark.standings[0])}."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from esper.contracts.enums import SeedState
 
@@ -54,6 +54,44 @@ def signed_percent(fraction: float, digits: int = 1) -> str:
     """A change as a percentage with its sign: +3.2 %, −0.4 %."""
     sign = "+" if fraction > 0 else ""
     return sign + percent(fraction, digits)
+
+
+class Gain(Protocol):
+    """A gain with its interval, as evidence, standings and field reports have it."""
+
+    @property
+    def gain(self) -> float | None:
+        """None where nobody measured it."""
+
+    @property
+    def ci_low(self) -> float | None:
+        """Lower end of its interval."""
+
+    @property
+    def ci_high(self) -> float | None:
+        """Upper end of its interval."""
+
+
+def interval(found: Gain) -> str:
+    """The interval of a gain, with its confidence where that is known; empty where there is none."""
+    if found.ci_low is None or found.ci_high is None:
+        return ""
+    confidence = getattr(found, "confidence", None)
+    level = "" if confidence is None else f"{percent(confidence, 0)} "
+    return f"{level}interval {signed_percent(found.ci_low)} to {signed_percent(found.ci_high)}"
+
+
+def gain(found: Gain) -> str:
+    """A gain with its interval, positive when it is better; empty where nobody measured it."""
+    if found.gain is None:
+        return ""
+    span = interval(found)
+    return signed_percent(found.gain) + (f" ({span})" if span else "")
+
+
+def place(layer: str) -> str:
+    """A layer's name in a sentence; the root module has an empty one."""
+    return f"layer “{layer}”" if layer else "the model itself"
 
 
 def multiple(value: float) -> str:

@@ -49,6 +49,7 @@ def test_the_metric_at_a_step_is_the_last_that_was_measured_by_then() -> None:
     assert findings.metric_at(report.model_copy(update={"curve": ()}), 1_600) is None
 
 
-def test_a_verdict_is_said_as_what_was_done() -> None:
-    assert findings.outcome("fossilise") == "made permanent"
-    assert findings.outcome("") == "under way"
+def test_every_verdict_is_said_as_what_was_done() -> None:
+    assert findings.OUTCOMES.keys() == {*Verdict, ""}
+    assert findings.OUTCOMES[Verdict.FOSSILISE] == "made permanent"
+    assert findings.OUTCOMES[""] == "under way"

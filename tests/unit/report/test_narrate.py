@@ -17,7 +17,7 @@ from esper.contracts.events import (
     SeedRetreated,
 )
 from esper.contracts.operational import FieldReport
-from esper.report.narrate import narrate, timeline
+from esper.report.narrate import tell, timeline
 from samples.run_folders import events
 from support import told_runs
 
@@ -26,7 +26,7 @@ NEWS = [one for one in events() if not isinstance(one, GraftEvaluated)]
 
 @pytest.mark.parametrize("event", NEWS, ids=lambda event: type(event).__name__)
 def test_every_growth_event_has_a_sentence_without_internals(event: Event) -> None:
-    text = narrate(event)
+    text = tell(event)
     assert text
     assert "None" not in text
     assert "\n" not in text
@@ -47,14 +47,14 @@ def test_every_growth_event_has_a_sentence_without_internals(event: Event) -> No
     ],
 )
 def test_bad_news_is_told_with_its_reason(event: Event, part: str) -> None:
-    text = narrate(event)
+    text = tell(event)
     assert text is not None
     assert part in text
 
 
 def test_a_check_is_told_once_with_its_verdict_and_the_gain_that_decided() -> None:
     check = GraftEvaluated(step=1, layer_name="0", gain=0.9, ci_low=0.8, ci_high=1.0, kept=True)
-    assert narrate(check) is None
+    assert tell(check) is None
     report = FieldReport(
         step=1,
         layer_name="0",
@@ -67,13 +67,13 @@ def test_a_check_is_told_once_with_its_verdict_and_the_gain_that_decided() -> No
     stays = SeedFossilized(step=1, layer_name="0", host_dropped=True, parameters=9, report=report)
     goes = SeedCulled(step=1, layer_name="0", reason="it hurt", report=report)
     for event in (stays, goes):
-        text = narrate(event)
+        text = tell(event)
         assert text is not None
         assert "held-out gain +75.9\u202f% (interval +63.5\u202f% to +87.5\u202f%)" in text
 
 
 def test_fresh_copies_are_not_counted_as_candidates() -> None:
-    begun, mark = narrate(events()[0]), narrate(events()[1])
+    begun, mark = tell(events()[0]), tell(events()[1])
     assert begun is not None
     assert mark is not None
     assert "10 candidates and 2 fresh copies for" in begun
@@ -81,7 +81,7 @@ def test_fresh_copies_are_not_counted_as_candidates() -> None:
 
 
 def test_routine_is_no_news() -> None:
-    assert narrate(HealthMeasured(step=1, signals=())) is None
+    assert tell(HealthMeasured(step=1, signals=())) is None
 
 
 def test_a_run_is_told_in_order_from_its_race_to_its_end() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from esper.contracts.enums import Verdict
 from esper.contracts.growth import GrowthReport
 from esper.report import wording
 from esper.report.page import write_report
@@ -83,6 +84,18 @@ def test_the_sentence_comes_before_any_picture(tmp_path: Path) -> None:
     page_of(tmp_path, grown_report())
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert 0 < html.index("<h1>") < html.index("<svg")
+
+
+def test_what_came_in_what_stayed_out_and_what_was_undone_are_told_apart(tmp_path: Path) -> None:
+    report = grown_report()
+    nothing = {"evidence": None, "against_control": None, "candidate": None}
+    undone = report.decisions[1].model_copy(update={"verdict": Verdict.CULL, **nothing})
+    report = report.model_copy(update={"decisions": (*report.decisions, undone)})
+    page = write_report(write_run(tmp_path, report)).page.read_text(encoding="utf-8")
+    shown = page.partition('<ol class="verdicts">')[2].partition("</ol>")[0]
+    assert re.findall(r'<li class="is-(\w+)"', shown) == ["in", "in", "out", "undone"]
+    # What was not measured has no bar.
+    assert shown.count('class="forest"') == 3
 
 
 def test_light_dark_and_paper_are_provided_for(tmp_path: Path) -> None:

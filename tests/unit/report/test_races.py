@@ -45,7 +45,7 @@ def test_a_candidate_that_blew_up_has_no_bar_and_no_gain() -> None:
     (race,) = races(told_runs.finished())
     (broken,) = [one for one in race.runners if one.name.startswith("fourier")]
     assert broken.marks[0] is not None
-    assert (broken.marks[0].net_gain, broken.marks[0].bar) == (None, 0.0)
+    assert (broken.marks[0].standing.net_gain, broken.marks[0].bar) == (None, 0.0)
 
 
 def test_bars_are_parts_of_the_largest_gain() -> None:
