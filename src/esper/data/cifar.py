@@ -1,14 +1,15 @@
-"""CIFAR-10 and CIFAR-100: 32x32 colour images (Krizhevsky 2009), from the official archives."""
+"""CIFAR-10 and CIFAR-100: 32x32 colour images (Krizhevsky 2009), from the official archives.
+
+Of the published versions it is the binary one: rows of bytes, where the others are pickles, and a
+pickle is a program.
+"""
 
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
@@ -17,9 +18,8 @@ from esper.contracts.errors import DataError
 from esper.data.bundle import DataBundle, Recipe
 from esper.data.download import RemoteFile, fetch
 from esper.data.models.cnn import residual_cnn
-from esper.data.prepare import standardise_images, tensor
+from esper.data.prepare import standardise_images
 from esper.data.quick_start import DATA_SETS, MODELS
-from esper.data.restricted_pickle import load_plain
 from esper.data.source import DataSource
 from esper.data.task import Task
 
@@ -34,43 +34,41 @@ class CifarArchive:
     folder: str
     """Top folder inside the archive."""
     train: tuple[str, ...]
-    test: tuple[str, ...]
-    meta: str
-    """Member that names the classes."""
-    label_key: bytes
-    names_key: bytes
+    test: str
+    names: str
+    """Member that names the classes, one a line."""
+    labels: int
+    """Bytes before an image's pixels; the last of them is its class."""
     classes: int
 
 
 CIFAR10 = CifarArchive(
     name="cifar10",
     remote=RemoteFile(
-        name="cifar-10-python.tar.gz",
-        url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-        md5="c58f30108f718f92721af3b95e74349a",
+        name="cifar-10-binary.tar.gz",
+        url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        md5="c32a1d4ab5d03f1284b67883e8d87530",
     ),
-    folder="cifar-10-batches-py",
-    train=tuple(f"data_batch_{i}" for i in range(1, 6)),
-    test=("test_batch",),
-    meta="batches.meta",
-    label_key=b"labels",
-    names_key=b"label_names",
+    folder="cifar-10-batches-bin",
+    train=tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
+    test="test_batch.bin",
+    names="batches.meta.txt",
+    labels=1,
     classes=10,
 )
 
 CIFAR100 = CifarArchive(
     name="cifar100",
     remote=RemoteFile(
-        name="cifar-100-python.tar.gz",
-        url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-        md5="eb9058c3a382ffc7106e4002c42a8d85",
+        name="cifar-100-binary.tar.gz",
+        url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+        md5="03b5dce01913d631647c71ecec9e9cb8",
     ),
-    folder="cifar-100-python",
-    train=("train",),
-    test=("test",),
-    meta="meta",
-    label_key=b"fine_labels",
-    names_key=b"fine_label_names",
+    folder="cifar-100-binary",
+    train=("train.bin",),
+    test="test.bin",
+    names="fine_label_names.txt",
+    labels=2,
     classes=100,
 )
 
@@ -122,8 +120,9 @@ def cifar_bundle(archive: CifarArchive, source: DataSource) -> DataBundle:
     folder = source.find(archive.name, (archive.remote.name,))
     path = fetch(archive.remote, folder or source.writable / archive.name)
     members = _members(path, archive)
-    x, y = _images(archive, members, archive.train)
-    x_test, y_test = _images(archive, members, archive.test)
+    parts = [_images(archive, name, members[name]) for name in archive.train]
+    x, y = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    x_test, y_test = _images(archive, archive.test, members[archive.test])
     x, x_test = standardise_images(x, x_test)
     return DataBundle(
         name=archive.name,
@@ -135,21 +134,21 @@ def cifar_bundle(archive: CifarArchive, source: DataSource) -> DataBundle:
         description=f"32x32 colour images, {archive.classes} classes; {len(x)} to learn from, "
         f"{len(x_test)} for the test",
         source=str(path),
-        classes=_class_names(archive, members[archive.meta]),
+        classes=_class_names(archive, members[archive.names]),
     )
 
 
-def _members(path: Path, archive: CifarArchive) -> dict[str, Any]:
-    """The wanted members, parsed; nothing is unpacked to disk."""
-    wanted = (*archive.train, *archive.test, archive.meta)
-    found: dict[str, Any] = {}
+def _members(path: Path, archive: CifarArchive) -> dict[str, bytes]:
+    """The wanted members; nothing is unpacked to disk."""
+    wanted = (*archive.train, archive.test, archive.names)
+    found: dict[str, bytes] = {}
     try:
         with tarfile.open(path, "r:gz") as tar:
             for member in tar:
                 folder, _, name = member.name.removeprefix("./").partition("/")
                 file = tar.extractfile(member) if member.isfile() else None
                 if file is not None and folder == archive.folder and name in wanted:
-                    found[name] = load_plain(file.read(), what=f"{path}:{member.name}")
+                    found[name] = file.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DataError(f"{path} cannot be read ({error}): remove it and run again") from error
     missing = [name for name in wanted if name not in found]
@@ -158,29 +157,23 @@ def _members(path: Path, archive: CifarArchive) -> dict[str, Any]:
     return found
 
 
-def _images(
-    archive: CifarArchive, members: dict[str, Any], names: Sequence[str]
-) -> tuple[Tensor, Tensor]:
-    """Images ``(N, 3, 32, 32)`` uint8 and labels ``(N,)`` int64 of several members."""
-    images, labels = [], []
-    for name in names:
-        batch = members[name]
-        pixels, marks = batch.get(b"data"), batch.get(archive.label_key)
-        ok = isinstance(pixels, np.ndarray) and pixels.ndim == 2 and pixels.shape[1] == 3 * 32 * 32
-        if not ok or not isinstance(marks, list) or len(marks) != len(pixels):
-            raise DataError(
-                f"{archive.remote.name}: member {name} does not hold images (N, 3072) and as many "
-                f"{archive.label_key.decode()}: replace the file"
-            )
-        if not all(type(m) is int and 0 <= m < archive.classes for m in marks):
-            raise DataError(f"{archive.remote.name}: member {name} holds a label that is no class")
-        images.append(tensor(pixels).reshape(-1, 3, 32, 32))
-        labels.append(torch.tensor(marks, dtype=torch.int64))
-    return torch.cat(images), torch.cat(labels)
+def _images(archive: CifarArchive, name: str, content: bytes) -> tuple[Tensor, Tensor]:
+    """Images ``(N, 3, 32, 32)`` uint8 and labels ``(N,)`` int64 of one member."""
+    row = archive.labels + 3 * 32 * 32
+    if not content or len(content) % row:
+        raise DataError(
+            f"{archive.remote.name}: member {name} has {len(content)} bytes, which are no rows of "
+            f"{row}: replace the file"
+        )
+    rows = torch.frombuffer(bytearray(content), dtype=torch.uint8).reshape(-1, row)
+    labels = rows[:, archive.labels - 1].long()
+    if labels.max() >= archive.classes:
+        raise DataError(f"{archive.remote.name}: member {name} holds a label that is no class")
+    return rows[:, archive.labels :].reshape(-1, 3, 32, 32), labels
 
 
-def _class_names(archive: CifarArchive, meta: Any) -> tuple[str, ...]:
-    names = meta.get(archive.names_key) if isinstance(meta, dict) else None
-    if not isinstance(names, list) or len(names) != archive.classes:
-        raise DataError(f"{archive.remote.name}: {archive.meta} does not name the classes")
-    return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names)
+def _class_names(archive: CifarArchive, content: bytes) -> tuple[str, ...]:
+    names = tuple(content.decode("ascii", "replace").split())
+    if len(names) != archive.classes:
+        raise DataError(f"{archive.remote.name}: {archive.names} does not name the classes")
+    return names

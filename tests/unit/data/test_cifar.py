@@ -4,7 +4,6 @@ import dataclasses
 import gzip
 import hashlib
 import io
-import pickle
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -18,24 +17,29 @@ from esper.data.cifar import CIFAR10, CIFAR100, CifarArchive, cifar_bundle
 from esper.data.source import DataSource
 from unit.data.http_source import FileServer, serving
 
+PIXELS = 3 * 32 * 32
 
-def members(archive: CifarArchive, images: int = 4) -> dict[str, Any]:
+
+def members(archive: CifarArchive, images: int = 4) -> dict[str, bytearray]:
     """The members of a small archive in the official format."""
     generator = np.random.default_rng(0)
-    files: dict[str, Any] = {}
-    for name in (*archive.train, *archive.test):
-        pixels = generator.integers(0, 256, (images, 3072), dtype=np.uint8)
-        labels = [int(n) for n in generator.integers(0, archive.classes, images)]
-        files[name] = {b"data": pixels, archive.label_key: labels, b"batch_label": b"x"}
-    files[archive.meta] = {archive.names_key: [b"c%d" % i for i in range(archive.classes)]}
+    files: dict[str, bytearray] = {}
+    for name in (*archive.train, archive.test):
+        rows = generator.integers(0, 256, (images, archive.labels + PIXELS), dtype=np.uint8)
+        # With two labels the first is the class's group.
+        rows[:, : archive.labels] = generator.integers(
+            0, archive.classes, (images, archive.labels), dtype=np.uint8
+        )
+        files[name] = bytearray(rows.tobytes())
+    names = "".join(f"c{i}\n" for i in range(archive.classes))
+    files[archive.names] = bytearray(f"{names}\n".encode())
     return files
 
 
-def pack(archive: CifarArchive, files: dict[str, Any]) -> bytes:
+def pack(archive: CifarArchive, files: dict[str, bytearray]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, value in files.items():
-            content = pickle.dumps(value, protocol=2)
+        for name, content in files.items():
             info = tarfile.TarInfo(f"{archive.folder}/{name}")
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
@@ -64,9 +68,10 @@ def test_archive_is_fetched_checked_and_read(archive: CifarArchive, source: Data
     x, y = bundle.train.tensors
     assert x.shape == (4 * len(archive.train), 3, 32, 32)
     assert len(bundle.test) == 4
-    assert y[:4].tolist() == files[archive.train[0]][archive.label_key]
+    first = np.frombuffer(files[archive.train[0]], dtype=np.uint8).reshape(4, -1)
+    assert y[:4].tolist() == first[:, archive.labels - 1].tolist()
     assert bundle.classes == tuple(f"c{i}" for i in range(archive.classes))
-    raw = torch.from_numpy(files[archive.train[0]][b"data"][0]).reshape(3, 32, 32).float()
+    raw = torch.tensor(first[0, archive.labels :]).reshape(3, 32, 32).float()
     order = raw.flatten(1).argsort(dim=1, stable=True)
     assert torch.equal(x[0].flatten(1).argsort(dim=1, stable=True), order)  # same pixels in place
     assert bundle.model()(bundle.example).shape == (2, archive.classes)
@@ -86,7 +91,7 @@ def test_archive_in_the_named_folder_is_used_first(source: DataSource, tmp_path:
 def test_missing_archive_is_an_error_and_nothing_takes_its_place(source: DataSource) -> None:
     with (
         serving({}) as server,
-        pytest.raises(DataUnavailableError, match=r"cifar-10-python\.tar\.gz"),
+        pytest.raises(DataUnavailableError, match=r"cifar-10-binary\.tar\.gz"),
     ):
         cifar_bundle(at(server, CIFAR10, b""), source)
 
@@ -99,33 +104,33 @@ def test_archive_with_the_wrong_checksum_is_refused(source: DataSource) -> None:
         cifar_bundle(at(server, CIFAR10, b"the official one"), source)
 
 
-def damage_label(files: dict[str, Any]) -> None:
-    files["data_batch_2"][b"labels"][0] = 10
+def damage_label(files: dict[str, bytearray]) -> None:
+    files["data_batch_2.bin"][0] = 10
 
 
-def damage_shape(files: dict[str, Any]) -> None:
-    files["test_batch"][b"data"] = np.zeros((4, 3071), dtype=np.uint8)
+def damage_shape(files: dict[str, bytearray]) -> None:
+    files["test_batch.bin"].pop()
 
 
-def damage_count(files: dict[str, Any]) -> None:
-    files["test_batch"][b"labels"].pop()
+def damage_count(files: dict[str, bytearray]) -> None:
+    files["test_batch.bin"].clear()
 
 
-def damage_member(files: dict[str, Any]) -> None:
-    del files["data_batch_3"]
+def damage_member(files: dict[str, bytearray]) -> None:
+    del files["data_batch_3.bin"]
 
 
-def damage_names(files: dict[str, Any]) -> None:
-    files["batches.meta"] = [1]
+def damage_names(files: dict[str, bytearray]) -> None:
+    files["batches.meta.txt"] += b"another\n"
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (damage_label, "label that is no class"),
-        (damage_shape, "does not hold images"),
-        (damage_count, "does not hold images"),
-        (damage_member, "lacks data_batch_3"),
+        (damage_shape, "no rows of 3073"),
+        (damage_count, "has 0 bytes"),
+        (damage_member, "lacks data_batch_3.bin"),
         (damage_names, "does not name the classes"),
     ],
 )
