@@ -1,37 +1,28 @@
-"""ProbeServer: `/livez`, `/readyz` and `/metrics` for a process that serves nothing else.
-
-The standard library's server rather than `prometheus_client`'s, which answers `/metrics` alone and
-bounds nothing: here a caller has a few seconds in all, and there are a few callers at a time.
-"""
+"""ProbeServer: `/livez`, `/readyz` and `/metrics` for a process that serves nothing else."""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import socket
-import sys
-import time
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Thread
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Final, Self
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from esper.contracts.errors import PlatformError
-from esper.utils.logging import get_logger
+from esper.web.connections import ConnectionLimits
+from esper.web.draining import Draining, DrainingServer
 from esper.web.host_names import is_host
+from esper.web.http_metrics import MEDIA_TYPE
 
-MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-"""Prometheus' text format, which is plain text."""
-
-_SECONDS: Final = 5.0
-"""How long an exchange may take in all."""
-_CALLERS: Final = 16
-"""Exchanges at a time; one more ends the oldest."""
-_PAUSE_SECONDS: Final = 1.0
-"""Pause before the next caller where files have run out."""
-
-_log = get_logger("web")
+_LIMITS: Final = ConnectionLimits(
+    head_seconds=5.0, head_bytes=2**13, silent_seconds=5.0, body_seconds=5.0, most=16
+)
 
 
 class ProbeServer:
@@ -51,28 +42,27 @@ class ProbeServer:
     def __init__(
         self, port: int, *, is_ready: Callable[[], bool], metrics: Callable[[], str]
     ) -> None:
-        answers = {
-            "/livez": lambda: (HTTPStatus.OK, "live\n"),
-            "/readyz": lambda: (
-                (HTTPStatus.OK, "ready\n")
-                if is_ready()
-                else (HTTPStatus.SERVICE_UNAVAILABLE, "not ready\n")
-            ),
-            "/metrics": lambda: (HTTPStatus.OK, metrics()),
-        }
         try:
-            self._server = _Server(("127.0.0.1", port), _Handler)
+            self._socket = socket.create_server(("127.0.0.1", port))
         except OSError as error:
             raise PlatformError(
                 f"cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another --probe-port"
             ) from error
-        self._server.answers = answers
-        self._thread = Thread(target=self._server.serve_forever, name="probes", daemon=True)
-
-    @property
-    def url(self) -> str:
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         """Where it answers."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = DrainingServer(
+            _probes(is_ready, metrics),
+            Draining(),
+            name="probes",
+            host="127.0.0.1",
+            port=port,
+            drain_seconds=1.0,
+            limits=_LIMITS,
+        )
+        self._thread = Thread(target=self._serve, name="probes", daemon=True)
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve([self._socket]))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -84,89 +74,31 @@ class ProbeServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
         self._thread.join()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    answers: dict[str, Callable[[], tuple[HTTPStatus, str]]]
+def _probes(is_ready: Callable[[], bool], metrics: Callable[[], str]) -> ASGIApp:
+    """An ASGI application that answers the probes, and nothing else."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._since: dict[socket.socket, float] = {}
-        self._out_of_files, self._closing = False, Event()
+    def answer(path: str) -> tuple[HTTPStatus, str]:
+        match path:
+            case "/livez":
+                return HTTPStatus.OK, "live\n"
+            case "/readyz" if is_ready():
+                return HTTPStatus.OK, "ready\n"
+            case "/readyz":
+                return HTTPStatus.SERVICE_UNAVAILABLE, "not ready\n"
+            case "/metrics":
+                return HTTPStatus.OK, metrics()
+            case _:
+                return HTTPStatus.NOT_FOUND, "no such probe\n"
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Take a caller; where files have run out, wait: the base would try again at once."""
-        try:
-            request, address = super().get_request()
-        except OSError as error:
-            if not self._out_of_files:
-                _log.warning("no caller can be taken", why=error.strerror)
-            self._out_of_files = True
-            self._hang_up_on_oldest()
-            self._closing.wait(_PAUSE_SECONDS)
-            raise
-        self._out_of_files = False
-        if len(self._since) >= _CALLERS:
-            self._hang_up_on_oldest()
-        self._since[request] = time.monotonic()
-        return request, address
-
-    def service_actions(self) -> None:
-        """Hang up on whoever takes too long; called twice a second."""
-        now = time.monotonic()
-        for request, since in [*self._since.items()]:
-            if now - since > _SECONDS:
-                _hang_up(request)
-
-    def shutdown_request(self, request: Any) -> None:
-        """Forget a caller."""
-        self._since.pop(request, None)
-        super().shutdown_request(request)
-
-    def shutdown(self) -> None:
-        """Stop, without waiting for files."""
-        self._closing.set()
-        super().shutdown()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing where the caller left, or was hung up on."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            _log.error("a probe failed", exc_info=error)
-
-    def _hang_up_on_oldest(self) -> None:
-        if oldest := min([*self._since.items()], key=lambda item: item[1], default=None):
-            _hang_up(oldest[0])
-            self._since.pop(oldest[0], None)
-
-
-def _hang_up(request: socket.socket) -> None:
-    # Its thread sees the end, and closes it.
-    with contextlib.suppress(OSError):
-        request.shutdown(socket.SHUT_RDWR)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    timeout = _SECONDS
-
-    def do_GET(self) -> None:
-        """Answer one probe."""
-        answer = cast("_Server", self.server).answers.get(self.path)
-        status, text = HTTPStatus.NOT_FOUND, "no such probe\n"
-        if not is_host(self.headers.get("Host", "localhost")):
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if is_host(Headers(scope=scope).get("host", "localhost")):
+            status, text = answer(scope["path"])
+        else:
             status, text = HTTPStatus.BAD_REQUEST, "the Host header is no host\n"
-        elif answer is not None:
-            status, text = answer()
-        data = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", MEDIA_TYPE)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        await PlainTextResponse(text, status, {"Content-Type": MEDIA_TYPE})(scope, receive, send)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 its base's signature
-        """Say nothing: a line for each probe is noise."""
+    return app
