@@ -38,7 +38,6 @@ READS_OF: dict[str, Read] = {
     "list of runs": lambda store: store.runs(),
     "one run": lambda store: store.run(long_run.RUN_ID),
     "names of its curves": lambda store: store.curve_names(long_run.RUN_ID),
-    "state of its slots": lambda store: store.slots(long_run.RUN_ID),
     "impact of its adaptations": lambda store: store.impacts(long_run.RUN_ID),
     "whether there is news": lambda store: store.newest_cursor(),
     "100 lines": lambda store: store.lines(long_run.RUN_ID, limit=100),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from docs.generator.prose import table
+from prometheus_client import Counter
 
 from esper.services.nissa import nissa_metrics as metrics
 from esper.services.tezzeret import forge_metrics
@@ -19,8 +20,12 @@ def page() -> str:
                 "`_bucket`, `_sum` and `_count`. [How to watch](../guides/observability.md).\n"
             ),
             "## Nissa\n",
-            (metrics.__doc__ or "").split("\n\n")[1] + "\n",
-            table(["metric", "labels", "what it is"], _rows(metrics.__doc__ or "")) + "\n",
+            (metrics.__doc__ or "").split("\n\n")[1],
+            table(
+                ["metric", "labels", "what it is"],
+                _declared({**metrics.OF_RUNS, **metrics.OF_PLATFORM}),
+            )
+            + "\n",
             "## Tezzeret\n",
             (forge_metrics.__doc__ or "").split("\n\n")[1] + "\n",
             table(["metric", "labels", "what it is"], _rows(forge_metrics.__doc__ or "")) + "\n",
@@ -39,6 +44,17 @@ def page() -> str:
             ),
         ]
     )
+
+
+def _declared(declared: metrics.Declared) -> list[list[str]]:
+    return [
+        [
+            f"`esper_{name}{'_total' if kind is Counter else ''}`",
+            ", ".join(f"`{label}`" for label in labels.split()),
+            what,
+        ]
+        for name, (kind, labels, what) in declared.items()
+    ]
 
 
 def _rows(text: str) -> list[list[str]]:

@@ -32,7 +32,7 @@ def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def keep() -> None:
         store = await RunStore.open(url)
-        await store.save_alert(ALERT)
+        await store.save(ALERT)
         await store.close()
 
     asyncio.run(keep())

@@ -104,7 +104,7 @@ def test_an_alert_shows_on_every_page_and_goes_when_it_ends(
     )
     with watched_page(browser, f"{empty.url}/alerts") as seen:
         expect(seen.page.locator("h1")).to_have_text("Nothing needs a look")
-        empty.ask(lambda store: store.save_alert(alert))
+        empty.ask(lambda store: store.save(alert))
         expect(seen.page.locator("#alerts")).to_contain_text("12,000 messages behind")
         expect(seen.page.locator("#nav .count")).to_contain_text("1")
         expect(seen.page.locator("#alerts a", has_text="what to do")).to_have_attribute(
@@ -115,7 +115,7 @@ def test_an_alert_shows_on_every_page_and_goes_when_it_ends(
         expect(seen.page.locator("#alerts")).to_contain_text("seen by a reader of the dashboard")
         expect(seen.page.locator("#nav .count")).to_have_count(0)
         over = alert.model_copy(update={"ended_at": alert.raised_at})
-        empty.ask(lambda store: store.save_alert(over))
+        empty.ask(lambda store: store.save(over))
         expect(seen.page.locator("#alerts")).to_contain_text("Over")
         expect(seen.page.locator("#nav .count")).to_have_count(0)
 
@@ -195,7 +195,7 @@ def test_a_browser_holds_one_stream_however_many_pages_it_shows(
     alert = Alert(
         alert_id="one", rule="bus_lag", severity="warning", subject="x", message="far behind"
     )
-    empty.ask(lambda store: store.save_alert(alert))
+    empty.ask(lambda store: store.save(alert))
     for page in pages:
         expect(page.locator("#nav .count")).to_contain_text("1")
     assert empty.streams.become(1)

@@ -10,7 +10,7 @@ from esper.contracts.enums import ComponentName, ComponentStatus
 from esper.contracts.events import AnyEvent
 from esper.contracts.platform_events import ComponentHealth
 from esper.contracts.records import AnyRecord, parse_record
-from esper.services.nissa.alerts.alert_ledger import Finding, RunRule
+from esper.services.nissa.alerts.watch import Findings, Rule
 
 Parsed = AnyRecord | AnyEvent
 START = 1_800_000_000.0
@@ -52,7 +52,7 @@ def graft_started(number: int) -> Parsed:
     return seed("GraftStarted", number, mode="replacing", duration_steps=12, schedule="linear")
 
 
-def findings(rule: RunRule, records: Sequence[Parsed]) -> list[dict[str, Finding | None]]:
+def findings(rule: Rule, records: Sequence[Parsed]) -> list[Findings]:
     """What a rule says of each line, one after the other."""
     return [dict(rule.observe(record, moment(60 * i))) for i, record in enumerate(records)]
 

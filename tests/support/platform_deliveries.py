@@ -1,8 +1,7 @@
-"""Messages about the platform as they come over the bus, and a sink that keeps alerts."""
+"""Messages about the platform as they come over the bus, and a sink that takes nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
@@ -25,18 +24,6 @@ def told(body: BaseModel, topic: TopicNames, *, at: float = NOW) -> Delivery:
     return Delivery(message=message, position="1", group="nissa")
 
 
-@dataclass
-class KeptAlerts:
-    """Implements the port `AlertSink`."""
-
-    alerts: list[Alert] = field(default_factory=list)
-
-    def send(self, alert: Alert) -> None:
-        self.alerts.append(alert)
-
-
-class BrokenSink:
+def broken_sink(alert: Alert) -> None:
     """A sink that takes nothing."""
-
-    def send(self, alert: Alert) -> None:
-        raise OSError("no paper")
+    raise OSError("no paper")

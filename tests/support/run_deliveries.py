@@ -63,5 +63,4 @@ async def contents(store: RunStore, run_id: str) -> dict[str, Any]:
         "lines": sorted(said, key=lambda line: int(line["position"])),
         "curves": {name: await store.curve(run_id, name) for name in names},
         "impacts": await store.impacts(run_id),
-        "slots": await store.slots(run_id),
     }

@@ -152,6 +152,12 @@ class ComponentView(Contract):
     lost: bool = False
     """Whether it has said nothing for three of its intervals, and did not take its leave."""
 
+    @property
+    def state(self) -> str:
+        """`left`, `lost`, or how it said that it is: a `ComponentStatus`."""
+        gone = "left" if self.health.leaving else "lost" if self.lost else ""
+        return gone or self.health.status.value
+
 
 class KernelHistoryEntry(Contract):
     """What one kernel did in one run: a station of its life over runs."""

@@ -56,7 +56,7 @@ async def test_alerts_of_a_store_of_the_first_version_can_be_acknowledged(
     empty_database_url: str,
 ) -> None:
     store = await RunStore.open(empty_database_url)
-    await store.save_alert(ALERT)
+    await store.save(ALERT)
     await store.close()
     database = Database(empty_database_url, KEEPING)
     async with database.writing() as connection:

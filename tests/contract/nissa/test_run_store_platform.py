@@ -55,8 +55,8 @@ def _health(instance: str, **fields: Any) -> ComponentHealth:
 
 async def test_alerts_come_newest_first_and_can_be_chosen(store: RunStore) -> None:
     first, second = _alert("a"), _alert("b", None, raised_at=BEGAN + SECOND)
-    await store.save_alert(first)
-    await store.save_alert(second)
+    await store.save(first)
+    await store.save(second)
     assert await store.alerts() == [second, first]
     assert await store.alerts("run-1") == [first]
     assert await store.alerts(limit=1) == [second]
@@ -64,8 +64,8 @@ async def test_alerts_come_newest_first_and_can_be_chosen(store: RunStore) -> No
 
 async def test_an_alert_that_has_ended_stays_ended_whatever_comes_late(store: RunStore) -> None:
     raised, ended = _alert("a"), _alert("a", ended_at=BEGAN + SECOND)
-    await store.save_alert(ended)
-    await store.save_alert(raised)
+    await store.save(ended)
+    await store.save(raised)
     assert await store.alerts() == [ended]
     assert await store.alerts(open_only=True) == []
 
@@ -73,12 +73,12 @@ async def test_an_alert_that_has_ended_stays_ended_whatever_comes_late(store: Ru
 async def test_who_saw_an_alert_first_stays_and_outlives_its_end(
     store: RunStore, clock: StillClock
 ) -> None:
-    await store.save_alert(_alert("a"))
+    await store.save(_alert("a"))
     seen = await store.acknowledge("a", "ada\x1b")
     assert seen.acknowledged == Acknowledgement(by=r"ada\x1b", at=BEGAN)
     clock.advance(60)
     assert await store.acknowledge("a", "bob") == seen
-    await store.save_alert(_alert("a", ended_at=BEGAN + SECOND))
+    await store.save(_alert("a", ended_at=BEGAN + SECOND))
     (alert,) = await store.alerts()
     assert alert.acknowledged == seen.acknowledged
     assert alert.ended_at == BEGAN + SECOND
@@ -89,8 +89,8 @@ async def test_who_saw_an_alert_first_stays_and_outlives_its_end(
 async def test_a_component_is_lost_after_three_intervals_unless_it_took_its_leave(
     store: RunStore, clock: StillClock
 ) -> None:
-    await store.save_component(_health("one"), BEGAN)
-    await store.save_component(_health("two", leaving=True), BEGAN)
+    await store.save(_health("one"), BEGAN)
+    await store.save(_health("two", leaving=True), BEGAN)
     clock.advance(14)
     assert [view.lost for view in await store.components()] == [False, False]
     clock.advance(2)
@@ -102,8 +102,8 @@ async def test_a_component_is_lost_after_three_intervals_unless_it_took_its_leav
 
 async def test_what_a_component_said_last_counts_not_what_came_last(store: RunStore) -> None:
     newer = _health("one", details={"requests": 2})
-    await store.save_component(newer, BEGAN + SECOND)
-    await store.save_component(_health("one", details={"requests": 1}), BEGAN)
+    await store.save(newer, BEGAN + SECOND)
+    await store.save(_health("one", details={"requests": 1}), BEGAN)
     (view,) = await store.components()
     assert view.health == newer
     assert view.seen_at == BEGAN + SECOND
@@ -114,8 +114,8 @@ async def test_beginnings_and_ends_of_builds_are_joined(store: RunStore) -> None
     failed = BuildFinished(blueprint_id="bp-1", worker="w", seconds=2, reason="does not fit")
     done = BuildFinished(blueprint_id="bp-1", worker="w", seconds=3, kernel_id=KERNEL)
     for build, after in ((done, 9), (began, 0), (failed, 2), (began, 6), (began, 6)):
-        await store.save_build(build, BEGAN + after * SECOND)
-    await store.save_build(BuildStarted(blueprint_id="bp-2", worker="w"), BEGAN + 10 * SECOND)
+        await store.save(build, BEGAN + after * SECOND)
+    await store.save(BuildStarted(blueprint_id="bp-2", worker="w"), BEGAN + 10 * SECOND)
     builds = await store.builds()
     assert [(b.blueprint_id, b.seconds, b.kernel_id, b.reason) for b in builds] == [
         ("bp-2", None, None, ""),
@@ -126,7 +126,7 @@ async def test_beginnings_and_ends_of_builds_are_joined(store: RunStore) -> None
 
 
 async def test_the_end_of_a_build_whose_beginning_was_not_heard_is_shown(store: RunStore) -> None:
-    await store.save_build(BuildFinished(blueprint_id="b", worker="w", seconds=2), BEGAN)
+    await store.save(BuildFinished(blueprint_id="b", worker="w", seconds=2), BEGAN)
     (build,) = await store.builds()
     assert (build.started_at, build.ended_at) == (None, BEGAN)
 

@@ -13,14 +13,15 @@ known and a moment has gone by, because lines come over several topics, in any o
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from esper.contracts.enums import Verdict
 from esper.contracts.events import (
     AdaptationDecided,
-    AnyEvent,
     CommandCarriedOut,
     CommandRefused,
     Event,
@@ -34,9 +35,9 @@ from esper.contracts.events import (
     VerdictReached,
 )
 from esper.contracts.growth import CandidateStanding
-from esper.contracts.records import AnyRecord
+from esper.contracts.records import LogEntry
 from esper.contracts.runs import StoredLine
-from esper.utils.spans import Attributes, Span, SpanEvent, Spans, child_of, root_of
+from esper.utils.spans import Attributes, Span, SpanContext, SpanEvent, Spans, child_of, root_of
 
 _LINGER_SECONDS: Final = 2.0
 """How long lines may be late, once the verdict is known."""
@@ -45,7 +46,7 @@ _MOST: Final = 500
 
 _OF_NO_ADAPTATION: Final = (CommandCarriedOut, CommandRefused)
 
-_Moment = tuple[float, AnyRecord | AnyEvent]
+_Moment = tuple[float, LogEntry]
 
 
 @dataclass
@@ -61,18 +62,17 @@ class AdaptationTracer:
     """Gathers lines by trace, and passes on the traces that are over.
 
     Args:
-        spans: Where they go.
+        spans: Where they go; None gathers nothing.
     """
 
-    def __init__(self, spans: Spans) -> None:
+    def __init__(self, spans: Spans | None) -> None:
         self._spans = spans
         self._open: OrderedDict[str, _Adaptation] = OrderedDict()
 
-    def follow(
-        self, run_id: str, line: StoredLine, record: AnyRecord | AnyEvent, *, now: float
-    ) -> None:
+    def follow(self, run_id: str, line: StoredLine, record: LogEntry, *, now: float) -> None:
         """Take a line of a run; lines that tell of no adaptation are passed over."""
-        if not isinstance(record, Event) or isinstance(record, _OF_NO_ADAPTATION):
+        tells = isinstance(record, Event) and not isinstance(record, _OF_NO_ADAPTATION)
+        if self._spans is None or not tells:
             return
         adaptation = self._open.setdefault(line.trace_id, _Adaptation(run_id))
         adaptation.lines[line.position] = (line.at.timestamp(), record)
@@ -81,7 +81,7 @@ class AdaptationTracer:
         if len(self._open) > _MOST:
             self._open.popitem(last=False)
 
-    def recall(self, run_id: str, line: StoredLine, record: AnyRecord | AnyEvent) -> None:
+    def recall(self, run_id: str, line: StoredLine, record: LogEntry) -> None:
         """Take a line that was followed before; what is over by it was passed on then."""
         if self._is_over(line.trace_id):
             return
@@ -97,30 +97,26 @@ class AdaptationTracer:
 
     def tick(self, now: float) -> None:
         """Pass on the adaptations that have been over for a moment."""
-        for trace_id, adaptation in list(self._open.items()):
-            since = adaptation.over_since
-            if since is not None and now - since >= _LINGER_SECONDS:
-                self._pass_on(trace_id, adaptation)
+        for trace_id, known in list(self._open.items()):
+            if known.over_since is not None and now - known.over_since >= _LINGER_SECONDS:
+                moments = [known.lines[position] for position in sorted(known.lines)]
+                for span in spans_of(trace_id, known.run_id, moments):
+                    if self._spans is not None:
+                        self._spans.record(span)
+                del self._open[trace_id]
 
     def close(self) -> None:
         """Pass on everything that is over, and let go of the rest."""
-        for trace_id, adaptation in list(self._open.items()):
-            if adaptation.over_since is not None:
-                self._pass_on(trace_id, adaptation)
-        self._spans.close()
+        self.tick(math.inf)
+        if self._spans is not None:
+            self._spans.close()
 
     def _is_over(self, trace_id: str) -> bool:
         known = self._open.get(trace_id)
         return known is not None and known.over_since is not None
 
-    def _pass_on(self, trace_id: str, adaptation: _Adaptation) -> None:
-        del self._open[trace_id]
-        moments = [adaptation.lines[position] for position in sorted(adaptation.lines)]
-        for span in spans_of(trace_id, adaptation.run_id, moments):
-            self._spans.record(span)
 
-
-def spans_of(trace_id: str, run_id: str, moments: list[_Moment]) -> list[Span]:
+def spans_of(trace_id: str, run_id: str, moments: Sequence[_Moment]) -> list[Span]:
     """Return the spans of an adaptation, its root last; pure.
 
     Args:
@@ -129,6 +125,7 @@ def spans_of(trace_id: str, run_id: str, moments: list[_Moment]) -> list[Span]:
         moments: Its lines in the order of the log, each with the time at which it was sent.
     """
     spans: list[Span] = []
+    root = root_of(trace_id)
     race: tuple[float, RaceStarted] | None = None
     graft: tuple[float, GraftStarted] | None = None
     mark = 0.0
@@ -136,120 +133,113 @@ def spans_of(trace_id: str, run_id: str, moments: list[_Moment]) -> list[Span]:
         if isinstance(record, RaceStarted):
             race, mark = (at, record), at
         elif isinstance(record, RungFinished) and race is not None:
-            spans.append(_rung(trace_id, mark, at, record))
+            context = child_of(trace_id, "rung", str(record.race), str(record.rung))
+            parent = child_of(trace_id, "race", str(record.race))
+            spans.append(_span("rung", context, parent, (mark, at), _of_rung(record)))
             mark = at
         elif isinstance(record, RaceDecided) and race is not None:
-            spans.append(_race(trace_id, race, at, record))
+            began, started = race
+            context = child_of(trace_id, "race", str(started.race))
+            spans.append(_span("race", context, root, (began, at), _of_race(started, record)))
             race = None
         elif isinstance(record, GraftStarted):
             graft = (at, record)
         elif graft is not None and isinstance(record, SeedFossilized | SeedCulled):
-            spans.append(_graft(trace_id, graft, at, record))
+            began, blended = graft
+            context = child_of(trace_id, "graft", blended.layer_name, str(blended.seed_idx))
+            spans.append(_span("graft", context, root, (began, at), _of_graft(blended, record)))
             graft = None
-    spans.append(_root(trace_id, run_id, moments))
+    times = [at for at, _ in moments]
+    told = _of_adaptation(run_id, moments)
+    spans.append(_span("adaptation", root, None, (min(times), max(times)), told, _events(moments)))
     return spans
 
 
-def _root(trace_id: str, run_id: str, moments: list[_Moment]) -> Span:
-    attributes: dict[str, str | int | float | bool] = {"esper.run_id": run_id}
-    events = []
-    for at, record in moments:
-        if isinstance(record, HealthMeasured):
-            events.append(_event("health measured", at, {"esper.step": record.step}))
-        elif isinstance(record, AdaptationDecided):
-            reason = record.decision.reason
-            events.append(_event("adaptation decided", at, _why(record.step, reason)))
-        elif isinstance(record, VerdictReached):
-            verdict, decision = record.decision.verdict, record.decision
-            events.append(_event(f"verdict: {verdict}", at, _why(record.step, decision.reason)))
-            attributes["esper.verdict"] = verdict
-            if decision.candidate is not None:
-                attributes |= _candidate(decision.candidate)
-        elif isinstance(record, SeedFossilized | SeedCulled):
-            what = "fossilized" if isinstance(record, SeedFossilized) else "culled"
-            events.append(_event(what, at, {"esper.layer": record.layer_name}))
+def _span(
+    name: str,
+    context: SpanContext,
+    parent: SpanContext | None,
+    times: tuple[float, float],
+    attributes: Attributes,
+    events: Sequence[SpanEvent] = (),
+) -> Span:
     return Span(
-        name="adaptation",
-        context=root_of(trace_id),
-        parent=None,
-        began=min(at for at, _ in moments),
-        ended=max(at for at, _ in moments),
+        name=name,
+        context=context,
+        parent=parent,
+        began=times[0],
+        ended=times[1],
         attributes=attributes,
         events=events,
     )
 
 
-def _race(
-    trace_id: str, began: tuple[float, RaceStarted], ended: float, decided: RaceDecided
-) -> Span:
-    at, started = began
-    attributes: dict[str, str | int | float | bool] = {
+def _of_rung(rung: RungFinished) -> Attributes:
+    return {
+        "esper.race": rung.race,
+        "esper.rung": rung.rung,
+        "esper.step": rung.step,
+        "esper.candidates": len(rung.standings),
+        "esper.survivors": sum(standing.survived for standing in rung.standings),
+    }
+
+
+def _of_race(started: RaceStarted, decided: RaceDecided) -> Attributes:
+    return {
         "esper.race": started.race,
         "esper.step": started.step,
         "esper.layers": ", ".join(started.layers),
         "esper.candidates": len(started.candidates),
         "esper.reason": decided.reason,
+        **_candidate(decided.winner),
     }
-    if decided.winner is not None:
-        attributes |= _candidate(decided.winner)
-    return Span(
-        name="race",
-        context=child_of(trace_id, "race", str(started.race)),
-        parent=root_of(trace_id),
-        began=at,
-        ended=ended,
-        attributes=attributes,
-    )
 
 
-def _rung(trace_id: str, began: float, ended: float, rung: RungFinished) -> Span:
-    survivors = sum(standing.survived for standing in rung.standings)
-    return Span(
-        name="rung",
-        context=child_of(trace_id, "rung", str(rung.race), str(rung.rung)),
-        parent=child_of(trace_id, "race", str(rung.race)),
-        began=began,
-        ended=ended,
-        attributes={
-            "esper.race": rung.race,
-            "esper.rung": rung.rung,
-            "esper.step": rung.step,
-            "esper.candidates": len(rung.standings),
-            "esper.survivors": survivors,
-        },
-    )
+def _of_graft(started: GraftStarted, end: SeedFossilized | SeedCulled) -> Attributes:
+    return {
+        "esper.layer": started.layer_name,
+        "esper.slot": started.seed_idx,
+        "esper.blueprint": started.blueprint,
+        "esper.step": started.step,
+        "esper.outcome": _outcome(end),
+    }
 
 
-def _graft(
-    trace_id: str,
-    began: tuple[float, GraftStarted],
-    ended: float,
-    end: SeedFossilized | SeedCulled,
-) -> Span:
-    at, started = began
-    return Span(
-        name="graft",
-        context=child_of(trace_id, "graft", started.layer_name, str(started.seed_idx)),
-        parent=root_of(trace_id),
-        began=at,
-        ended=ended,
-        attributes={
-            "esper.layer": started.layer_name,
-            "esper.slot": started.seed_idx,
-            "esper.blueprint": started.blueprint,
-            "esper.step": started.step,
-            "esper.outcome": "fossilized" if isinstance(end, SeedFossilized) else "culled",
-        },
-    )
+def _of_adaptation(run_id: str, moments: Sequence[_Moment]) -> Attributes:
+    attributes: dict[str, str | int | float | bool] = {"esper.run_id": run_id}
+    for _, record in moments:
+        if isinstance(record, VerdictReached):
+            attributes["esper.verdict"] = record.decision.verdict
+            attributes |= _candidate(record.decision.candidate)
+    return attributes
 
 
-def _candidate(candidate: CandidateStanding) -> Attributes:
+def _events(moments: Sequence[_Moment]) -> list[SpanEvent]:
+    """Return what happened in an adaptation besides races and grafts."""
+    events = []
+    for at, record in moments:
+        attributes: dict[str, str | int | float | bool] = {"esper.step": record.step}
+        if isinstance(record, HealthMeasured):
+            name = "health measured"
+        elif isinstance(record, AdaptationDecided):
+            name = "adaptation decided"
+            attributes["esper.reason"] = record.decision.reason
+        elif isinstance(record, VerdictReached):
+            name = f"verdict: {record.decision.verdict}"
+            attributes["esper.reason"] = record.decision.reason
+        elif isinstance(record, SeedFossilized | SeedCulled):
+            name, attributes = _outcome(record), {"esper.layer": record.layer_name}
+        else:
+            continue
+        events.append(SpanEvent(name=name, at=at, attributes=attributes))
+    return events
+
+
+def _candidate(candidate: CandidateStanding | None) -> Attributes:
+    if candidate is None:
+        return {}
     return {"esper.candidate": candidate.candidate, "esper.layer": candidate.layer_name}
 
 
-def _why(step: int, reason: str) -> Attributes:
-    return {"esper.step": step, "esper.reason": reason}
-
-
-def _event(name: str, at: float, attributes: Attributes) -> SpanEvent:
-    return SpanEvent(name=name, at=at, attributes=attributes)
+def _outcome(end: SeedFossilized | SeedCulled) -> str:
+    return "fossilized" if isinstance(end, SeedFossilized) else "culled"

@@ -1,4 +1,4 @@
-"""What a run's growth events say, read back out of lines: impacts, stations of kernels, slots.
+"""What a run's growth events say, read back out of lines: impacts, stations of kernels.
 
 An impact is what was expected of an adaptation, and what it came to (document 004): what the race
 found before the graft is the prediction, what was measured when the graft was judged the outcome.
@@ -10,31 +10,26 @@ Esper that cannot be read is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
-from pydantic import ValidationError
-
-from esper.contracts.base import MOST_SLOTS
-from esper.contracts.enums import AdaptationOutcome, SeedState, Verdict
+from esper.contracts.enums import AdaptationOutcome, Verdict
 from esper.contracts.events import (
-    AnyEvent,
+    Event,
     GraftStarted,
     RaceDecided,
     RaceStarted,
     RungFinished,
     SeedCulled,
-    SeedEventBase,
     SeedFossilized,
     SeedGerminated,
-    SeedRetreated,
-    parse_event,
 )
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
 from esper.contracts.runs import Impact, KernelHistoryEntry
-from esper.services.nissa.projection import Body, mapping
+from esper.services.nissa.projection import Body, entered_in, grown_in, record_of
 
 ADAPTATION_KINDS: Final = (
     "RaceStarted",
@@ -52,45 +47,10 @@ ADAPTATION_KINDS: Final = (
 """Kinds of the events that adaptations are made of."""
 
 
-def events(bodies: Iterable[Body]) -> Iterator[AnyEvent]:
+def events(bodies: Iterable[Body]) -> Iterator[Event]:
     """Yield the events among a run's lines."""
-    for body in bodies:
-        if body.get("type") == "event":
-            try:
-                yield parse_event({key: value for key, value in body.items() if key != "type"})
-            except ValidationError:
-                continue
-
-
-_STATES: Final[Mapping[type[AnyEvent], SeedState]] = {
-    SeedGerminated: SeedState.GERMINATED,
-    GraftStarted: SeedState.GRAFTING,
-    SeedRetreated: SeedState.TRAINING,
-    SeedFossilized: SeedState.FOSSILIZED,
-    SeedCulled: SeedState.CULLED,
-}
-"""Event -> state of its slot from then on."""
-
-
-def slots_of(start: Body, events: Iterable[AnyEvent]) -> Mapping[str, Sequence[SeedState]]:
-    """Return the states of each layer's slots, by the layer's qualified name.
-
-    Args:
-        start: The run's first line, which says how many slots each layer has.
-        events: The run's events, in the order of its log.
-    """
-    states: dict[str, list[SeedState]] = {
-        str(layer): [SeedState.DORMANT] * count
-        for layer, count in mapping(mapping(start.get("host")).get("slots")).items()
-        if isinstance(count, int) and count <= MOST_SLOTS
-    }
-    for event in events:
-        state = _STATES.get(type(event))
-        if state is not None and isinstance(event, SeedEventBase):
-            slots = states.setdefault(event.layer_name, [])
-            slots += [SeedState.DORMANT] * (event.seed_idx + 1 - len(slots))
-            slots[event.seed_idx] = state
-    return states
+    told = (record_of(body) for body in bodies if body.get("type") == "event")
+    return (event for event in told if isinstance(event, Event))
 
 
 _VERDICTS: Final = {
@@ -100,7 +60,7 @@ _VERDICTS: Final = {
 }
 
 
-def impacts_of(events: Iterable[AnyEvent]) -> Sequence[Impact]:
+def impacts_of(events: Iterable[Event]) -> Sequence[Impact]:
     """Return a run's adaptations, in the order in which their grafts began."""
     winner: CandidateStanding | None = None
     impacts: list[Impact] = []
@@ -109,20 +69,16 @@ def impacts_of(events: Iterable[AnyEvent]) -> Sequence[Impact]:
             case RaceDecided():
                 winner = event.winner
             case GraftStarted():
-                won = winner if _is_of(winner, event) else None
-                impacts.append(_begun(event, won))
+                is_it = winner is not None and (winner.layer_name, winner.candidate) == (
+                    event.layer_name,
+                    event.blueprint,
+                )
+                impacts.append(_begun(event, winner if is_it else None))
             case SeedFossilized() | SeedCulled():
                 _close(impacts, event)
             case _:
                 pass
     return impacts
-
-
-def _is_of(winner: CandidateStanding | None, graft: GraftStarted) -> bool:
-    return winner is not None and (winner.layer_name, winner.candidate) == (
-        graft.layer_name,
-        graft.blueprint,
-    )
 
 
 def _begun(graft: GraftStarted, winner: CandidateStanding | None) -> Impact:
@@ -147,51 +103,49 @@ def _close(impacts: list[Impact], end: SeedFossilized | SeedCulled) -> None:
 
 
 def _outcome(impact: Impact, end: SeedFossilized | SeedCulled) -> dict[str, object]:
-    report = end.report
-    gain = None if report is None else report.gain
-    bounds = (impact.predicted_low, impact.predicted_high)
+    verdict = Verdict.FOSSILISE if isinstance(end, SeedFossilized) else Verdict.CULL
+    report, low, high = end.report, impact.predicted_low, impact.predicted_high
+    if report is None:
+        return {"judged_at": end.step, "verdict": verdict}
     within = None
-    if gain is not None and bounds[0] is not None and bounds[1] is not None:
-        within = bounds[0] <= gain <= bounds[1]
+    if report.gain is not None and low is not None and high is not None:
+        within = low <= report.gain <= high
     return {
         "judged_at": end.step,
-        "verdict": _verdict(end, report),
-        "outcome": gain,
-        "outcome_low": None if report is None else report.ci_low,
-        "outcome_high": None if report is None else report.ci_high,
+        "verdict": _VERDICTS.get(report.outcome, verdict),
+        "outcome": report.gain,
+        "outcome_low": report.ci_low,
+        "outcome_high": report.ci_high,
         "within": within,
     }
 
 
-def _verdict(end: SeedFossilized | SeedCulled, report: FieldReport | None) -> Verdict:
-    default = Verdict.FOSSILISE if isinstance(end, SeedFossilized) else Verdict.CULL
-    return default if report is None else _VERDICTS.get(report.outcome, default)
-
-
-RACING = "racing"
+RACING: Final = "racing"
 """Outcome of what is not decided yet."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class HistoryRun:
-    """The run that a kernel is looked for in."""
-
-    run_id: str
-    """Its id."""
-    name: str
-    """`data model`."""
-    entered: frozenset[str]
-    """Kernels that came into it from a library."""
-    grown: Mapping[str, str] = field(default_factory=dict)
-    """Kernels that it kept for a library, by the layer that they grew in."""
-
-
 def history_of(
-    kernel_id: str, run: HistoryRun, events: Iterable[AnyEvent]
+    kernel_id: str, run_id: str, run_name: str, bodies: Sequence[Body]
 ) -> Sequence[KernelHistoryEntry]:
-    """Return one station for each slot and race that the kernel was in; open ones come last."""
-    stations = _Stations(kernel_id, run)
-    for event in events:
+    """Return one station for each slot and race of a run that a kernel was in; open ones come last.
+
+    Args:
+        kernel_id: The kernel.
+        run_id: The run.
+        run_name: Its `data model`.
+        bodies: Its lines that tell of adaptations, of the library and of what it kept for it.
+    """
+    begun = partial(
+        KernelHistoryEntry,
+        kernel_id=kernel_id,
+        run_id=run_id,
+        run_name=run_name,
+        role="entered" if kernel_id in entered_in(bodies) else "grown",
+        outcome=RACING,
+    )
+    born = [layer for layer, grown in grown_in(bodies).items() if grown == kernel_id]
+    stations = _Stations(kernel_id, begun, born)
+    for event in events(bodies):
         match event:
             case RaceStarted():
                 stations.stand(event.step, event.candidates)
@@ -200,7 +154,9 @@ def history_of(
             case RaceDecided():
                 stations.decide(event)
             case SeedGerminated() if event.kernel_id == kernel_id:
-                stations.germinate(event)
+                # One that came into a slot without a race too: somebody loaded it.
+                key = (event.layer_name, event.mode.value)
+                stations.open.setdefault(key, stations.begin(event))
             case SeedFossilized() | SeedCulled():
                 stations.end(event)
             case _:
@@ -211,7 +167,9 @@ def history_of(
 @dataclass
 class _Stations:
     kernel_id: str
-    run: HistoryRun
+    begun: Callable[..., KernelHistoryEntry]
+    born: Sequence[str]
+    """Layers in which the run made the kernel."""
     open: dict[tuple[str, str], KernelHistoryEntry] = field(default_factory=dict)
     """By layer and mode."""
     closed: list[KernelHistoryEntry] = field(default_factory=list)
@@ -220,14 +178,11 @@ class _Stations:
         """Note how the kernel stands at the beginning or at a mark of a race."""
         for standing in standings:
             if standing.kernel_id == self.kernel_id:
-                key = (standing.layer_name, standing.mode.value)
-                self.open[key] = self._entry(
-                    standing.layer_name,
-                    standing.candidate,
-                    step,
-                    gain=standing.gain,
-                    ci_low=standing.ci_low,
-                    ci_high=standing.ci_high,
+                self.open[standing.layer_name, standing.mode.value] = self.begun(
+                    layer_name=standing.layer_name,
+                    candidate=standing.candidate,
+                    step=step,
+                    **_measured(standing),
                 )
 
     def decide(self, event: RaceDecided) -> None:
@@ -235,51 +190,30 @@ class _Stations:
         winner = event.winner
         self.stand(event.step, () if winner is None else (winner,))
         outcome = AdaptationOutcome.NO_WINNER if winner is None else AdaptationOutcome.OUTRACED
-        for key in list(self.open):
-            is_winner = (
-                winner is not None
-                and winner.kernel_id == self.kernel_id
-                and key == (winner.layer_name, winner.mode.value)
-            )
-            if not is_winner:
-                self._close(key, event.step, outcome=outcome.value)
+        goes_on = None
+        if winner is not None and winner.kernel_id == self.kernel_id:
+            goes_on = (winner.layer_name, winner.mode.value)
+        for key in [key for key in self.open if key != goes_on]:
+            self._close(key, event.step, outcome=outcome.value)
 
-    def germinate(self, event: SeedGerminated) -> None:
-        """Note a kernel that came into a slot without a race too: somebody loaded it."""
-        key = (event.layer_name, event.mode.value)
-        self.open.setdefault(key, self._entry(event.layer_name, event.blueprint, event.step))
+    def begin(self, event: SeedGerminated | SeedFossilized | SeedCulled) -> KernelHistoryEntry:
+        """Return a station of what was not in a race."""
+        return self.begun(layer_name=event.layer_name, candidate=event.blueprint, step=event.step)
 
     def end(self, event: SeedFossilized | SeedCulled) -> None:
         """Close what was grafted in the layer."""
         report, is_kept = event.report, isinstance(event, SeedFossilized)
         outcome = AdaptationOutcome.FOSSILIZED if is_kept else AdaptationOutcome.CULLED
-        measured = (
-            {}
-            if report is None
-            else {"gain": report.gain, "ci_low": report.ci_low, "ci_high": report.ci_high}
-        )
-        is_born = is_kept and self.run.grown.get(event.layer_name) == self.kernel_id
-        if is_born:
-            key = (event.layer_name, "")
-            self.open[key] = self._entry(event.layer_name, event.blueprint, event.step)
+        told = outcome if report is None else report.outcome
+        if is_kept and event.layer_name in self.born:
+            self.open[event.layer_name, ""] = self.begin(event)
         for key in [key for key in self.open if key[0] == event.layer_name]:
-            told = outcome if report is None else report.outcome
-            self._close(key, event.step, outcome=told.value, **measured)
-
-    def _entry(
-        self, layer_name: str, candidate: str, step: int, **measured: float | None
-    ) -> KernelHistoryEntry:
-        return KernelHistoryEntry(
-            kernel_id=self.kernel_id,
-            run_id=self.run.run_id,
-            run_name=self.run.name,
-            layer_name=layer_name,
-            candidate=candidate,
-            role="entered" if self.kernel_id in self.run.entered else "grown",
-            outcome=RACING,
-            step=step,
-            **measured,
-        )
+            self._close(key, event.step, outcome=told.value, **_measured(report))
 
     def _close(self, key: tuple[str, str], step: int, **told: object) -> None:
         self.closed.append(self.open.pop(key).model_copy(update={"step": step, **told}))
+
+
+def _measured(by: CandidateStanding | FieldReport | None) -> dict[str, float | None]:
+    """Return the gain and its confidence interval; nothing where nobody measured."""
+    return {} if by is None else {"gain": by.gain, "ci_low": by.ci_low, "ci_high": by.ci_high}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, Self
 
 import httpx
 
@@ -27,60 +29,61 @@ _TIMEOUT: Final = 5.0
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
 _LATER: Final = frozenset({408, 429})
+_MOST_UNSAVED: Final = 1000
+
+AlertSink = Callable[[Alert], None]
+"""Takes alerts as they are raised and as they end, with `ended_at`; does not block."""
 
 
-class AlertSink(Protocol):
-    """Takes alerts as they are raised and as they end; must neither block nor raise."""
-
-    def send(self, alert: Alert) -> None:
-        """Take an alert; one that has ended has `ended_at`."""
-
-
-class LogSink:
-    """Writes a line for each alert."""
-
-    def send(self, alert: Alert) -> None:
-        """Write it: an end is information, a beginning as severe as it says."""
-        tell = _log.info
-        if alert.ended_at is None:
-            tell = _log.error if alert.severity is Severity.CRITICAL else _log.warning
-        tell(
-            "alert ended" if alert.ended_at else "alert",
-            rule=alert.rule.value,
-            subject=alert.subject,
-            run_id=alert.run_id,
-            step=alert.step,
-            message=alert.message,
-            alert_id=alert.alert_id,
-            runbook=alert.rule.runbook,
-        )
+def log_alert(alert: Alert) -> None:
+    """Write a line to the log: an end is information, a beginning as severe as it says."""
+    tell = _log.info
+    if alert.ended_at is None:
+        tell = _log.error if alert.severity is Severity.CRITICAL else _log.warning
+    tell(
+        "alert ended" if alert.ended_at else "alert",
+        rule=alert.rule.value,
+        subject=alert.subject,
+        run_id=alert.run_id,
+        step=alert.step,
+        message=alert.message,
+        alert_id=alert.alert_id,
+        runbook=alert.rule.runbook,
+    )
 
 
-class BusSink:
-    """Publishes each alert on `health.alerts`."""
-
-    def __init__(self, publisher: Publisher) -> None:
-        """Send with `publisher`."""
-        self._publisher = publisher
-
-    def send(self, alert: Alert) -> None:
-        """Hand it to the publisher, which never blocks."""
-        self._publisher.publish(alert, topic=TopicNames.HEALTH_ALERTS)
+def onto_bus(publisher: Publisher) -> AlertSink:
+    """Return a sink that publishes on `health.alerts`; the publisher never blocks."""
+    return partial(publisher.publish, topic=TopicNames.HEALTH_ALERTS)
 
 
-class WebhookSink:
-    """Posts each alert as JSON to an address; `run` does it, beside whoever sends."""
+class Webhook:
+    """Posts each alert as JSON to an address, in a task beside whoever sends."""
 
-    def __init__(self, url: str, *, client: httpx.AsyncClient | None = None) -> None:
-        """Post to `url`, with `client` or one of its own."""
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._client = client
         self._recovery = ErrorRecoveryManager(
             retry=RetryConfig(attempts=_TRIES - 1, base_seconds=_FIRST_PAUSE)
         )
         self._queue: asyncio.Queue[Alert] = asyncio.Queue(_WAITING)
         self.dropped = 0
         """Alerts that were given up."""
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def posting(cls, url: str, last_words: float) -> AsyncIterator[Self]:
+        """Yield a webhook that posts; at the end it has `last_words` seconds to deliver."""
+        webhook = cls(url)
+        task = asyncio.create_task(webhook._run())
+        try:
+            yield webhook
+        finally:
+            try:
+                await asyncio.wait_for(webhook._queue.join(), last_words)
+            except TimeoutError:
+                waiting = webhook._queue.qsize()
+                _log.warning("alerts were not delivered to the webhook", waiting=waiting)
+            task.cancel()
 
     def send(self, alert: Alert) -> None:
         """Put it into the queue; drop it where that is full."""
@@ -89,78 +92,64 @@ class WebhookSink:
         except asyncio.QueueFull:
             self.dropped += 1
 
-    async def run(self) -> None:
-        """Post what is in the queue, until cancelled."""
+    async def _run(self) -> None:
         # The environment's proxies are not asked: an address inside is not to leave by them.
-        client = self._client or httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False)
-        async with client:
+        async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False) as client:
             while True:
-                await self._post(client, await self._queue.get())
+                alert = await self._queue.get()
+                try:
+                    trouble = await self._recovery.arun("the webhook", self._once(client, alert))
+                except ConnectionError as error:
+                    trouble = str(error)
+                if trouble:
+                    self.dropped += 1
+                    # Not the address: there may be a secret in it.
+                    _log.warning(
+                        "the webhook did not take an alert",
+                        alert_id=alert.alert_id,
+                        trouble=trouble,
+                    )
                 self._queue.task_done()
 
-    async def drain(self, seconds: float) -> None:
-        """Wait until the queue is empty, but no longer than that."""
-        try:
-            await asyncio.wait_for(self._queue.join(), seconds)
-        except TimeoutError:
-            _log.warning("alerts were not delivered to the webhook", waiting=self._queue.qsize())
+    def _once(self, client: httpx.AsyncClient, alert: Alert) -> Callable[[], Awaitable[str]]:
+        """Return one try, which says why the alert is refused for good; empty if it is taken."""
+        # The same at every try: whoever receives it can tell a repetition.
+        key = f"{alert.alert_id}-{'ended' if alert.ended_at else 'raised'}"
+        headers = {"content-type": "application/json", "idempotency-key": key}
 
-    async def _post(self, client: httpx.AsyncClient, alert: Alert) -> None:
-        async def once() -> int:
+        async def once() -> str:
             try:
                 answer = await client.post(
-                    self._url,
-                    content=alert.model_dump_json(),
-                    # The same at every try: whoever receives it can tell a repetition.
-                    headers={"content-type": "application/json", "idempotency-key": _key(alert)},
+                    self._url, content=alert.model_dump_json(), headers=headers
                 )
             except httpx.HTTPError as error:
                 # Not its words: the address is among them.
                 raise ConnectionError(type(error).__name__) from None
-            if answer.status_code >= _SERVER_ERROR or answer.status_code in _LATER:
-                raise ConnectionError(f"status {answer.status_code}")
-            return answer.status_code
+            status = answer.status_code
+            if status >= _SERVER_ERROR or status in _LATER:
+                raise ConnectionError(f"status {status}")
+            return "" if status < _CLIENT_ERROR else f"status {status}"
 
-        try:
-            status = await self._recovery.arun("the webhook", once)
-            trouble = f"status {status}"
-        except ConnectionError as error:
-            status, trouble = _SERVER_ERROR, str(error)
-        if status < _CLIENT_ERROR:
-            return
-        self.dropped += 1
-        # Not the address: there may be a secret in it.
-        _log.warning("the webhook did not take an alert", alert_id=alert.alert_id, trouble=trouble)
-
-
-def _key(alert: Alert) -> str:
-    return f"{alert.alert_id}-{'ended' if alert.ended_at else 'raised'}"
-
-
-_MOST_UNSAVED: Final = 1000
-
-_log = get_logger("nissa")
-
-
-class AlertStore(Protocol):
-    """Where alerts are kept: the run store."""
-
-    async def save_alert(self, alert: Alert) -> None:
-        """Keep an alert, in place of what it was before.
-
-        Raises:
-            RunStoreError: It is away; trying again helps.
-        """
+        return once
 
 
 class AlertDesk:
-    """Sends alerts on at once, and stores them as soon as the store takes them."""
+    """Sends alerts on at once, and stores them as soon as the store takes them.
+
+    Args:
+        save: Keeps an alert, in place of what it was before; raises RunStoreError where it is to
+            be tried again.
+        sinks: Where alerts go besides.
+        metrics: Counts them.
+    """
 
     def __init__(
-        self, store: AlertStore, sinks: Sequence[AlertSink], metrics: ObserverMetrics
+        self,
+        save: Callable[[Alert], Awaitable[None]],
+        sinks: Sequence[AlertSink],
+        metrics: ObserverMetrics,
     ) -> None:
-        """Begin with nothing to store."""
-        self._store = store
+        self._save = save
         self._sinks = tuple(sinks)
         self._metrics = metrics
         self._unsaved: deque[Alert] = deque(maxlen=_MOST_UNSAVED)
@@ -171,20 +160,17 @@ class AlertDesk:
             self._metrics.changed(alert)
             self._unsaved.append(alert)
             for sink in self._sinks:
-                self._send(sink, alert)
+                try:
+                    sink(alert)
+                except Exception:  # noqa: BLE001 a sink must not keep alerts from the others
+                    self._metrics.failed("sink")
+                    _log.exception("an alert did not reach a sink", sink=str(sink))
         try:
             while self._unsaved:
-                await self._store.save_alert(self._unsaved[0])
+                await self._save(self._unsaved[0])
                 self._unsaved.popleft()
         except RunStoreError as error:
             self._metrics.failed("alerts")
             _log.warning(
                 "alerts wait for the run store", waiting=len(self._unsaved), why=str(error)
             )
-
-    def _send(self, sink: AlertSink, alert: Alert) -> None:
-        try:
-            sink.send(alert)
-        except Exception:  # noqa: BLE001 a sink must not keep alerts from the others
-            self._metrics.failed("sink")
-            _log.exception("an alert did not reach a sink", sink=type(sink).__name__)

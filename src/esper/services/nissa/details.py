@@ -10,12 +10,9 @@ All are counted since the process began. Whatever else stands there is shown as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
-
-from pydantic import JsonValue
 
 from esper.contracts.platform_events import ComponentHealth
 from esper.contracts.runs import ComponentView
@@ -23,16 +20,6 @@ from esper.contracts.runs import ComponentView
 FORGOTTEN_SECONDS: Final = 3600.0
 """How long a component that is lost is still looked for: trainers that were killed never come back
 under the same name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CacheCounts:
-    """Loads of a kernel cache."""
-
-    hits: int
-    """That found the kernel in memory."""
-    misses: int
-    """That did not."""
 
 
 def present(views: Sequence[ComponentView], at: datetime) -> list[ComponentView]:
@@ -45,23 +32,14 @@ def present(views: Sequence[ComponentView], at: datetime) -> list[ComponentView]
     ]
 
 
-def dropped(health: ComponentHealth) -> int | None:
-    """Return how many messages the component could not send; None if it does not say."""
-    return _total(health.details.get("dropped"))
+def counters(health: ComponentHealth) -> Mapping[str, int]:
+    """Return what the component counted: `dropped`, and `hit` and `miss` of its kernel cache.
 
-
-def kernel_cache(health: ComponentHealth) -> CacheCounts | None:
-    """Return the counters of the component's kernel cache; None if it has none."""
-    counts = health.details.get("kernel_cache")
-    if not isinstance(counts, dict):
-        return None
-    hits, misses = counts.get("hits"), counts.get("misses")
-    if not isinstance(hits, int) or not isinstance(misses, int):
-        return None
-    return CacheCounts(hits=hits, misses=misses)
-
-
-def _total(value: JsonValue) -> int | None:
-    if isinstance(value, dict):
-        return sum(count for count in value.values() if isinstance(count, int))
-    return value if isinstance(value, int) else None
+    What it does not say, or says in another shape, is left out.
+    """
+    dropped, cache = health.details.get("dropped"), health.details.get("kernel_cache")
+    if isinstance(dropped, dict):
+        dropped = sum(count for count in dropped.values() if isinstance(count, int))
+    loads = cache if isinstance(cache, dict) else {}
+    found = {"dropped": dropped, "hit": loads.get("hits"), "miss": loads.get("misses")}
+    return {name: value for name, value in found.items() if isinstance(value, int)}

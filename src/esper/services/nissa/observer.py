@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -21,14 +21,15 @@ from esper.contracts.messages import run_of
 from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
 from esper.contracts.ports import Bus, Clock, Delivery, GroupLag, Publisher
 from esper.services.nissa.adaptation_traces import AdaptationTracer
-from esper.services.nissa.alert_sinks import AlertDesk, AlertSink, BusSink, LogSink, WebhookSink
+from esper.services.nissa.alert_sinks import AlertDesk, AlertSink, Webhook, log_alert, onto_bus
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.alert_ledger import ended
-from esper.services.nissa.alerts.watch import PlatformWatch
+from esper.services.nissa.alerts.platform_rules import PLATFORM_RULES
+from esper.services.nissa.alerts.watch import Watch, ended
 from esper.services.nissa.details import present
 from esper.services.nissa.followed_runs import FollowedRuns
 from esper.services.nissa.ingest import Batch
 from esper.services.nissa.nissa_metrics import ObserverMetrics
+from esper.services.nissa.platform_rows import AnyDocument
 from esper.services.nissa.run_store import RunStore
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
@@ -50,6 +51,11 @@ TOPICS: Final = (
     TopicNames.HEALTH_ALERTS,
 )
 """What Nissa reads: everything but commands, and field reports, which a run's lines hold too."""
+
+_KINDS: Final[Mapping[str, type[AnyDocument]]] = {
+    kind.__name__: kind for kind in (Alert, BuildStarted, BuildFinished, ComponentHealth)
+}
+"""What is kept besides lines, by the name that its messages have."""
 
 _TICK_SECONDS: Final = 1.0
 _LAST_WORDS_SECONDS: Final = 2.0
@@ -104,10 +110,10 @@ class Observer:
         config = alerts or AlertConfig()
         self._store = store
         self._metrics = metrics or ObserverMetrics()
-        self._desk = AlertDesk(store, sinks, self._metrics)
+        self._desk = AlertDesk(store.save, sinks, self._metrics)
         self._clock = clock or SystemClock()
-        self._platform = PlatformWatch(config)
-        self._tracer = None if spans is None else AdaptationTracer(spans)
+        self._platform = Watch(PLATFORM_RULES, config)
+        self._tracer = AdaptationTracer(spans)
         self._followed = FollowedRuns(store, config, self._metrics, self._tracer)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
@@ -141,8 +147,7 @@ class Observer:
         Raises:
             RunStoreError: The store is away.
         """
-        if self._tracer is not None:
-            self._tracer.tick(self._clock.now())
+        self._tracer.tick(self._clock.now())
         now = self._now()
         await self._desk.pass_on([*self._platform.tick(now), *self._followed.tick(now)])
 
@@ -155,24 +160,19 @@ class Observer:
         now = self._now()
         views = await self._store.components()
         self._metrics.components(
-            Counter(
-                (view.health.component.value, "lost" if view.lost else view.health.status.value)
-                for view in present(views, now)
-            )
+            Counter((view.health.component.value, view.state) for view in present(views, now))
         )
         self._metrics.open_alerts([*self._followed.open, *self._platform.open])
 
     async def measured(self, lags: Sequence[GroupLag] | None) -> None:
         """Let the rules look at how far the bus is behind; None says that it is away."""
         self._metrics.lagging(lags)
-        if lags is None:
-            return
-        await self._desk.pass_on(self._platform.measured(lags, self._now()))
+        if lags is not None:
+            await self._desk.pass_on(self._platform.measured(lags, self._now()))
 
     def close(self) -> None:
         """Send the traces that are left."""
-        if self._tracer is not None:
-            self._tracer.close()
+        self._tracer.close()
 
     async def recall(self) -> None:
         """Take up the platform's alerts that were open; end those of runs that are over.
@@ -207,30 +207,23 @@ class Observer:
 
     async def _take(self, delivery: Delivery) -> None:
         message = delivery.message
-        kind = message.payload.get("kind")
-        if kind == "ComponentHealth":
-            health = ComponentHealth.model_validate(message.payload)
-            await self._store.save_component(health, message.timestamp)
-            self._metrics.heard(health)
-            await self._desk.pass_on(self._platform.heard(health, message.timestamp))
-        elif kind == "Alert":
-            await self._store.save_alert(Alert.model_validate(message.payload))
-        elif kind == "BuildStarted":
-            await self._store.save_build(
-                BuildStarted.model_validate(message.payload), message.timestamp
-            )
-        elif kind == "BuildFinished":
-            build = BuildFinished.model_validate(message.payload)
-            await self._store.save_build(build, message.timestamp)
-            self._metrics.built(build)
+        kind = _KINDS.get(str(message.payload.get("kind")))
+        if kind is None:
+            return
+        told, at = kind.model_validate(message.payload), message.timestamp
+        await self._store.save(told, at)
+        if isinstance(told, ComponentHealth):
+            self._metrics.heard(told)
+            await self._desk.pass_on(self._platform.heard(told, at))
+        elif isinstance(told, BuildFinished):
+            self._metrics.built(told)
 
     def _count(self, deliveries: Sequence[Delivery], seconds: float) -> None:
         now = self._clock.now()
-        self._metrics.batch_seconds.observe(seconds)
+        self._metrics.handled_batch(seconds)
         for delivery in deliveries:
             message = delivery.message
-            self._metrics.handled(message.topic)
-            self._metrics.delay_seconds.observe(max(now - message.timestamp.timestamp(), 0.0))
+            self._metrics.handled(message.topic, max(now - message.timestamp.timestamp(), 0.0))
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now(), UTC)
@@ -262,57 +255,33 @@ def observing(
     async def observe(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
         # Before anything else: what is published from now on must not be missed.
         await bus.join(TOPICS, GROUP, since="0")
-        async with _opened(store_url) as store, _posting(webhook) as hook:
+        async with contextlib.AsyncExitStack() as stack:
+            store = await RunStore.open(store_url)
+            stack.push_async_callback(store.close)
+            sinks: list[AlertSink] = [log_alert, onto_bus(publisher)]
+            if webhook is not None:
+                posting = Webhook.posting(webhook, _LAST_WORDS_SECONDS)
+                sinks.append((await stack.enter_async_context(posting)).send)
             observer = Observer(
-                store,
-                alerts,
-                metrics=metrics,
-                sinks=[LogSink(), BusSink(publisher), *hook],
-                spans=open_spans("esper-nissa"),
+                store, alerts, metrics=metrics, sinks=sinks, spans=open_spans("esper-nissa")
             )
-            try:
-                if platform:
-                    await observer.recall()
-                async with asyncio.TaskGroup() as tasks:
-                    caring = tasks.create_task(_care(observer, bus, stop, platform=platform))
-                    await consume(
-                        bus,
-                        TOPICS,
-                        group=GROUP,
-                        consumer=consumer or socket.gethostname(),
-                        handle=observer.handle,
-                        stop=stop,
-                        transient=(OSError, RunStoreError),
-                    )
-                    caring.cancel()
-            finally:
-                observer.close()
+            stack.callback(observer.close)
+            if platform:
+                await observer.recall()
+            async with asyncio.TaskGroup() as tasks:
+                caring = tasks.create_task(_care(observer, bus, stop, platform=platform))
+                await consume(
+                    bus,
+                    TOPICS,
+                    group=GROUP,
+                    consumer=consumer or socket.gethostname(),
+                    handle=observer.handle,
+                    stop=stop,
+                    transient=(OSError, RunStoreError),
+                )
+                caring.cancel()
 
     return observe
-
-
-@contextlib.asynccontextmanager
-async def _opened(store_url: str | None) -> AsyncIterator[RunStore]:
-    store = await RunStore.open(store_url)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-@contextlib.asynccontextmanager
-async def _posting(webhook: str | None) -> AsyncIterator[Sequence[AlertSink]]:
-    """Provide the sink of a webhook, if there is one; at the end it has a moment to deliver."""
-    if webhook is None:
-        yield ()
-        return
-    sink = WebhookSink(webhook)
-    posting = asyncio.create_task(sink.run())
-    try:
-        yield (sink,)
-    finally:
-        await sink.drain(_LAST_WORDS_SECONDS)
-        posting.cancel()
 
 
 async def _care(observer: Observer, bus: Bus, stop: asyncio.Event, *, platform: bool) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, false, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from esper.contracts.platform_events import (
     Acknowledgement,
@@ -16,45 +17,55 @@ from esper.contracts.platform_events import (
     ComponentHealth,
 )
 from esper.contracts.runs import BuildView, ComponentView
-from esper.services.nissa.run_tables import ALERTS, BUILDS, COMPONENTS, HEAD
+from esper.services.nissa.run_tables import ALERTS, BUILDS, COMPONENTS
 
 _INTERVALS = 3
 """So many intervals without a word, and a component counts as lost."""
 
 
-def save_component(connection: Connection, health: ComponentHealth, at: datetime) -> None:
-    """Keep what a component said, unless something newer is known."""
-    key = {"component": health.component.value, "instance": health.instance}
-    row = {"seen_at": at.timestamp(), "document": health.model_dump_json()}
-    known = _known(connection, COMPONENTS, key)
-    if known is None or known.seen_at <= row["seen_at"]:
-        _put(connection, COMPONENTS, key, row, is_known=known is not None)
+AnyDocument = Alert | BuildStarted | BuildFinished | ComponentHealth
+"""What is kept of the platform."""
 
 
-def save_alert(connection: Connection, alert: Alert) -> None:
-    """Keep an alert; one that has ended stays ended."""
-    row = {
-        "run_id": alert.run_id,
-        "raised_at": alert.raised_at.timestamp(),
-        "ended_at": None if alert.ended_at is None else alert.ended_at.timestamp(),
-        "document": alert.model_dump_json(),
-    }
-    known = _known(connection, ALERTS, {"alert_id": alert.alert_id})
-    if known is None or known.ended_at is None:
-        _put(connection, ALERTS, {"alert_id": alert.alert_id}, row, is_known=known is not None)
+def save(connection: Connection, told: AnyDocument, at: datetime) -> None:
+    """Keep what was said at a time, unless something newer is known.
+
+    An alert that has ended stays ended, and who has seen it stays.
+    """
+    row: dict[str, Any] = {"document": told.model_dump_json()}
+    key: dict[str, Any]
+    newer: ColumnElement[bool]
+    match told:
+        case Alert():
+            table, key, newer = ALERTS, {"alert_id": told.alert_id}, ALERTS.c.ended_at.is_(None)
+            row |= {
+                "run_id": told.run_id,
+                "raised_at": told.raised_at.timestamp(),
+                "ended_at": None if told.ended_at is None else told.ended_at.timestamp(),
+            }
+        case ComponentHealth():
+            table, key = COMPONENTS, {"component": told.component.value, "instance": told.instance}
+            newer = COMPONENTS.c.seen_at <= at.timestamp()
+            row["seen_at"] = at.timestamp()
+        case BuildStarted() | BuildFinished():
+            table, newer = BUILDS, false()
+            key = {name: getattr(told, name) for name in ("blueprint_id", "worker", "kind")}
+            key["at"] = at.timestamp()
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(
+        insert(table)
+        .values(key | row)
+        .on_conflict_do_update(index_elements=list(key), set_=row, where=newer)
+    )
 
 
 def acknowledge(connection: Connection, alert_id: str, by: Acknowledgement) -> Alert | None:
     """Note who has seen an alert, unless somebody had before; None where there is no such alert."""
-    row = _known(connection, ALERTS, {"alert_id": alert_id})
-    if row is None:
-        return None
-    alert = alert_of(row)
-    if alert.acknowledged is not None:
-        return alert
-    change = update(ALERTS).where(ALERTS.c.alert_id == alert_id)
+    is_it = ALERTS.c.alert_id == alert_id
+    change = update(ALERTS).where(is_it, ALERTS.c.acknowledged.is_(None))
     connection.execute(change.values(acknowledged=by.model_dump_json()))
-    return alert.model_copy(update={"acknowledged": by})
+    row = connection.execute(select(ALERTS).where(is_it)).first()
+    return None if row is None else alert_of(row)
 
 
 def alert_of(row: Row[tuple[Any, ...]]) -> Alert:
@@ -64,18 +75,6 @@ def alert_of(row: Row[tuple[Any, ...]]) -> Alert:
         return alert
     by = Acknowledgement.model_validate_json(row.acknowledged)
     return alert.model_copy(update={"acknowledged": by})
-
-
-def save_build(connection: Connection, build: BuildStarted | BuildFinished, at: datetime) -> None:
-    """Keep one end of a build."""
-    key = {
-        "blueprint_id": build.blueprint_id,
-        "worker": build.worker,
-        "kind": build.kind,
-        "at": at.timestamp(),
-    }
-    if _known(connection, BUILDS, key) is None:
-        _put(connection, BUILDS, key, {"document": build.model_dump_json()}, is_known=False)
 
 
 def view_of(row: Row[tuple[Any, ...]], now: float) -> ComponentView:
@@ -95,57 +94,23 @@ def builds_of(rows: Iterable[Row[tuple[Any, ...]]]) -> Sequence[BuildView]:
     Args:
         rows: The newest first. The end of a build is the first that its worker reported after it.
     """
-    ends: dict[tuple[str, str], tuple[datetime, BuildFinished]] = {}
-    builds = []
+    builds: list[BuildView] = []
+    ends: dict[tuple[str, str], int] = {}
+    """Where in `builds` those are whose beginning is not found yet."""
     for row in rows:
         key, at = (row.blueprint_id, row.worker), datetime.fromtimestamp(row.at, UTC)
         if row.kind == "BuildFinished":
-            if key in ends:
-                builds.append(_build(key, None, ends.pop(key)))
-            ends[key] = (at, BuildFinished.model_validate_json(row.document))
+            end = BuildFinished.model_validate_json(row.document)
+            ends[key] = len(builds)
+            told = end.model_dump(exclude={"version", "kind"})
+            builds.append(BuildView(**told, started_at=None, ended_at=at))
+        elif key in ends:
+            number = ends.pop(key)
+            builds[number] = builds[number].model_copy(update={"started_at": at})
         else:
-            builds.append(_build(key, at, ends.pop(key, None)))
-    builds += [_build(key, None, end) for key, end in ends.items()]
+            builds.append(BuildView(blueprint_id=key[0], worker=key[1], started_at=at))
     return sorted(builds, key=_newest, reverse=True)
-
-
-def _build(
-    key: tuple[str, str], started_at: datetime | None, end: tuple[datetime, BuildFinished] | None
-) -> BuildView:
-    return BuildView(
-        blueprint_id=key[0],
-        worker=key[1],
-        started_at=started_at,
-        ended_at=None if end is None else end[0],
-        seconds=None if end is None else end[1].seconds,
-        kernel_id=None if end is None else end[1].kernel_id,
-        reason="" if end is None else end[1].reason,
-    )
 
 
 def _newest(build: BuildView) -> datetime:
     return build.started_at or build.ended_at or datetime.min.replace(tzinfo=UTC)
-
-
-def _known(connection: Connection, table: Table, key: dict[str, Any]) -> Row[Any] | None:
-    # The head's row is held to the end: nobody else writes between the look and the change.
-    connection.execute(update(HEAD).values(cursor=HEAD.c.cursor))
-    return connection.execute(select(table).where(*_is(table, key))).first()
-
-
-def _put(
-    connection: Connection,
-    table: Table,
-    key: dict[str, Any],
-    row: dict[str, Any],
-    *,
-    is_known: bool,
-) -> None:
-    if is_known:
-        connection.execute(update(table).where(*_is(table, key)).values(row))
-    else:
-        connection.execute(insert(table).values({**key, **row}))
-
-
-def _is(table: Table, key: dict[str, Any]) -> list[Any]:
-    return [table.c[name] == value for name, value in key.items()]

@@ -11,8 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from pydantic import ValidationError
+
 from esper.contracts.base import as_name
 from esper.contracts.enums import RunState
+from esper.contracts.events import AnyEvent
+from esper.contracts.records import AnyRecord, RunEnded, RunFailed, RunInterrupted, parse_record
 
 _STEP_FIGURES: Final = ("train_loss", "lr", "step_seconds")
 _EVAL_FIGURES: Final = ("growth_loss", "growth_metric")
@@ -37,6 +41,17 @@ _STATES: Final = {
 
 Body = Mapping[str, object]
 """A line."""
+
+ENDS: Final = (RunEnded, RunInterrupted, RunFailed)
+"""What a run's last line may be."""
+
+
+def record_of(body: Body) -> AnyRecord | AnyEvent | None:
+    """Return what a line says; None where it is of another version of Esper."""
+    try:
+        return parse_record(dict(body))
+    except ValidationError:
+        return None
 
 
 def step_of(body: Body) -> int:

@@ -18,7 +18,6 @@ from esper.contracts.runs import Curve
 from esper.services.nissa.run_store import RunStore
 from esper.utils import extras
 
-_PAGE: Final = 2000
 _ALL: Final = 2**62
 _COLUMNS: Final = ("run_id", "name", "step", "value")
 
@@ -58,11 +57,7 @@ async def export(store: RunStore, run_id: str, form: ExportFormat) -> bytes:
 
 
 async def _log(store: RunStore, run_id: str) -> bytes:
-    lines: list[tuple[int, bytes]] = []
-    after = -1
-    while page := await store.lines(run_id, after=after, limit=_PAGE):
-        lines += [(line.position, orjson.dumps(line.body)) for line in page]
-        after = page[-1].cursor
+    lines = [(line.position, orjson.dumps(line.body)) async for line in store.every_line(run_id)]
     return b"".join(text + b"\n" for _, text in sorted(lines))
 
 

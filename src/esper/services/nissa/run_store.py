@@ -7,7 +7,7 @@ store, each line is kept once, and it can be read while it is written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -15,15 +15,9 @@ from typing import Any, Final, Self, TypeVar
 import orjson
 from sqlalchemy import Connection, Select, exists, select
 
-from esper.contracts.enums import RunState, SeedState
+from esper.contracts.enums import RunState
 from esper.contracts.errors import AlertNotFoundError, ConfigError, RunNotFoundError, RunStoreError
-from esper.contracts.platform_events import (
-    Acknowledgement,
-    Alert,
-    BuildFinished,
-    BuildStarted,
-    ComponentHealth,
-)
+from esper.contracts.platform_events import Acknowledgement, Alert
 from esper.contracts.ports import Clock
 from esper.contracts.runs import (
     BuildView,
@@ -37,16 +31,14 @@ from esper.contracts.runs import (
 from esper.services.nissa import platform_rows, summaries
 from esper.services.nissa.adaptations import (
     ADAPTATION_KINDS,
-    HistoryRun,
     events,
     history_of,
     impacts_of,
-    slots_of,
 )
 from esper.services.nissa.curve_reader import CurveReader
 from esper.services.nissa.ingest import AddedLine, Batch, contradiction, remove_run, take_in
 from esper.services.nissa.nissa_config import default_url
-from esper.services.nissa.projection import entered_in, grown_in
+from esper.services.nissa.platform_rows import AnyDocument
 from esper.services.nissa.run_tables import (
     ALERTS,
     BUILDS,
@@ -197,6 +189,20 @@ class RunStore:
             query = query.where(LINES.c.kind.in_(kinds))
         return [_line(row) for row in await self._all(query)]
 
+    async def every_line(
+        self,
+        run_id: str,
+        *,
+        after: int = -1,
+        types: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+    ) -> AsyncIterator[StoredLine]:
+        """Yield what `lines` returns of a run, however many they are."""
+        while page := await self.lines(run_id, after=after, types=types, kinds=kinds):
+            for line in page:
+                yield line
+            after = page[-1].cursor
+
     async def newest_cursor(self) -> int:
         """Return a cursor that no stored line is beyond."""
         return int((await self._all(select(HEAD.c.cursor)))[0][0])
@@ -243,12 +249,6 @@ class RunStore:
         """Return what was expected of each of the run's adaptations, and what it came to."""
         return impacts_of(events(await self._adaptations(run_id)))
 
-    async def slots(self, run_id: str) -> Mapping[str, Sequence[SeedState]]:
-        """Return the state of every seed slot, by the layer's qualified name."""
-        start = await self.lines(run_id, types=("start",), limit=1)
-        found = events(await self._adaptations(run_id))
-        return slots_of(start[0].body if start else {}, found)
-
     async def kernel_history(self, kernel_id: str) -> Sequence[KernelHistoryEntry]:
         """Return what a kernel did in every run that it was in, the oldest run first."""
         query = (
@@ -263,26 +263,17 @@ class RunStore:
         history: list[KernelHistoryEntry] = []
         for row in await self._all(query):
             bodies = await self._adaptations(row.run_id, types=("event", "library", "growth"))
-            run = HistoryRun(
-                run_id=row.run_id,
-                name=row.name,
-                entered=entered_in(bodies),
-                grown=grown_in(bodies),
-            )
-            history += history_of(kernel_id, run, events(bodies))
+            history += history_of(kernel_id, row.run_id, row.name, bodies)
         return history
 
-    async def save_alert(self, alert: Alert) -> None:
-        """Keep an alert as it is now; one that has ended stays ended."""
-        await self._write(platform_rows.save_alert, alert)
+    async def save(self, told: AnyDocument, at: datetime | None = None) -> None:
+        """Keep what was said of the platform, unless something newer is known.
 
-    async def save_component(self, health: ComponentHealth, at: datetime) -> None:
-        """Keep what a component said at a time, unless something newer is known."""
-        await self._write(platform_rows.save_component, health, at)
-
-    async def save_build(self, build: BuildStarted | BuildFinished, at: datetime) -> None:
-        """Keep that a build began or ended at a time."""
-        await self._write(platform_rows.save_build, build, at)
+        Args:
+            told: What was said. An alert that has ended stays ended.
+            at: When, UTC; None is now.
+        """
+        await self._write(platform_rows.save, told, at or self._now())
 
     async def alerts(
         self, run_id: str | None = None, *, open_only: bool = False, limit: int = 100
@@ -311,7 +302,7 @@ class RunStore:
         Raises:
             AlertNotFoundError: There is no such alert.
         """
-        seen = Acknowledgement(by=by, at=datetime.fromtimestamp(self._clock.now(), UTC))
+        seen = Acknowledgement(by=by, at=self._now())
         alert: Alert | None = await self._write(platform_rows.acknowledge, alert_id, seen)
         if alert is None:
             raise AlertNotFoundError(
@@ -351,6 +342,9 @@ class RunStore:
         # Sorted here: told to sort, SQLite would go through all lines in the order of positions.
         rows = sorted(await self._all(query), key=lambda row: int(row.position))
         return [orjson.loads(row.body) for row in rows]
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now(), UTC)
 
     async def _write(self, work: Callable[..., Result], *arguments: Any) -> Result:
         return await self._database.transact(

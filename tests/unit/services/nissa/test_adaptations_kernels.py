@@ -15,10 +15,11 @@ from esper.contracts.events import (
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
 from esper.contracts.runs import KernelHistoryEntry
-from esper.services.nissa.adaptations import HistoryRun, history_of
+from esper.services.nissa.adaptations import history_of
+from esper.services.nissa.projection import Body
 
 KERNEL = "ab" * 32
-RUN = HistoryRun(run_id="run-1", name="toy mlp", entered=frozenset({KERNEL}))
+ENTERED = {"type": "library", "step": 0, "entered": [KERNEL]}
 
 
 def standing(
@@ -38,8 +39,12 @@ def started(*standings: CandidateStanding) -> RaceStarted:
     return RaceStarted(step=5, layers=("a",), candidates=standings, window_steps=9)
 
 
-def found(events: Sequence[AnyEvent], run: HistoryRun = RUN) -> Sequence[KernelHistoryEntry]:
-    return history_of(KERNEL, run, events)
+def found(
+    events: Sequence[AnyEvent], others: Sequence[Body] = (ENTERED,)
+) -> Sequence[KernelHistoryEntry]:
+    """The kernel's stations in a run of these events and other lines."""
+    told = [{"type": "event", **event.model_dump(mode="json")} for event in events]
+    return history_of(KERNEL, "run-1", "toy mlp", [*told, *others])
 
 
 def test_a_race_under_way_has_the_newest_standing() -> None:
@@ -91,8 +96,7 @@ def test_a_kernel_that_was_loaded_without_a_race_has_a_stint_too() -> None:
     event = SeedGerminated(
         step=3, layer_name="a", blueprint="mlp/m", mode=KernelMode.RESIDUAL, kernel_id=KERNEL
     )
-    run = HistoryRun(run_id="r", name="n", entered=frozenset())
-    (entry,) = found([event], run)
+    (entry,) = found([event], [])
     assert (entry.role, entry.outcome, entry.step) == ("grown", "racing", 3)
 
 
@@ -112,9 +116,9 @@ def test_a_kernel_that_the_run_made_begins_its_life_where_it_was_kept() -> None:
         parameters=1,
         report=report,
     )
-    run = HistoryRun(run_id="r", name="n", entered=frozenset(), grown={"a": KERNEL, "b": "cd" * 32})
+    growth = {"type": "growth", "kernels": {"a": KERNEL, "b": "cd" * 32}}
     events: list[AnyEvent] = [started(standing("a", kernel=None)), kept]
-    (entry,) = found(events, run)
+    (entry,) = found(events, [growth])
     assert (entry.role, entry.outcome, entry.gain, entry.step) == ("grown", "fossilized", 0.5, 20)
     assert found(events) == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import logging
@@ -15,7 +14,7 @@ from esper.contracts.base import utc_now
 from esper.contracts.enums import AlertRule, Severity, TopicNames
 from esper.contracts.platform_events import Alert
 from esper.services.nissa import alert_sinks
-from esper.services.nissa.alert_sinks import BusSink, LogSink, WebhookSink
+from esper.services.nissa.alert_sinks import Webhook, log_alert, onto_bus
 from esper.utils.logging import setup_logging
 from support.publishers import KeepingPublisher
 from support.scripted_http import Reply, scripted_server
@@ -46,8 +45,8 @@ def _quick_and_restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_log_has_a_line_for_each_as_severe_as_it_is() -> None:
     out = io.StringIO()
     setup_logging("nissa", stream=out)
-    LogSink().send(ALERT)
-    LogSink().send(ENDED)
+    log_alert(ALERT)
+    log_alert(ENDED)
     first, second = (json.loads(line) for line in out.getvalue().splitlines())
     assert (first["level"], first["rule"], first["run_id"]) == ("error", "not_finite", "r")
     assert (second["level"], second["event"]) == ("info", "alert ended")
@@ -55,20 +54,16 @@ def test_the_log_has_a_line_for_each_as_severe_as_it_is() -> None:
 
 def test_the_bus_gets_it_on_its_topic() -> None:
     publisher = KeepingPublisher()
-    BusSink(publisher).send(ALERT)
+    onto_bus(publisher)(ALERT)
     (sent,) = publisher.sent
     assert (sent.body, sent.topic) == (ALERT, TopicNames.HEALTH_ALERTS)
 
 
-async def _posted(url: str, *alerts: Alert) -> WebhookSink:
-    sink = WebhookSink(url)
-    task = asyncio.create_task(sink.run())
-    for alert in alerts:
-        sink.send(alert)
-    await sink.drain(30.0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    return sink
+async def _posted(url: str, *alerts: Alert) -> Webhook:
+    async with Webhook.posting(url, 30.0) as webhook:
+        for alert in alerts:
+            webhook.send(alert)
+    return webhook
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,6 @@ from esper.contracts.errors import RunStoreError
 from esper.contracts.platform_events import Alert
 from esper.services.nissa.alert_sinks import AlertDesk
 from esper.services.nissa.nissa_metrics import ObserverMetrics
-from support.platform_deliveries import KeptAlerts
 
 
 class MoodyStore:
@@ -19,7 +18,7 @@ class MoodyStore:
         self.away = True
         self.alerts: list[Alert] = []
 
-    async def save_alert(self, alert: Alert) -> None:
+    async def save(self, alert: Alert) -> None:
         if self.away:
             raise RunStoreError("the disk is full")
         self.alerts.append(alert)
@@ -37,10 +36,10 @@ def _alert(number: int) -> Alert:
 
 @pytest.mark.asyncio
 async def test_alerts_that_could_not_be_stored_are_stored_later_in_their_order() -> None:
-    store, sink, metrics = MoodyStore(), KeptAlerts(), ObserverMetrics()
-    desk = AlertDesk(store, [sink], metrics)
+    store, sent, metrics = MoodyStore(), list[Alert](), ObserverMetrics()
+    desk = AlertDesk(store.save, [sent.append], metrics)
     await desk.pass_on([_alert(1), _alert(2)])
-    assert [alert.alert_id for alert in sink.alerts] == ["1", "2"], "sinks do not wait"
+    assert [alert.alert_id for alert in sent] == ["1", "2"], "sinks do not wait"
     assert store.alerts == []
     store.away = False
     await desk.pass_on([])

@@ -6,21 +6,19 @@ import pytest
 from pydantic import JsonValue
 
 from esper.contracts.runs import ComponentView
-from esper.services.nissa.details import CacheCounts, dropped, kernel_cache, present
+from esper.services.nissa.details import counters, present
 from support.alert_lines import component, moment
 
 
 def test_what_is_sent_is_read() -> None:
     health = component(dropped={"a": 1, "b": 2}, kernel_cache={"hits": 3, "misses": 4, "bytes": 9})
-    assert dropped(health) == 3
-    assert kernel_cache(health) == CacheCounts(hits=3, misses=4)
+    assert counters(health) == {"dropped": 3, "hit": 3, "miss": 4}
 
 
 @pytest.mark.parametrize("value", ["many", None, [1], {"hits": "3"}])
 def test_what_is_of_another_shape_counts_as_not_said(value: JsonValue) -> None:
     health = component(dropped=None, kernel_cache=value)
-    assert dropped(health) is None
-    assert kernel_cache(health) is None
+    assert counters(health) == {}
 
 
 def test_who_has_left_or_is_forgotten_is_not_present() -> None:

@@ -38,7 +38,7 @@ async def test_health_is_unknown_where_nobody_was_heard_of(runs: RunStore) -> No
 async def test_health_is_as_good_as_the_worst_of_what_is_known(runs: RunStore) -> None:
     at = datetime.fromtimestamp(NOW, UTC)
     async with caller(runs) as client:
-        await runs.save_component(component(), at)
+        await runs.save(component(), at)
         assert (await client.get("/health")).json()["status"] == "healthy"
         alert = Alert(
             alert_id="1",
@@ -47,10 +47,10 @@ async def test_health_is_as_good_as_the_worst_of_what_is_known(runs: RunStore) -
             subject="",
             message="flat",
         )
-        await runs.save_alert(alert)
+        await runs.save(alert)
         said = (await client.get("/health")).json()
         assert (said["status"], said["open_alerts"]) == ("degraded", 1)
-        await runs.save_alert(alert.model_copy(update={"severity": Severity.CRITICAL}))
+        await runs.save(alert.model_copy(update={"severity": Severity.CRITICAL}))
         said = (await client.get("/health")).json()
         assert (said["status"], said["critical_alerts"]) == ("unhealthy", 1)
 

@@ -34,8 +34,8 @@ def _alert(number: int, **changes: object) -> Alert:
 @pytest.mark.asyncio
 async def test_alerts_of_one_run_or_those_that_last_can_be_asked_for(runs: RunStore) -> None:
     await runs.append(read([delivery(logged_runs.lines())]))
-    await runs.save_alert(_alert(1, run_id="run-1"))
-    await runs.save_alert(_alert(2, ended_at=AT))
+    await runs.save(_alert(1, run_id="run-1"))
+    await runs.save(_alert(2, ended_at=AT))
     async with caller(runs) as client:
 
         async def ids(**params: str) -> set[str]:
@@ -49,7 +49,7 @@ async def test_alerts_of_one_run_or_those_that_last_can_be_asked_for(runs: RunSt
 
 @pytest.mark.asyncio
 async def test_an_alert_is_acknowledged_with_who_and_when(runs: RunStore) -> None:
-    await runs.save_alert(_alert(1))
+    await runs.save(_alert(1))
     async with caller(runs) as client:
 
         async def say(alert: str, **body: str) -> httpx.Response:
@@ -66,8 +66,8 @@ async def test_an_alert_is_acknowledged_with_who_and_when(runs: RunStore) -> Non
 
 @pytest.mark.asyncio
 async def test_components_and_builds_are_told(runs: RunStore) -> None:
-    await runs.save_component(component(), AT)
-    await runs.save_build(BuildStarted(blueprint_id="b", worker="w"), AT)
+    await runs.save(component(), AT)
+    await runs.save(BuildStarted(blueprint_id="b", worker="w"), AT)
     async with caller(runs) as client:
         (seen,) = (await client.get(f"{API}/components")).json()
         assert (seen["health"]["instance"], seen["lost"]) == ("worker-1", False)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from esper.contracts.enums import AlertRule, ComponentName, RunState, TopicNames
 from esper.contracts.messages import topic_of
-from esper.contracts.platform_events import BuildFinished, BuildStarted
+from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted
 from esper.contracts.ports import GroupLag
 from esper.contracts.records import RunLine, RunRecords
 from esper.services.nissa.nissa_metrics import ObserverMetrics
@@ -23,7 +23,7 @@ from support import logged_runs
 from support.alert_lines import component
 from support.clocks import StillClock
 from support.kept_spans import KeptSpans
-from support.platform_deliveries import BrokenSink, KeptAlerts, told
+from support.platform_deliveries import broken_sink, told
 from support.run_deliveries import NOW, delivery
 
 FAILED = {"type": "failed", "step": 9, "error": "the disk is full"}
@@ -34,9 +34,9 @@ class Watched:
 
     def __init__(self, store: RunStore, clock: StillClock) -> None:
         self.metrics = ObserverMetrics()
-        self.sink = KeptAlerts()
+        self.alerts: list[Alert] = []
         self.spans = KeptSpans()
-        sinks = [BrokenSink(), self.sink]
+        sinks = [broken_sink, self.alerts.append]
         self.observer = Observer(
             store, metrics=self.metrics, sinks=sinks, spans=self.spans, clock=clock
         )
@@ -68,7 +68,7 @@ async def test_an_alert_is_stored_and_told_to_every_sink_though_one_is_broken(
     runs: RunStore, watched: Watched
 ) -> None:
     await watched.observer.handle([delivery([logged_runs.START, logged_runs.step(10, None)])])
-    (alert,) = watched.sink.alerts
+    (alert,) = watched.alerts
     assert (alert.rule, alert.run_id, alert.step) == (AlertRule.NOT_FINITE, "run-1", 10)
     assert list(await runs.alerts("run-1")) == [alert]
     assert watched.value("esper_observer_failures_total", part="sink") == 1
@@ -85,8 +85,8 @@ async def test_after_a_restart_an_open_alert_ends_under_its_own_identity(
     await watched.observer.handle([delivery([logged_runs.START, logged_runs.step(10, None)])])
     again = Watched(runs, clock)
     await again.observer.handle([delivery([logged_runs.step(20, 1.0)], begin=20)])
-    (ended,) = again.sink.alerts
-    assert ended.alert_id == watched.sink.alerts[0].alert_id
+    (ended,) = again.alerts
+    assert ended.alert_id == watched.alerts[0].alert_id
     assert ended.ended_at is not None
 
 
@@ -98,7 +98,7 @@ async def test_an_alert_about_lines_that_a_resume_made_void_ends(
     await watched.observer.handle([delivery(lines)])
     resumed = {"type": "resume", "step": 10, "environment": {}, "attempt": 1}
     await watched.observer.handle([delivery([resumed], attempt=1, kept=20)])
-    raised, ended = watched.sink.alerts
+    raised, ended = watched.alerts
     assert raised.alert_id == ended.alert_id
     assert ended.ended_at is not None
 
@@ -156,7 +156,7 @@ async def test_a_component_is_kept_and_missed_when_it_falls_silent(
     await again.observer.recall()
     await again.observer.tick()
     await again.observer.count_present()
-    assert [alert.rule for alert in again.sink.alerts] == [AlertRule.WORKER_LOST]
+    assert [alert.rule for alert in again.alerts] == [AlertRule.WORKER_LOST]
     assert again.value("esper_components", component="tezzeret", state="lost") == 1
     assert again.value("esper_alerts_open", rule="worker_lost") == 1
 
@@ -188,12 +188,12 @@ async def test_a_bus_that_is_away_is_shown_and_a_lag_is_told_of(
     )
     await watched.observer.measured([lag])
     assert watched.metrics.bus == "up"
-    assert watched.sink.alerts == []
+    assert watched.alerts == []
     clock.advance(61)
     await watched.observer.measured([lag])
     where = {"topic": "events.race", "group": "tolaria"}
     assert watched.value("esper_bus_oldest_message_seconds", **where) == 90.0
-    assert [alert.rule for alert in watched.sink.alerts] == [AlertRule.BUS_LAG]
+    assert [alert.rule for alert in watched.alerts] == [AlertRule.BUS_LAG]
 
 
 @pytest.mark.asyncio
@@ -203,10 +203,10 @@ async def test_alerts_of_a_run_that_nobody_hears_of_any_more_end(
     await watched.observer.handle([delivery([logged_runs.START, logged_runs.step(10, None)])])
     clock.advance(299)
     await watched.observer.tick()
-    assert len(watched.sink.alerts) == 1
+    assert len(watched.alerts) == 1
     clock.advance(2)
     await watched.observer.tick()
-    assert watched.sink.alerts[-1].ended_at is not None
+    assert watched.alerts[-1].ended_at is not None
     assert list(await runs.alerts(open_only=True)) == []
 
 

@@ -1,6 +1,6 @@
 """What a run's lines tell: losses, health and races that need a look.
 
-A rule is a class, and a name in the function at the end.
+A rule is a class, and a name in the table at the end.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from datetime import datetime
 from statistics import median
+from typing import Final
 
 from esper.contracts.enums import AlertRule, Severity
 from esper.contracts.events import (
-    AnyEvent,
     GraftStarted,
     HealthMeasured,
     RaceDecided,
@@ -21,25 +21,25 @@ from esper.contracts.events import (
     SeedCulled,
     SeedFossilized,
 )
-from esper.contracts.records import AnyRecord, Evaluated, StepLogged
+from esper.contracts.records import Evaluated, LogEntry, StepLogged
 from esper.services.nissa.alerts.alert_config import AlertConfig
-from esper.services.nissa.alerts.alert_ledger import NOTHING, Finding, Findings, RunRule
+from esper.services.nissa.alerts.watch import NOTHING, Findings, Rule
 
 _ENOUGH_POINTS = 5
 _TO_DEVIATION = 1.4826
 """Of a normal distribution: standard deviation / median absolute deviation."""
 
 
-class LossSpike(RunRule):
+class LossSpike(Rule):
     """Compares each point of the training curve with the median of those before it."""
 
     rule = AlertRule.LOSS_SPIKE
 
     def __init__(self, config: AlertConfig) -> None:
-        self._config = config
+        super().__init__(config)
         self._recent: deque[float] = deque(maxlen=config.spike_window)
 
-    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
+    def observe(self, record: LogEntry, at: datetime) -> Findings:
         """Look at a point of the curve; a spike stays among what later points are compared with."""
         if not isinstance(record, StepLogged) or record.train_loss is None:
             return NOTHING
@@ -59,22 +59,22 @@ class LossSpike(RunRule):
             f"the train loss is {loss:.4g} at step {record.step}, after a median of {middle:.4g} "
             f"over the {len(before)} points before"
         )
-        return {"": Finding(severity=Severity.WARNING, message=message)}
+        return {"": message}
 
 
-class Plateau(RunRule):
+class Plateau(Rule):
     """Counts evaluations since the growth loss last fell; growth begins the count anew."""
 
     rule = AlertRule.PLATEAU
 
     def __init__(self, config: AlertConfig) -> None:
-        self._config = config
+        super().__init__(config)
         self._best: float | None = None
         self._best_step = 0
         self._waited = 0
         self._growing: set[object] = set()
 
-    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
+    def observe(self, record: LogEntry, at: datetime) -> Findings:
         """Look at an evaluation, or at a beginning or an end of growth."""
         if isinstance(record, Evaluated):
             return self._evaluated(record)
@@ -106,53 +106,43 @@ class Plateau(RunRule):
             f"the growth loss has not fallen since step {self._best_step}, where it was "
             f"{self._best:.4g}; it is {loss:.4g} at step {record.step}, and nothing grows"
         )
-        return {"": Finding(severity=Severity.WARNING, message=message)}
+        return {"": message}
 
 
-class NotFinite(RunRule):
+class NotFinite(Rule):
     """Looks whether figures are numbers; the contracts say None, or `finite`, where one is not."""
 
     rule = AlertRule.NOT_FINITE
+    severity = Severity.CRITICAL
 
-    def __init__(self, config: AlertConfig) -> None:
-        pass
-
-    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
+    def observe(self, record: LogEntry, at: datetime) -> Findings:
         """Look at a loss, or at every layer's health."""
+        finite: dict[str, bool] = {}
         if isinstance(record, StepLogged):
-            return _judged("train loss", record.train_loss is not None, record.step)
-        if isinstance(record, Evaluated):
-            return _judged("growth loss", record.growth_loss is not None, record.step)
-        if isinstance(record, HealthMeasured):
-            found: dict[str, Finding | None] = {}
-            for signal in record.signals:
-                found |= _judged(f"layer {signal.layer_name}", signal.finite, record.step)
-            return found
-        return NOTHING
+            finite = {"train loss": record.train_loss is not None}
+        elif isinstance(record, Evaluated):
+            finite = {"growth loss": record.growth_loss is not None}
+        elif isinstance(record, HealthMeasured):
+            finite = {f"layer {signal.layer_name}": signal.finite for signal in record.signals}
+        return {
+            subject: None if is_finite else f"{subject}: NaN or infinite at step {record.step}"
+            for subject, is_finite in finite.items()
+        }
 
 
-def _judged(subject: str, finite: bool, step: int) -> dict[str, Finding | None]:
-    if finite:
-        return {subject: None}
-    message = f"{subject}: NaN or infinite at step {step}"
-    return {subject: Finding(severity=Severity.CRITICAL, message=message)}
-
-
-class DeadUnits(RunRule):
-    """Counts, layer by layer, measurements in a row that say so."""
+class DeadUnits(Rule):
+    """Counts measurements of a layer in a row whose share of units that do not vary is high."""
 
     rule = AlertRule.DEAD_UNITS
 
     def __init__(self, config: AlertConfig) -> None:
-        self._config = config
+        super().__init__(config)
         self._in_a_row: Counter[str] = Counter()
 
-    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
+    def observe(self, record: LogEntry, at: datetime) -> Findings:
         """Look at every layer's health."""
-        if not isinstance(record, HealthMeasured):
-            return NOTHING
-        found: dict[str, Finding | None] = {}
-        for signal in record.signals:
+        found: dict[str, str | None] = {}
+        for signal in record.signals if isinstance(record, HealthMeasured) else ():
             name, share = signal.layer_name, signal.dead_neuron_ratio
             if share is None:
                 continue
@@ -162,8 +152,7 @@ class DeadUnits(RunRule):
                 continue
             self._in_a_row[name] += 1
             if self._in_a_row[name] >= self._config.dead_measurements:
-                message = f"{share:.0%} of the units of layer {name} do not vary any more"
-                found[name] = Finding(severity=Severity.WARNING, message=message)
+                found[name] = f"{share:.0%} of the units of layer {name} do not vary any more"
         return found
 
 
@@ -172,42 +161,40 @@ _LEAST = 1e-6
 """Below that a norm is as good as none: a layer that begins to learn has not exploded."""
 
 
-class GradientExplosion(RunRule):
+class GradientExplosion(Rule):
     """Compares each layer's gradient norm with the median of those before it."""
 
     rule = AlertRule.GRADIENT_EXPLOSION
+    severity = Severity.CRITICAL
 
     def __init__(self, config: AlertConfig) -> None:
-        self._config = config
+        super().__init__(config)
         self._recent: dict[str, deque[float]] = {}
 
-    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
+    def observe(self, record: LogEntry, at: datetime) -> Findings:
         """Look at every layer's health."""
-        if not isinstance(record, HealthMeasured):
-            return NOTHING
-        found: dict[str, Finding | None] = {}
-        for signal in record.signals:
-            if signal.gradient_norm is not None:
-                found |= self._judged(signal.layer_name, signal.gradient_norm, record.step)
+        found: dict[str, str | None] = {}
+        for signal in record.signals if isinstance(record, HealthMeasured) else ():
+            name, norm = signal.layer_name, signal.gradient_norm
+            if norm is None:
+                continue
+            recent = self._recent.setdefault(name, deque(maxlen=self._config.gradient_window))
+            before = list(recent)
+            recent.append(norm)
+            if len(before) < _ENOUGH_NORMS:
+                continue
+            middle = max(median(before), _LEAST)
+            if norm <= self._config.gradient_factor * middle:
+                found[name] = None
+                continue
+            found[name] = (
+                f"the gradient of layer {name} has the norm {norm:.3g} at step {record.step}, "
+                f"{norm / middle:,.0f} times the median of the {len(before)} measurements before"
+            )
         return found
 
-    def _judged(self, name: str, norm: float, step: int) -> dict[str, Finding | None]:
-        recent = self._recent.setdefault(name, deque(maxlen=self._config.gradient_window))
-        before = list(recent)
-        recent.append(norm)
-        if len(before) < _ENOUGH_NORMS:
-            return {}
-        middle = max(median(before), _LEAST)
-        if norm <= self._config.gradient_factor * middle:
-            return {name: None}
-        message = (
-            f"the gradient of layer {name} has the norm {norm:.3g} at step {step}, "
-            f"{norm / middle:,.0f} times the median of the {len(before)} measurements before"
-        )
-        return {name: Finding(severity=Severity.CRITICAL, message=message)}
 
-
-class StalledRace(RunRule):
+class StalledRace(Rule):
     """Compares the steps since a race's last mark with its planned length.
 
     A race that is extended goes on to further marks. Its decision travels on another topic than the
@@ -217,14 +204,14 @@ class StalledRace(RunRule):
     rule = AlertRule.STALLED_RACE
 
     def __init__(self, config: AlertConfig) -> None:
-        self._config = config
+        super().__init__(config)
         self._open: RaceStarted | None = None
         self._mark = 0
         """Step of its last mark."""
         self._behind: datetime | None = None
         """Since when it has been behind."""
 
-    def observe(self, record: AnyRecord | AnyEvent, at: datetime) -> Findings:
+    def observe(self, record: LogEntry, at: datetime) -> Findings:
         """Look at how far the run has come."""
         if isinstance(record, RaceStarted):
             self._open, self._mark, self._behind = record, record.step, None
@@ -247,16 +234,12 @@ class StalledRace(RunRule):
             f"{_title(race)} began at step {race.step}, was to last {race.window_steps} steps, "
             f"and is not decided at step {record.step}"
         )
-        return {_title(race): Finding(severity=Severity.WARNING, message=message)}
+        return {_title(race): message}
 
 
 def _title(race: RaceStarted) -> str:
     return f"race {race.race + 1}"
 
 
-def run_rules(config: AlertConfig) -> tuple[RunRule, ...]:
-    """Return every rule, with nothing seen."""
-    return tuple(
-        rule(config)
-        for rule in (LossSpike, Plateau, NotFinite, DeadUnits, GradientExplosion, StalledRace)
-    )
+RUN_RULES: Final = (LossSpike, Plateau, NotFinite, DeadUnits, GradientExplosion, StalledRace)
+"""Every rule of a run."""

@@ -29,7 +29,7 @@ def test_a_group_whose_oldest_message_waits_too_long_is_found_and_over_when_it_h
     assert rule.measured([_lag(59)], moment(59)) == {"nissa on events.race": None}
     found = rule.measured([_lag(75)], moment(75))["nissa on events.race"]
     assert found is not None
-    assert "1,200 messages" in found.message
+    assert "1,200 messages" in found
     assert rule.measured([_lag(0)], moment(80)) == {"nissa on events.race": None}
 
 
@@ -65,7 +65,7 @@ def test_a_sender_that_drops_messages_is_found_as_long_as_it_does() -> None:
     }
     (found,) = rule.heard(component(dropped={"telemetry.training": 40}), moment(5)).values()
     assert found is not None
-    assert "could not send 40 messages" in found.message
+    assert "could not send 40 messages" in found
     (found,) = rule.heard(component(dropped={"telemetry.training": 40}), moment(10)).values()
     assert found is None
 

@@ -16,7 +16,7 @@ def test_a_cache_that_misses_nine_of_ten_loads_is_found_and_over_when_it_hits() 
     assert rule.heard(component(kernel_cache=_cache(5, 20)), moment(0)) == {}
     (found,) = rule.heard(component(kernel_cache=_cache(5, 95)), moment(5)).values()
     assert found is not None
-    assert "95 of the last 100 loads" in found.message
+    assert "95 of the last 100 loads" in found
     (found,) = rule.heard(component(kernel_cache=_cache(105, 95)), moment(10)).values()
     assert found is None
 

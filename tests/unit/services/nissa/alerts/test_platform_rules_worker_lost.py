@@ -13,7 +13,7 @@ def test_who_misses_three_intervals_is_lost_and_found_again_when_it_speaks() -> 
     assert rule.tick(moment(15)) == {}
     found = rule.tick(moment(16))["tezzeret/worker-1"]
     assert found is not None
-    assert "said nothing for 16 s" in found.message
+    assert "said nothing for 16 s" in found
     assert rule.tick(moment(30))["tezzeret/worker-1"] is not None
     assert rule.heard(component(), moment(31)) == {"tezzeret/worker-1": None}
 

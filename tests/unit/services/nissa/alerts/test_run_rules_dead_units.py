@@ -14,7 +14,7 @@ def test_a_layer_is_found_when_two_measurements_in_a_row_say_so() -> None:
     assert [bool(found.get("4")) for found in said] == [False] * 4 + [True, False]
     found = said[4]["4"]
     assert found is not None
-    assert found.message == "97% of the units of layer 4 do not vary any more"
+    assert found == "97% of the units of layer 4 do not vary any more"
     assert said[5] == {"4": None}
 
 

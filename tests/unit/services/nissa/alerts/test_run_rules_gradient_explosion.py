@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from esper.contracts.enums import Severity
 from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.run_rules import GradientExplosion
 from support.alert_lines import findings, health
@@ -14,8 +13,7 @@ def test_a_gradient_a_hundred_times_its_recent_norm_is_found_layer_by_layer() ->
     said = findings(GradientExplosion(AlertConfig()), lines)
     found = said[4]["2"]
     assert found is not None
-    assert found.severity is Severity.CRITICAL
-    assert "layer 2" in found.message
+    assert "layer 2" in found
     assert said[3] == said[5] == {"2": None}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from esper.contracts.enums import Severity
 from esper.services.nissa.alerts.alert_config import AlertConfig
 from esper.services.nissa.alerts.run_rules import NotFinite
 from support.alert_lines import Parsed, evaluation, findings, health, step
@@ -24,6 +23,5 @@ def test_what_is_no_number_is_found_and_over_when_it_is_one_again(
     first, second = findings(NotFinite(AlertConfig()), [broken, whole])
     found = first[subject]
     assert found is not None
-    assert found.severity is Severity.CRITICAL
-    assert "step 50" in found.message
+    assert "step 50" in found
     assert second == {subject: None}

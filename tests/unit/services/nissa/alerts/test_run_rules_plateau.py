@@ -23,7 +23,7 @@ def test_a_growth_loss_that_stays_where_it_is_is_found() -> None:
     assert not any(finding for found in said[:14] for finding in found.values())
     found = said[14][""]
     assert found is not None
-    assert "since step 270" in found.message
+    assert "since step 270" in found
 
 
 def test_it_is_over_when_the_loss_falls_again() -> None:

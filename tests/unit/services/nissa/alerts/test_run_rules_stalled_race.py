@@ -13,7 +13,7 @@ def test_a_race_twice_as_long_as_planned_is_found_and_over_when_it_is_decided() 
     assert said[:3] == [{}, {}, {}]
     found = said[3]["race 2"]
     assert found is not None
-    assert "was to last 90 steps" in found.message
+    assert "was to last 90 steps" in found
     assert said[4] == {"race 2": None}
 
 
