@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -38,8 +38,6 @@ from esper.utils.plain_file import read_plain
 
 logger = logging.getLogger(__name__)
 
-KERNELS = "kernels"
-_LIST = "entered.json"
 _USABLE = (KernelStatus.VALIDATED, KernelStatus.CANDIDATE)
 """What may be entered, in this order: a race tries it, and nothing is installed that does not win."""
 
@@ -50,73 +48,16 @@ _SPARE = 10
 """Records asked for beyond those wanted: some kernels turn out not to fit."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entered:
-    """A kernel that may race."""
-
-    data: bytes
-    """Its file."""
-    kernel: KernelArtifact
-    """The same, read and checked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """What the library had for a run."""
-
-    entered: tuple[Entered, ...] = ()
-    """Those to try first in front."""
-    trouble: str | None = None
-    """Why there is nothing more, if the library failed."""
-
-    @property
-    def kernels(self) -> tuple[KernelArtifact, ...]:
-        """As the orchestrator takes them."""
-        return tuple(e.kernel for e in self.entered)
-
-
-def choose(
-    library: KernelLibrary,
-    model: MorphableModel,
-    growth: GrowthConfig,
-    *,
-    limit: int,
-    cache: KernelCache,
-) -> Selection:
-    """Find kernels for a model's layers, those with the largest proven gain first.
-
-    Args:
-        library: asked for every kind of layer that may grow.
-        model: as it will be trained.
-        growth: whose strategy says which modes are wanted.
-        limit: most kernels.
-        cache: what their files come through; its policy says whose kernels are taken.
-    """
-    entered: list[Entered] = []
-    geometries = [g for layer in model.kasmina_layers.values() if (g := layer.geometry) is not None]
-    modes = STRATEGIES.lookup(growth.strategy)().modes
-    try:
-        for record in _found(library, geometries, growth, limit):
-            if len(entered) == limit:
-                break
-            one = _fetched(cache, record)
-            if one is not None and any(fitting([one.kernel], g, modes) for g in geometries):
-                entered.append(one)
-    except LibraryError as error:
-        logger.warning("the library gives no more kernels, the run goes on without: %s", error)
-        return Selection(entered=tuple(entered), trouble=str(error))
-    return Selection(entered=tuple(entered))
-
-
 class KernelChoice:
     """The kernels of one run: asked of the library when it begins, read from its folder after.
 
     Args:
         folder: of the run.
-        growth: the growth cycle's settings.
-        library: None where the run has been begun already, or asks none.
+        growth: the growth cycle's settings; its strategy says which modes are wanted.
+        library: asked for every kind of layer that may grow; None where the run has been begun
+            already, or asks none.
         limit: most kernels.
-        cache: what their files come through.
+        cache: what their files come through; its policy says whose kernels are taken.
     """
 
     def __init__(
@@ -127,117 +68,114 @@ class KernelChoice:
         limit: int,
         cache: KernelCache,
     ) -> None:
-        self._folder = folder
-        self._growth = growth
+        self._list = folder / "kernels" / "entered.json"
+        self._modes = STRATEGIES.lookup(growth.strategy)().modes
         self._library = library
         self._limit = limit
         self._cache = cache
-        self._selection = Selection()
+        self.files: dict[str, bytes] = {}
+        """What the library had, by the kernels' ids, those to try first in front."""
+        self.trouble: str | None = None
+        """Why there is nothing more, if the library failed."""
 
     def __call__(self, model: MorphableModel) -> tuple[KernelArtifact, ...]:
-        """The kernels, as the orchestrator takes them."""
+        """The kernels for a model's layers, those with the largest proven gain first.
+
+        Raises:
+            ArtifactError: one that the run began with was changed since.
+            RunFolderError: one of them is missing.
+        """
         if self._library is None:
-            return kept(self._folder)
-        if self._limit:
-            self._selection = choose(
-                self._library, model, self._growth, limit=self._limit, cache=self._cache
-            )
-        return self._selection.kernels
+            return self._kept()
+        layers = model.kasmina_layers.values()
+        geometries = [g for layer in layers if (g := layer.geometry) is not None]
+        entered: list[KernelArtifact] = []
+        try:
+            for kernel_id in self._found(self._library, geometries) if self._limit else ():
+                kernel = self._fetched(kernel_id, geometries)
+                entered += [] if kernel is None else [kernel]
+                if len(entered) == self._limit:
+                    break
+        except LibraryError as error:
+            logger.warning("the library gives no more kernels, the run goes on without: %s", error)
+            self.trouble = str(error)
+        return tuple(entered)
 
     def keep(self) -> None:
-        """Put what was found into the folder."""
-        keep(self._folder, self._selection)
+        """Put what was found into the folder; nothing where there is none.
+
+        Raises:
+            CheckpointError: a file cannot be written.
+        """
+        if not self.files:
+            return
+        for kernel_id, data in self.files.items():
+            write_durably(self._file(kernel_id), data)
+        write_durably(self._list, json.dumps(list(self.files), indent=1).encode())
 
     def found(self) -> list[KernelsEntered]:
         """What to write into the run log; nothing where nobody asked the library."""
         if self._library is None:
             return []
-        ids = tuple(kernel.kernel_id for kernel in self._selection.kernels)
-        return [KernelsEntered(step=0, entered=ids, trouble=self._selection.trouble)]
+        return [KernelsEntered(step=0, entered=tuple(self.files), trouble=self.trouble)]
+
+    def _found(self, library: KernelLibrary, geometries: Sequence[Geometry]) -> list[str]:
+        """Ids of kernels that may fit, the best first."""
+        found: dict[str, KernelRecord] = {}
+        for query in self._queries(geometries):
+            for record in library.search(query, limit=self._limit + _SPARE):
+                if record.metadata.kernel_id is not None:
+                    found.setdefault(record.metadata.kernel_id, record)
+        return sorted(found, key=lambda kernel_id: (*_rank(found[kernel_id]), kernel_id))
+
+    def _queries(self, geometries: Sequence[Geometry]) -> Iterator[KernelQuery]:
+        kinds = dict.fromkeys((g.host, g.input_shape, g.output_shape) for g in geometries)
+        for (host, read, returned), mode, status in product(kinds, self._modes, _USABLE):
+            yield KernelQuery(
+                host=host,
+                mode=mode,
+                input_shape=_spelled(read),
+                output_shape=_spelled(returned),
+                status=status,
+            )
+
+    def _fetched(self, kernel_id: str, geometries: Sequence[Geometry]) -> KernelArtifact | None:
+        """A kernel, and its file into `files`; None if it fits nowhere, or is not taken."""
+        try:
+            data, kernel = self._cache.fetch(kernel_id), self._cache.load_sync(kernel_id)
+        except (KernelError, LibraryNotFoundError) as error:
+            logger.warning("kernel %s does not enter any race: %s", kernel_id, error)
+            return None
+        if not any(fitting([kernel], geometry, self._modes) for geometry in geometries):
+            return None
+        self.files[kernel_id] = data
+        return kernel
+
+    def _kept(self) -> tuple[KernelArtifact, ...]:
+        """The kernels that the run began with."""
+        path = self._list
+        if not path.exists():
+            return ()
+        try:
+            ids = _IDS.validate_json(read_plain(path, _LONGEST_LIST))
+            return tuple(read_kernel_file(self._file(one), expected_id=one) for one in ids)
+        except OSError as error:
+            raise RunFolderError(
+                f"a kernel that this run began with cannot be read: {error}. Put the file back "
+                f"into {path.parent}, or begin a new run"
+            ) from error
+        except ValidationError as error:
+            raise RunFolderError(f"{path} is damaged; put it back, or begin a new run") from error
+
+    def _file(self, kernel_id: str) -> Path:
+        return self._list.with_name(f"{kernel_id}.safetensors")
 
 
-def _found(
-    library: KernelLibrary, geometries: Sequence[Geometry], growth: GrowthConfig, limit: int
-) -> list[KernelRecord]:
-    """Records of kernels that may fit, the best first."""
-    found: dict[str, KernelRecord] = {}
-    for query in _queries(geometries, growth):
-        for record in library.search(query, limit=limit + _SPARE):
-            if record.metadata.kernel_id is not None:
-                found.setdefault(record.metadata.kernel_id, record)
-    return sorted(found.values(), key=_rank)
-
-
-def _rank(record: KernelRecord) -> tuple[int, float, str]:
+def _rank(record: KernelRecord) -> tuple[int, float]:
     gain = record.proven_gain
     known = _USABLE.index(record.status) if record.status in _USABLE else len(_USABLE)
-    return known, float("inf") if gain is None else -gain, record.metadata.kernel_id or ""
-
-
-def _queries(geometries: Sequence[Geometry], growth: GrowthConfig) -> Iterator[KernelQuery]:
-    modes = STRATEGIES.lookup(growth.strategy)().modes
-    kinds = dict.fromkeys((g.host, g.input_shape, g.output_shape) for g in geometries)
-    for host, read, returned in kinds:
-        for mode in modes:
-            for status in _USABLE:
-                yield KernelQuery(
-                    host=host,
-                    mode=mode,
-                    input_shape=_spelled(read),
-                    output_shape=_spelled(returned),
-                    status=status,
-                )
+    return known, float("inf") if gain is None else -gain
 
 
 def _spelled(shape: Shape) -> str:
     return ",".join("*" if size is None else str(size) for size in shape)
-
-
-def _fetched(cache: KernelCache, record: KernelRecord) -> Entered | None:
-    kernel_id = record.metadata.kernel_id
-    assert kernel_id is not None  # _found keeps no others
-    try:
-        return Entered(data=cache.fetch(kernel_id), kernel=cache.load_sync(kernel_id))
-    except (KernelError, LibraryNotFoundError) as error:
-        logger.warning("kernel %s does not enter any race: %s", kernel_id, error)
-        return None
-
-
-def keep(folder: Path, selection: Selection) -> None:
-    """Put the kernels of a run into its folder; nothing where there are none.
-
-    Raises:
-        CheckpointError: a file cannot be written.
-    """
-    if not selection.entered:
-        return
-    for one in selection.entered:
-        write_durably(_file(folder, one.kernel.kernel_id), one.data)
-    ids = [one.kernel.kernel_id for one in selection.entered]
-    write_durably(folder / KERNELS / _LIST, json.dumps(ids, indent=1).encode())
-
-
-def kept(folder: Path) -> tuple[KernelArtifact, ...]:
-    """The kernels that a run began with.
-
-    Raises:
-        ArtifactError: one of them was changed since.
-        RunFolderError: one of them is missing.
-    """
-    path = folder / KERNELS / _LIST
-    if not path.exists():
-        return ()
-    try:
-        ids = _IDS.validate_json(read_plain(path, _LONGEST_LIST))
-        return tuple(read_kernel_file(_file(folder, one), expected_id=one) for one in ids)
-    except OSError as error:
-        raise RunFolderError(
-            f"a kernel that this run began with cannot be read: {error}. Put the file back into "
-            f"{folder / KERNELS}, or begin a new run"
-        ) from error
-    except ValidationError as error:
-        raise RunFolderError(f"{path} is damaged; put it back, or begin a new run") from error
-
-
-def _file(folder: Path, kernel_id: str) -> Path:
-    return folder / KERNELS / f"{kernel_id}.safetensors"

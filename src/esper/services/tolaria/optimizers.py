@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -11,7 +11,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from esper.services.tolaria.run_plan import Plan
 from esper.services.tolaria.training_config import OptimizerConfig, ScheduleConfig
-from esper.utils.registry import Registry
 
 
 def make_optimizer(
@@ -35,71 +34,39 @@ def make_optimizer(
             )
 
 
-Shape = Callable[[float, ScheduleConfig], float]
-"""``shape(progress, config)``: factor of the peak learning rate at ``progress`` in [0, 1]."""
-
-SCHEDULES: Registry[str, Shape] = Registry("schedule")
-
 _ONECYCLE_RISE = 0.3  # Smith & Topin 2018, with torch's defaults
 _ONECYCLE_START = 1 / 25
 _ONECYCLE_END = 1e-5 * _ONECYCLE_START
 
 
-@SCHEDULES.register("none")
-def _none(progress: float, config: ScheduleConfig) -> float:
-    del progress, config
-    return 1.0
-
-
-@SCHEDULES.register("cosine")
-def _cosine(progress: float, config: ScheduleConfig) -> float:
-    return config.final + (1 - config.final) * (1 + math.cos(math.pi * progress)) / 2
-
-
-@SCHEDULES.register("linear")
-def _linear(progress: float, config: ScheduleConfig) -> float:
-    return 1 + (config.final - 1) * progress
-
-
-@SCHEDULES.register("onecycle")
-def _onecycle(progress: float, config: ScheduleConfig) -> float:
-    del config
-    if progress < _ONECYCLE_RISE:
-        return _between(_ONECYCLE_START, 1.0, progress / _ONECYCLE_RISE)
-    return _between(1.0, _ONECYCLE_END, (progress - _ONECYCLE_RISE) / (1 - _ONECYCLE_RISE))
-
-
-@SCHEDULES.register("step")
-def _step(progress: float, config: ScheduleConfig) -> float:
-    # Rounded: a third of 30 steps is to drop at step 10, whatever 10 / 30 is in binary.
-    return config.drop ** math.floor(round(progress / config.every, 9))
+def factor(step: int, total: int, config: ScheduleConfig) -> float:
+    """Factor of the peak learning rate that step ``step`` (from 0) of ``total`` trains with."""
+    warmup = 0 if config.name == "onecycle" else config.warmup
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = min((step - warmup) / max(1, total - warmup), 1.0)
+    match config.name:
+        case "none":
+            return 1.0
+        case "cosine":
+            return _between(1.0, config.final, progress)
+        case "linear":
+            return 1 + (config.final - 1) * progress
+        case "onecycle" if progress < _ONECYCLE_RISE:
+            return _between(_ONECYCLE_START, 1.0, progress / _ONECYCLE_RISE)
+        case "onecycle":
+            return _between(1.0, _ONECYCLE_END, (progress - _ONECYCLE_RISE) / (1 - _ONECYCLE_RISE))
+        case "step":
+            # Rounded: a third of 30 steps is to drop at step 10, whatever 10 / 30 is in binary.
+            return config.drop ** math.floor(round(progress / config.every, 9))
 
 
 def _between(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def factor(step: int, total: int, config: ScheduleConfig) -> float:
-    """Factor of the peak learning rate that step ``step`` (from 0) of ``total`` trains with.
-
-    Raises:
-        RegistryError: there is no schedule of that name.
-    """
-    shape = SCHEDULES.lookup(config.name)
-    warmup = 0 if config.name == "onecycle" else config.warmup
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(1, total - warmup)
-    return shape(min(progress, 1.0), config)
-
-
 def make_scheduler(
     optimizer: torch.optim.Optimizer, total: int, config: ScheduleConfig
 ) -> LambdaLR:
-    """A scheduler to be stepped once after each optimizer step.
-
-    Raises:
-        RegistryError: there is no schedule of that name.
-    """
-    SCHEDULES.lookup(config.name)
+    """A scheduler to be stepped once after each optimizer step."""
     return LambdaLR(optimizer, lambda step: factor(step, total, config))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import torch
 
-from esper.contracts.growth import GrowthReport
 from esper.contracts.records import GrowthClosed
 from esper.core.durable_file import write_durably
 from esper.core.export import export
@@ -21,11 +21,9 @@ from esper.services.tolaria.run_folder import (
     RESULT,
     RunFolder,
     read_record,
-    resume_command,
 )
 from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import Session
-from esper.services.tolaria.signals import exit_status
 
 _STATIC = "Growth was off: the host was trained as it is."
 _INTERRUPTED = "The run was interrupted and can be resumed."
@@ -72,26 +70,18 @@ def closing_result(session: Session, progress: Progress, folder: RunFolder) -> R
     Raises:
         CheckpointError: the file cannot be written.
     """
-    test = (session.bundle.test.tensors[0], session.bundle.test.tensors[1])
-    figures = evaluate(session.model, test, session.bundle.loss_fn, session.bundle.measure)
-    status = RunStatus.STOPPED_EARLY if progress.stopped_early else RunStatus.FINISHED
-    result = _result(session, progress, folder, status).model_copy(
-        update={"test_metric": figures.metric, "test_loss": figures.loss}
+    x, y, *_ = session.bundle.test.tensors
+    figures = evaluate(session.model, (x, y), session.bundle.loss_fn, session.bundle.measure)
+    result = result_of(
+        session,
+        progress,
+        folder,
+        RunStatus.STOPPED_EARLY if progress.stopped_early else RunStatus.FINISHED,
+        test_metric=figures.metric,
+        test_loss=figures.loss,
     )
     write_durably(folder / RESULT, result.model_dump_json(indent=1).encode())
     return result
-
-
-def interrupted_result(
-    session: Session, progress: Progress, folder: RunFolder, signum: int
-) -> RunResult:
-    """The figures of a run that a signal stopped."""
-    return _result(session, progress, folder, RunStatus.INTERRUPTED).model_copy(
-        update={
-            "resume_command": resume_command(folder.path),
-            "exit_status": exit_status(signum),
-        }
-    )
 
 
 def earlier_result(folder: RunFolder) -> RunResult | None:
@@ -107,10 +97,13 @@ def earlier_result(folder: RunFolder) -> RunResult | None:
     return result.model_copy(update={"folder": folder.path, "checkpoint": folder / CHECKPOINT})
 
 
-def _result(
-    session: Session, progress: Progress, folder: RunFolder, status: RunStatus
+def result_of(
+    session: Session, progress: Progress, folder: RunFolder, status: RunStatus, **figures: Any
 ) -> RunResult:
-    metric, report = session.bundle.measure, _report(session)
+    """The figures of a run as it stands, and those that only its end has."""
+    metric, orchestrator = session.bundle.measure, session.orchestrator
+    report = None if orchestrator is None else orchestrator.report()
+    summary = _STATIC if report is None else report.summary
     return RunResult(
         status=status,
         name=session.name,
@@ -125,17 +118,8 @@ def _result(
         parameters_after=sum(p.numel() for p in session.model.parameters()),
         grown=report is not None and any(layer.grown for layer in report.after),
         compute=None if report is None else report.cost.multiple,
-        summary=_summary(status, report),
+        summary=_INTERRUPTED if status is RunStatus.INTERRUPTED else summary,
         seconds=round(progress.seconds, 3),
         checkpoint=folder / CHECKPOINT if (folder / CHECKPOINT).exists() else None,
+        **figures,
     )
-
-
-def _report(session: Session) -> GrowthReport | None:
-    return None if session.orchestrator is None else session.orchestrator.report()
-
-
-def _summary(status: RunStatus, report: GrowthReport | None) -> str:
-    if status is RunStatus.INTERRUPTED:
-        return _INTERRUPTED
-    return _STATIC if report is None else report.summary

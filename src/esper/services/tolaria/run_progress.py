@@ -93,16 +93,11 @@ class Progress:
     def state_dict(self) -> dict[str, Any]:
         """As plain data."""
         return {
-            "step": self.step,
+            **vars(self),
             "logged": self.logged.state_dict(),
             "evaluated": self.evaluated.state_dict(),
             "early_stop": [self.early_stop.best, self.early_stop.since],
             "curve": [point.model_dump(mode="json") for point in self.curve],
-            "bad_since": self.bad_since,
-            "seconds": self.seconds,
-            "stopped_early": self.stopped_early,
-            "is_closed": self.is_closed,
-            "adaptations": self.adaptations,
             "commands": list(self.commands),
         }
 

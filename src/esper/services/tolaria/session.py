@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import platform
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from esper.contracts.base import as_name
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import TelemetrySink
 from esper.contracts.records import HostRecord, RunResumed, RunStarted
+from esper.contracts.version import VERSION
 from esper.core.model_wrapper import wrap
 from esper.core.morphable_model import MorphableModel
 from esper.data.bundle import DataBundle
@@ -41,10 +41,6 @@ Kernels = Callable[[MorphableModel], Sequence[KernelArtifact]]
 """Proven kernels for a wrapped model."""
 
 
-def _no_kernels(_: MorphableModel) -> Sequence[KernelArtifact]:
-    return ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """The parts of one run, all on one device."""
@@ -65,8 +61,9 @@ class Session:
     """The model, or its compiled twin."""
     optimizer: torch.optim.Optimizer
     scheduler: LambdaLR
-    orchestrator: SeedOrchestrator | None
     parameters_before: int
+    orchestrator: SeedOrchestrator | None = None
+    """Who grows the model, if it may grow."""
 
     def batch(self, step: int) -> Pair:
         """Inputs and targets that ``step``, counted from 0, trains on."""
@@ -85,7 +82,7 @@ def begin(
     *,
     bundle: DataBundle | None = None,
     sinks: Sequence[TelemetrySink] = (),
-    kernels: Kernels = _no_kernels,
+    kernels: Kernels = lambda _: (),
     cache: KernelCache | None = None,
     nursery: Nursery | None = None,
 ) -> Session:
@@ -117,10 +114,12 @@ def begin(
     train = (x.to(device), y.to(device))
     host = make_model(config, bundle).to(device)
     parameters_before = sum(p.numel() for p in host.parameters())
-    model = _growing(host, config, train[0][:2], cache) if config.grow else host
+    model: MorphableModel | nn.Module = host
+    if config.grow:
+        layers, example = config.target_layers, train[0][:2]
+        model = wrap(host, layers, example_input=example, inplace=True, kernel_source=cache)
     optimizer = make_optimizer(model.parameters(), config.optimizer, plan)
-    scheduler = make_scheduler(optimizer, plan.steps, config.schedule)
-    return Session(
+    session = Session(
         config=config,
         bundle=bundle,
         plan=plan,
@@ -132,50 +131,31 @@ def begin(
         model=model,
         forward=torch.compile(model) if config.compile else model,
         optimizer=optimizer,
-        scheduler=scheduler,
-        orchestrator=_orchestrator(
-            model, optimizer, scheduler, growth, bundle, plan, config, sinks, kernels, nursery
-        ),
+        scheduler=make_scheduler(optimizer, plan.steps, config.schedule),
         parameters_before=parameters_before,
     )
+    return replace(session, orchestrator=_orchestrator(session, kernels, nursery, sinks))
 
 
 def _orchestrator(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: LambdaLR,
-    growth: Pair,
-    bundle: DataBundle,
-    plan: Plan,
-    config: TolariaConfig,
-    sinks: Sequence[TelemetrySink],
-    kernels: Kernels,
-    nursery: Nursery | None,
+    session: Session, kernels: Kernels, nursery: Nursery | None, sinks: Sequence[TelemetrySink]
 ) -> SeedOrchestrator | None:
-    """Who grows ``model``, if it may grow."""
+    model, config, (x, y) = session.model, session.config, session.growth
     if not isinstance(model, MorphableModel):
         return None
     return SeedOrchestrator(
         model,
-        optimizer,
-        loss_fn=bundle.loss_fn,
-        growth_data=_Batches(growth),
-        total_steps=plan.steps,
-        metric=bundle.measure,
-        scheduler=scheduler,
+        session.optimizer,
+        loss_fn=session.bundle.loss_fn,
+        growth_data=list(zip(x.split(_GROWTH_BATCH), y.split(_GROWTH_BATCH), strict=True)),
+        total_steps=session.plan.steps,
+        metric=session.bundle.measure,
+        scheduler=session.scheduler,
         config=config.growth,
         kernels=kernels(model),
         nursery=nursery,
         sinks=sinks,
         seed=config.seed,
-    )
-
-
-def _growing(
-    host: nn.Module, config: TolariaConfig, example: Tensor, cache: KernelCache | None
-) -> MorphableModel:
-    return wrap(
-        host, config.target_layers, example_input=example, inplace=True, kernel_source=cache
     )
 
 
@@ -189,17 +169,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {name!r}, but this machine has no CUDA device: use cpu")
     return device
-
-
-class _Batches:
-    """Inputs and targets as an iterable of batches that can be walked again and again."""
-
-    def __init__(self, data: Pair) -> None:
-        self._data = data
-
-    def __iter__(self) -> Iterator[Pair]:
-        x, y = self._data
-        yield from zip(x.split(_GROWTH_BATCH), y.split(_GROWTH_BATCH), strict=True)
 
 
 def started(session: Session) -> RunStarted:
@@ -239,12 +208,8 @@ def resumed(session: Session, step: int, attempt: int) -> RunResumed:
 
 def environment(device: torch.device) -> dict[str, JsonValue]:
     """What a run ran on, for its log."""
-    try:
-        esper = version("esper-morphogenetic")
-    except PackageNotFoundError:  # run from a source folder that is not installed
-        esper = "unknown"
     return {
-        "esper": esper,
+        "esper": VERSION,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *(() if _HANGUP is None else (_HANGUP,)))
 
 
 def exit_status(signum: int) -> int:
@@ -34,7 +34,6 @@ class StopRequest:
         self.reason: str | None = None
         """Why, where a command asked instead of a signal."""
         self._previous: dict[int, Any] = {}
-        self._hangup: Any = None
 
     @property
     def is_asked(self) -> bool:
@@ -48,30 +47,20 @@ class StopRequest:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for signum in _SIGNALS:
-                self._previous[signum] = signal.signal(signum, self._note)
-            if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
-                self._hangup = signal.signal(_HANGUP, self._note)
+                if signum != _HANGUP or signal.getsignal(signum) is not signal.SIG_IGN:
+                    self._previous[signum] = signal.signal(signum, self._note)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._give_back()
-        if _HANGUP is not None and self._hangup is not None:
-            signal.signal(_HANGUP, self._hangup)
-            self._hangup = None
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         del frame  # the step that it interrupted goes on
         if not self.is_asked:
             self.ask(signum)
         if signum != _HANGUP:
-            self._give_back()  # who asks twice does not want to wait
+            self._give_back(but=_HANGUP)  # who asks twice does not want to wait
 
-    def _give_back(self) -> None:
-        while self._previous:
-            signum, handler = self._previous.popitem()
-            signal.signal(signum, handler)
+    def _give_back(self, *, but: int | None = None) -> None:
+        for signum in self._previous.keys() - {but}:
+            signal.signal(signum, self._previous.pop(signum))

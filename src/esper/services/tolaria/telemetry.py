@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Self
 
 from pydantic import BaseModel
@@ -33,8 +32,6 @@ OnEvent = Callable[[LogEntry], None]
 class Telemetry:
     """Takes the records of one attempt at a run. Implements the port `TelemetrySink`.
 
-    The orchestrator looks at the data before the log is open: what it emits waits for `open`.
-
     Args:
         on_event: shown every record.
         publisher: sends the lines; None sends none.
@@ -48,8 +45,6 @@ class Telemetry:
         publisher: Publisher | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.early: list[Event] = []
-        """Events from before the log was open."""
         self._on_event = on_event
         self._publisher = publisher
         self._clock = clock
@@ -70,7 +65,7 @@ class Telemetry:
     def open(
         self, log: RunLog, identity: RunIdentity, progress: Progress, first: Sequence[Record]
     ) -> None:
-        """Begin: the first lines of the attempt, what has waited, and from now on everything.
+        """Begin: the first lines of the attempt, and from now on everything.
 
         Args:
             log: the run log, in the run's folder, at the point at which the attempt goes on.
@@ -82,18 +77,13 @@ class Telemetry:
         self._kept, self._folder = log.length, str(log.path.parent.absolute())
         self._context = bind_run(identity.run_id, rank=int(os.environ.get("RANK", "0")))
         self._enter()
-        entries: list[LogEntry] = [*first, *self.early]
-        for entry in entries:
-            self.write(entry)
-        self.early.clear()
+        for record in first:
+            self.write(record)
 
     def emit(self, event: BaseModel) -> None:
         """Write an event of the growth cycle."""
         assert isinstance(event, Event)  # the orchestrator emits no others
-        if self._log is None:
-            self.early.append(event)
-        else:
-            self.write(event)
+        self.write(event)
 
     def write(self, record: LogEntry, *, trace_id: str | None = None) -> None:
         """Append a record to the log, show it, and send it; by default in the adaptation's trace."""
@@ -102,8 +92,7 @@ class Telemetry:
         line = self._log.write(record)
         if self._on_event is not None:
             self._on_event(timed)
-        if self._publisher is not None:
-            self._send(self._publisher, timed, line, trace_id)
+        self._send(timed, line, trace_id)
         if isinstance(record, VerdictReached) and record.decision.verdict is not Verdict.GRAFT:
             self._progress.adaptations += 1
             self._enter()
@@ -111,20 +100,15 @@ class Telemetry:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """What the thread does from now on belongs to no adaptation of the run.
 
         Of an error only the followers hear: the log has no line for the end of an attempt.
         """
-        if error is not None and self._publisher is not None and self._log is not None:
+        if error is not None and self._log is not None:
             failed = RunFailed(step=self._progress.step, error=str(error) or type(error).__name__)
             line = RunLine(position=self._log.length, body=failed.model_dump(mode="json"))
-            self._send(self._publisher, failed, line)
+            self._send(failed, line)
         belong_to(None)
         if self._context is not None:
             self._context.unbind()
@@ -135,13 +119,10 @@ class Telemetry:
         self._context.generation = self._progress.adaptations
         belong_to(root_of(trace_id_of(self.run_id, self._progress.adaptations)))
 
-    def _send(
-        self,
-        publisher: Publisher,
-        record: LogEntry,
-        line: RunLine,
-        trace_id: str | None = None,
-    ) -> None:
+    def _send(self, record: LogEntry, line: RunLine, trace_id: str | None = None) -> None:
+        publisher = self._publisher
+        if publisher is None:
+            return
         if isinstance(record, StepLogged):
             body = {**line.body, "step_seconds": record.step_seconds}
             line = RunLine.model_construct(position=line.position, body=body)

@@ -26,15 +26,15 @@ from esper.services.tolaria.outcome import (
     close_growth,
     closing_result,
     earlier_result,
-    interrupted_result,
+    result_of,
 )
-from esper.services.tolaria.result import RunResult
+from esper.services.tolaria.result import RunResult, RunStatus
 from esper.services.tolaria.run import Run, log_length, restore
 from esper.services.tolaria.run_control import Control
-from esper.services.tolaria.run_folder import CONFIG, LOG, RunFolder, saved_config
+from esper.services.tolaria.run_folder import CONFIG, LOG, RunFolder, resume_command, saved_config
 from esper.services.tolaria.run_log import RunLog
-from esper.services.tolaria.session import Session, begin, resumed, started
-from esper.services.tolaria.signals import StopRequest
+from esper.services.tolaria.session import begin, resumed, started
+from esper.services.tolaria.signals import StopRequest, exit_status
 from esper.services.tolaria.telemetry import OnEvent, Telemetry
 from esper.services.tolaria.training_config import TolariaConfig, write_yaml
 
@@ -133,7 +133,14 @@ class TolariaTrainer:
             self._cache,
         )
         # Settings and data are tried before the folder is taken: a mistake leaves no run behind.
-        session = self._session(telemetry, kernels)
+        session = begin(
+            self.config,
+            bundle=self.bundle,
+            sinks=(telemetry, *self.sinks),
+            kernels=kernels,
+            cache=self._cache,
+            nursery=self.nursery,
+        )
         state = folder.saved_state()
         progress = restore(session, state)
         if state is None:
@@ -166,20 +173,9 @@ class TolariaTrainer:
 
     @cached_property
     def _cache(self) -> KernelCache:
-        source = LocalKernelStore() if self.library is None else self.library
-        return self.cache or KernelCache(source)
-
-    def _session(self, telemetry: Telemetry, kernels: KernelChoice) -> Session:
-        session = begin(
-            self.config,
-            bundle=self.bundle,
-            sinks=(telemetry, *self.sinks),
-            kernels=kernels,
-            cache=self._cache,
-            nursery=self.nursery,
-        )
-        telemetry.early.clear()  # of step 0: a resumed run has them already
-        return session
+        if self.cache is not None:  # which may be empty, and false
+            return self.cache
+        return KernelCache(LocalKernelStore() if self.library is None else self.library)
 
     def _ended(self, run: Run, folder: RunFolder) -> RunResult:
         session, progress, telemetry = run.session, run.progress, run.telemetry
@@ -200,7 +196,14 @@ class TolariaTrainer:
         """Leave a checkpoint to go on from, if the state is fit for one."""
         run.save_if_fit()
         run.count_time()
-        result = interrupted_result(run.session, run.progress, folder, signum)
+        result = result_of(
+            run.session,
+            run.progress,
+            folder,
+            RunStatus.INTERRUPTED,
+            resume_command=resume_command(folder.path),
+            exit_status=exit_status(signum),
+        )
         reason = self.stop.reason
         signal = signum if reason is None else None
         run.telemetry.write(RunInterrupted(step=run.progress.step, signal=signal, reason=reason))

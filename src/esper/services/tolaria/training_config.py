@@ -6,6 +6,7 @@ Unset values come from the data set's recipe.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -240,7 +241,7 @@ def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[
     Raises:
         ConfigError: an override has no ``=``, an empty key, or reaches into a plain value.
     """
-    result: dict[str, Any] = _copy(values)
+    result = deepcopy(dict(values))
     for override in overrides:
         path, equals, text = override.partition("=")
         names = path.strip().split(".")
@@ -277,7 +278,3 @@ def _spell(error: Any) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])  # raised by a `__post_init__`, which names the key
     return f"{key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
-
-
-def _copy(value: Any) -> Any:
-    return {k: _copy(v) for k, v in value.items()} if isinstance(value, Mapping) else value

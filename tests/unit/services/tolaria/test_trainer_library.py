@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from esper.contracts.enums import AdaptationOutcome
 from esper.contracts.growth import GrowthReport
@@ -17,6 +18,9 @@ from esper.core import checkpoint
 from esper.core.model_wrapper import wrap
 from esper.data.catalog import load
 from esper.execution.artifact import pack
+from esper.execution.kernel_cache import KernelCache
+from esper.execution.signatures import sign
+from esper.execution.trust import TrustPolicy
 from esper.services.tolaria.outbox import deliver
 from esper.services.tolaria.signals import StopRequest
 from esper.services.tolaria.trainer import TolariaTrainer
@@ -89,6 +93,19 @@ def test_a_kernel_of_the_library_wins_and_both_sides_learn_of_it(
     assert identity is not None
     assert {o.run_id for o in by_kernel.values()} == {identity.run_id}
     assert deliver(folder, library).reports == 0
+
+
+def test_only_kernels_that_the_given_cache_trusts_enter(make: Make, kernel: bytes) -> None:
+    library, key = MemoryLibrary(), Ed25519PrivateKey.generate()
+    kernel_id = library.put(kernel, gain=0.5)
+    cache = KernelCache(library, trust=TrustPolicy.of([key.public_key()]))
+    config = make(**{**SHORT, "steps": 1})
+    TolariaTrainer(config, library=library, cache=cache).run()
+    assert records(config.output, "library")[0]["entered"] == []
+    library.signed = {kernel_id: (sign(kernel_id, key),)}
+    again = make(**{**SHORT, "steps": 1, "output": f"{config.output}-again"})
+    TolariaTrainer(again, library=library, cache=cache).run()
+    assert records(again.output, "library")[0]["entered"] == [kernel_id]
 
 
 @pytest.mark.parametrize("step", [20, 60, 130])
