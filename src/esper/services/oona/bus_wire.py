@@ -11,7 +11,7 @@ from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusError
 from esper.contracts.messages import Claim, OonaMessage
 from esper.services.oona.bus_config import OonaConfig
-from esper.services.oona.claims import Claims
+from esper.services.oona.claims import Claims, UnreadableError
 
 _PAYLOAD_KEY: Final = b',"payload":'
 
@@ -58,19 +58,19 @@ def read_envelope(data: bytes, topic: TopicNames) -> OonaMessage:
     """Read a message, whose payload may still lie under its claim.
 
     Raises:
-        BusError: It is no message of this version and topic; says in what.
+        UnreadableError: It is no message of this version and topic; says in what.
     """
     try:
         message = _read_in_two(data) or OonaMessage.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise BusError(
+        raise UnreadableError(
             f"an entry of the topic {topic.value!r} is no message: {place}: {first['msg']}; was it "
             "sent by another version?"
         ) from error
     if message.topic is not topic:
-        raise BusError(
+        raise UnreadableError(
             f"an entry of the topic {topic.value!r} says that it is of {message.topic.value!r}"
         )
     return message
@@ -95,11 +95,11 @@ def _read_in_two(data: bytes) -> OonaMessage | None:
     return message
 
 
-def read_entry(data: bytes, topic: TopicNames) -> OonaMessage | BusError:
+def read_entry(data: bytes, topic: TopicNames) -> OonaMessage | UnreadableError:
     """Do what `read_envelope` does, and return the error instead of raising it."""
     try:
         return read_envelope(data, topic)
-    except BusError as error:
+    except UnreadableError as error:
         return error
 
 
@@ -140,23 +140,25 @@ class Wire:
         """Return the message that stands in an entry.
 
         Raises:
-            BusError: It cannot be read, or its payload is gone or damaged.
+            UnreadableError: It cannot be read, or its payload is gone or damaged.
             BusUnavailableError: The payload cannot be picked up now.
         """
         return await self.complete(read_envelope(data, topic), place)
 
-    async def complete(self, message: OonaMessage | BusError, place: str) -> OonaMessage:
+    async def complete(self, message: OonaMessage | UnreadableError, place: str) -> OonaMessage:
         """Return a message with its payload; raise what is no message.
 
         Raises:
-            BusError: That error; or the payload is gone or damaged.
+            UnreadableError: That error; or the payload is gone or damaged.
             BusUnavailableError: The payload cannot be picked up now.
         """
-        if isinstance(message, BusError):
+        if isinstance(message, UnreadableError):
             raise message
         if message.claim is None:
             return message
         payload = orjson.loads(await self.claims.pick_up(place, message.claim))
         if not isinstance(payload, dict):
-            raise BusError(f"the payload of the message {message.event_id} is no JSON object")
+            raise UnreadableError(
+                f"the payload of the message {message.event_id} is no JSON object"
+            )
         return message.model_copy(update={"payload": payload, "claim": None})

@@ -26,6 +26,10 @@ _SKEW_SECONDS: Final = 300.0
 """How far the clocks of the object store and of the bus may be apart."""
 
 
+class UnreadableError(BusError):
+    """An entry is no message that can be read, or its payload is gone or damaged."""
+
+
 def open_store(url: str) -> ObjectStore:
     """Return the object store at `url`.
 
@@ -91,7 +95,7 @@ class Claims:
         """Return the payload that was laid down in `place`.
 
         Raises:
-            BusError: It is gone, too large, or not what the claim says.
+            UnreadableError: It is gone, too large, or not what the claim says.
             BusUnavailableError: The object store cannot be reached.
         """
         # The key is made here: a claim must not reach for other objects.
@@ -99,12 +103,14 @@ class Claims:
         with _troubles():
             size = self._store.size(key)
             if size is None:
-                raise BusError(f"the payload {key} is gone from the object store")
+                raise UnreadableError(f"the payload {key} is gone from the object store")
             if size != claim.size or size > self._config.largest_bytes:
-                raise BusError(f"the payload {key} has {size} bytes, its claim says {claim.size}")
+                raise UnreadableError(
+                    f"the payload {key} has {size} bytes, its claim says {claim.size}"
+                )
             data = await self._store.aget(key)
         if data is None or hashlib.sha256(data).hexdigest() != claim.digest:
-            raise BusError(f"the payload {key} is damaged")
+            raise UnreadableError(f"the payload {key} is damaged")
         return data
 
     async def clear(self, oldest: Mapping[str, float]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from pydantic import BaseModel, JsonValue
@@ -45,41 +45,26 @@ def gather(items: Iterable[Waiting], sender_id: str) -> list[Parcel]:
     trace, come into one message.
     """
     parcels: list[Parcel] = []
-    open_: dict[TopicNames, _Lines] = {}
+    growing: dict[TopicNames, tuple[object, list[JsonValue], Parcel]] = {}
     for item in items:
-        before = open_.get(item.topic)
-        if before is not None and before.take(item):
-            continue
-        parcel = Parcel(_message(item, sender_id))
-        parcels.append(parcel)
-        open_.pop(item.topic, None)
-        if isinstance(item.body, RunRecords):
-            open_[item.topic] = _Lines(item, item.body, parcel)
+        records = item.body if isinstance(item.body, RunRecords) else None
+        key, lines, parcel = growing.pop(item.topic, (None, [], None))
+        more = [] if records is None else _lines(records)
+        if parcel is None or key != _key(item) or len(lines) + len(more) > _MOST_LINES:
+            lines, parcel = more, Parcel(_message(item, more, sender_id))
+            parcels.append(parcel)
+        else:
+            lines += more
+            parcel.bodies += 1
+        if records is not None:
+            growing[item.topic] = _key(item), lines, parcel
     return parcels
 
 
-class _Lines:
-    """A message of lines that more of them may join."""
-
-    def __init__(self, item: Waiting, records: RunRecords, parcel: Parcel) -> None:
-        self._key = _key(item, records)
-        self._parcel = parcel
-        lines = parcel.message.payload["lines"]
-        assert isinstance(lines, list)
-        self._lines = lines
-
-    def take(self, item: Waiting) -> bool:
-        records = item.body
-        if not isinstance(records, RunRecords) or _key(item, records) != self._key:
-            return False
-        if len(self._lines) + len(records.lines) > _MOST_LINES:
-            return False
-        self._lines += _lines(records)
-        self._parcel.bodies += 1
-        return True
-
-
-def _key(item: Waiting, records: RunRecords) -> tuple[object, ...]:
+def _key(item: Waiting) -> tuple[object, ...]:
+    records = item.body
+    if not isinstance(records, RunRecords):
+        return ()
     place = (records.run_id, records.attempt, records.kept, records.folder)
     return (*place, item.trace_id, item.traceparent)
 
@@ -88,36 +73,17 @@ def _lines(records: RunRecords) -> list[JsonValue]:
     return [{"position": line.position, "body": line.body} for line in records.lines]
 
 
-def _message(item: Waiting, sender_id: str) -> OonaMessage:
-    timestamp = datetime.fromtimestamp(item.at, UTC)
-    trace_id = uuid4().hex if item.trace_id is None else item.trace_id
+def _message(item: Waiting, lines: list[JsonValue], sender_id: str) -> OonaMessage:
+    envelope: dict[str, Any] = {
+        "sender_id": sender_id,
+        "topic": item.topic,
+        "trace_id": uuid4().hex if item.trace_id is None else item.trace_id,
+        "traceparent": item.traceparent,
+        "timestamp": datetime.fromtimestamp(item.at, UTC),
+    }
     if not isinstance(item.body, RunRecords):
-        return OonaMessage(
-            sender_id=sender_id,
-            topic=item.topic,
-            payload=item.body.model_dump(mode="json"),
-            trace_id=trace_id,
-            traceparent=item.traceparent,
-            timestamp=timestamp,
-        )
+        return OonaMessage(payload=item.body.model_dump(mode="json"), **envelope)
     # What is in it was checked when it was made; looking at every value once more would take the
-    # training's time.
-    return OonaMessage.model_construct(
-        version=1,
-        event_id=str(uuid4()),
-        sender_id=sender_id,
-        topic=item.topic,
-        payload={
-            "kind": item.body.kind,
-            "version": item.body.version,
-            "run_id": item.body.run_id,
-            "attempt": item.body.attempt,
-            "kept": item.body.kept,
-            "folder": item.body.folder,
-            "lines": _lines(item.body),
-        },
-        trace_id=trace_id,
-        traceparent=item.traceparent,
-        timestamp=timestamp,
-        claim=None,
-    )
+    # training's time. The lines are this very list: more of them may join.
+    payload = {**item.body.model_dump(exclude={"lines"}), "lines": lines}
+    return OonaMessage.model_construct(payload=payload, **envelope)

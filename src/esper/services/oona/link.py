@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -188,67 +189,52 @@ class Link:
 
     async def _delivered(self, bus: Bus) -> None:
         """Send all that waits; within a process, wait until every group has handled it."""
-        await self._flushed(bus)
+        await self._flush(bus)
         while isinstance(bus, InProcessBus) and any(
             group.waiting or group.pending for group in await bus.lag()
         ):
             await asyncio.sleep(self._config.linger_seconds / 10)
-            await self._flushed(bus)
+            await self._flush(bus)
 
-    async def _flushed(self, bus: Bus) -> None:
-        failures = 0
-        while not await self._flush(bus):
-            failures += 1
-            await asyncio.sleep(self._config.backoff(failures))
-
-    async def _flush(self, bus: Bus) -> bool:
-        """Send what waits; returns False where the link is closing and the bus away."""
+    async def _flush(self, bus: Bus) -> None:
+        """Send what waits, as often as it takes."""
         failures = 0
         while self._in_hand or self._queue:
             if not self._in_hand:
-                self._take()
+                taken = [
+                    self._queue.popleft() for _ in range(min(len(self._queue), self._config.batch))
+                ]
+                self._in_hand.extend(gather(taken, self._sender_id))
             try:
-                await self._send(bus)
+                await self._send(bus, len(self._in_hand))
             except BusUnavailableError as error:
-                if self._closing.is_set():
-                    return False
                 failures += 1
                 self._say_once(failures, error)
-                await _wait(self._closing, self._config.backoff(failures))
+                if self._closing.is_set():
+                    await asyncio.sleep(self._config.linger_seconds)
+                else:
+                    await _wait(self._closing, self._config.backoff(failures))
             else:
                 failures = 0
-        return True
 
-    def _take(self) -> None:
-        number = min(len(self._queue), self._config.batch)
-        taken = [self._queue.popleft() for _ in range(number)]
-        self._in_hand.extend(gather(taken, self._sender_id))
-
-    async def _send(self, bus: Bus) -> None:
-        parcels = list(self._in_hand)
+    async def _send(self, bus: Bus, number: int) -> None:
+        """Send the first so many in hand; one by one, where something is wrong with one of them."""
+        parcels = list(itertools.islice(self._in_hand, number))
         try:
             await bus.publish([parcel.message for parcel in parcels])
         except BusUnavailableError:
             raise
-        except Exception:  # noqa: BLE001  # whatever is wrong with one message, the others must go
-            await self._send_one_by_one(bus)
+        except Exception:  # counted: the message that the bus does not take
+            if number > 1:
+                for _ in parcels:
+                    await self._send(bus, 1)
+                return
+            topic = parcels[0].message.topic
+            self._drop(topic, parcels[0].bodies)
+            logger.warning("Dropping a message of %s", topic.value, exc_info=True)
         else:
-            self._sent += len(parcels)
-            self._in_hand.clear()
-
-    async def _send_one_by_one(self, bus: Bus) -> None:
-        while self._in_hand:
-            parcel = self._in_hand[0]
-            try:
-                await bus.publish([parcel.message])
-            except BusUnavailableError:
-                raise
-            except Exception:  # counted: the message that the bus does not take
-                topic = parcel.message.topic
-                self._drop(topic, parcel.bodies)
-                logger.warning("Dropping a message of %s", topic.value, exc_info=True)
-            else:
-                self._sent += 1
+            self._sent += number
+        for _ in parcels:
             self._in_hand.popleft()
 
     async def _keep(self, companion: Companion, bus: Bus, stop: asyncio.Event) -> None:

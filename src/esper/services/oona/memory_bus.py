@@ -213,17 +213,11 @@ class InProcessBus:
         return Delivery(message=message, position=str(number), group=name, tries=tries)
 
     def _new(self, name: TopicNames, group_name: str, consumer: str, limit: int) -> list[Delivery]:
-        topic, now = self._topics[name], self._clock.monotonic()
-        group = topic.groups[group_name]
+        topic, group = self._topics[name], self._topics[name].groups[group_name]
         numbers = range(group.after + 1, min(group.after + limit, topic.last) + 1)
-        found = []
-        for number in numbers:
-            group.pending[number] = _Pending(consumer, now, 1)
-            found.append(
-                Delivery(message=topic.entries[number][0], position=str(number), group=group_name)
-            )
         group.after += len(numbers)
-        return found
+        group.pending.update((number, _Pending(consumer, 0.0, 0)) for number in numbers)
+        return [self._deliver(name, group_name, number, consumer) for number in numbers]
 
     def _group(self, topic: TopicNames, group: str) -> _Group:
         try:

@@ -20,13 +20,13 @@ from esper.contracts.ports import Clock, DeadLetter, Delivery, GroupLag
 from esper.services.oona import redis_scripts
 from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.bus_wire import Wire
+from esper.services.oona.claims import UnreadableError
 from esper.services.oona.redis_client import (
     Command,
     NoGroupError,
     RedisClient,
     entries_of,
     fields_of,
-    raise_first,
 )
 from esper.services.oona.redis_reader import JOINED, RedisReader
 from esper.services.oona.redis_upkeep import RedisUpkeep
@@ -141,7 +141,7 @@ class RedisBus:
             for more in part.values():
                 entries += (len(more), *more)
             commands.append(("EVAL", redis_scripts.PUBLISH, len(streams), *streams, *entries))
-        raise_first(await self._client.ask_all(commands))
+        await self._client.ask_all(commands)
 
     async def _send_again_after_a_restart(self) -> None:
         connections = self._client.connections
@@ -167,12 +167,13 @@ class RedisBus:
 
     async def _create(self, topics: Sequence[TopicNames], group: str, start: str) -> None:
         streams = [self._config.stream(topic) for topic in topics]
-        answers = await self._client.ask_all(
+        answers = await self._client.try_all(
             [("XGROUP", "CREATE", stream, group, start, "MKSTREAM") for stream in streams]
         )
-        # That it exists is no trouble.
-        raise_first([answer for answer in answers if "BUSYGROUP" not in str(answer)])
-        await self._client.ask_all(
+        for answer in answers:
+            if isinstance(answer, BusError) and "BUSYGROUP" not in str(answer):  # it exists
+                raise answer
+        await self._client.try_all(
             [
                 ("XGROUP", "CREATECONSUMER", stream, group, JOINED)
                 for stream, answer in zip(streams, answers, strict=True)
@@ -216,13 +217,11 @@ class RedisBus:
         ids: dict[tuple[TopicNames, str], list[str]] = {}
         for delivery in deliveries:
             ids.setdefault((delivery.message.topic, delivery.group), []).append(delivery.position)
-        raise_first(
-            await self._client.ask_all(
-                [
-                    ("XACK", self._config.stream(topic), group, *positions)
-                    for (topic, group), positions in ids.items()
-                ]
-            )
+        await self._client.ask_all(
+            [
+                ("XACK", self._config.stream(topic), group, *positions)
+                for (topic, group), positions in ids.items()
+            ]
         )
 
     async def bury(self, delivery: Delivery, error: str) -> None:
@@ -242,9 +241,7 @@ class RedisBus:
             for position, data in entries_of(page):
                 try:
                     message = await self._wire.unpack(data, topic, f"live/{topic.value}")
-                except BusUnavailableError:
-                    raise
-                except BusError as error:
+                except UnreadableError as error:
                     logger.warning("Leaving out an entry at %s: %s", position, error)
                 else:
                     yield position, message
@@ -261,9 +258,7 @@ class RedisBus:
         data = fields[b"m"]
         try:
             message = await self._wire.unpack(data, topic, f"dead/{topic.value}")
-        except BusUnavailableError:
-            raise
-        except BusError:
+        except UnreadableError:
             # It lies there because it cannot be read: shown as it is.
             text = data.decode(errors="replace")
             message = OonaMessage(sender_id="unknown", topic=topic, payload={"unreadable": text})
@@ -289,9 +284,7 @@ class RedisBus:
         try:
             message = await self._wire.unpack(data, topic, f"dead/{topic.value}")
             data = await self._wire.pack(message, f"live/{topic.value}")
-        except BusUnavailableError:
-            raise
-        except BusError as error:
+        except UnreadableError as error:
             logger.warning("Publishing %s again as it is: %s", dead_id, error)
         await self._client.ask("EVAL", redis_scripts.RETRY, 2, dead, stream, dead_id, data)
 
@@ -307,7 +300,7 @@ class RedisBus:
         """Remove a group, with whatever it had pending."""
         self._joined.difference_update((topic, group) for topic in topics)
         # A topic without a stream has no groups to leave: that answer is as good.
-        await self._client.ask_all(
+        await self._client.try_all(
             [("XGROUP", "DESTROY", self._config.stream(topic), group) for topic in topics]
         )
 
@@ -329,16 +322,9 @@ def _before(position: str) -> str:
 
 def _parts(by_topic: Batch) -> Iterator[Batch]:
     """Cut a batch into parts that the server can take in one piece."""
-    part: dict[TopicNames, Sequence[bytes]] = {}
-    room = _MOST_AT_ONCE
-    for topic, entries in by_topic.items():
-        start = 0
-        while start < len(entries):
-            part[topic] = entries[start : start + room]
-            start += len(part[topic])
-            room -= len(part[topic])
-            if not room:
-                yield part
-                part, room = {}, _MOST_AT_ONCE
-    if part:
+    entries = [(topic, entry) for topic, several in by_topic.items() for entry in several]
+    for start in range(0, len(entries), _MOST_AT_ONCE):
+        part: dict[TopicNames, list[bytes]] = {}
+        for topic, entry in entries[start : start + _MOST_AT_ONCE]:
+            part.setdefault(topic, []).append(entry)
         yield part

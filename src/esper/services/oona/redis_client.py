@@ -113,13 +113,24 @@ class RedisClient:
                 return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
     async def ask_all(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands in one go and return their answers; refusals stand among them as errors.
+        """Send commands in one go and return their answers.
+
+        Raises:
+            BusUnavailableError: The server cannot be reached, or does not answer in time.
+            BusError: It refuses one of them; the others were carried out.
+        """
+        answers = await self.try_all(commands)
+        for answer in answers:
+            if isinstance(answer, BusError):
+                raise answer
+        return answers
+
+    async def try_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Do the same, with refusals among the answers, as errors.
 
         Raises:
             BusUnavailableError: The server cannot be reached, or does not answer in time.
         """
-        if not commands:
-            return []
         if len(commands) == 1:
             # A pipeline of one takes half as long again.
             try:
@@ -165,17 +176,6 @@ class RedisClient:
         if isinstance(error, _PASSING) or text.startswith(_PASSING_TEXTS):
             return BusUnavailableError(f"the bus at {self.place} cannot serve now: {text}")
         return BusError(f"the bus at {self.place} refused: {text}")
-
-
-def raise_first(answers: Sequence[Any]) -> None:
-    """Raise the first error that stands among answers to several commands, if there is one.
-
-    Raises:
-        BusError: That one.
-    """
-    for answer in answers:
-        if isinstance(answer, BusError):
-            raise answer
 
 
 def entries_of(answer: Any) -> Iterator[tuple[str, bytes]]:

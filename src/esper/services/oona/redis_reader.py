@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.errors import BusError, BusUnavailableError
 from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Clock, Delivery
 from esper.services.oona import redis_scripts
 from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.bus_wire import Wire, read_entry
-from esper.services.oona.redis_client import Command, RedisClient, entries_of, raise_first
+from esper.services.oona.claims import UnreadableError
+from esper.services.oona.redis_client import Command, RedisClient, entries_of
 from esper.utils.collecting import collecting_later
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class RedisReader:
             stream = self._config.stream(topic)
             commands.append(("XGROUP", "CREATECONSUMER", stream, group, consumer))
             commands.append(("XGROUP", "DELCONSUMER", stream, group, JOINED))
-        raise_first(await self._client.ask_all(commands))
+        await self._client.ask_all(commands)
 
     async def _idle(
         self, topics: Sequence[TopicNames], group: str, consumer: str, limit: int
@@ -111,20 +111,10 @@ class RedisReader:
             return []
         pages = await self._client.ask_all(
             [
-                (
-                    "XPENDING",
-                    self._config.stream(topic),
-                    group,
-                    "IDLE",
-                    milliseconds,
-                    "-",
-                    "+",
-                    limit,
-                )
-                for topic in topics
+                ("XPENDING", self._config.stream(t), group, "IDLE", milliseconds, "-", "+", limit)
+                for t in topics
             ]
         )
-        raise_first(pages)
         for topic, page in zip(topics, pages, strict=True):
             found = await self._again((topic, group, consumer), page, milliseconds)
             if found:
@@ -201,7 +191,7 @@ class RedisReader:
         self,
         topic: TopicNames,
         group: str,
-        read: Sequence[tuple[str, bytes, OonaMessage | BusError]],
+        read: Sequence[tuple[str, bytes, OonaMessage | UnreadableError]],
         tries: Mapping[str, int],
     ) -> list[Delivery]:
         """Pick up what lies under a claim, and give up what cannot be read."""
@@ -210,9 +200,7 @@ class RedisReader:
             count = tries.get(position, 1)
             try:
                 message = await self._wire.complete(found, f"live/{topic.value}")
-            except BusUnavailableError:
-                raise
-            except BusError as error:
+            except UnreadableError as error:
                 logger.warning("Giving up an entry for the group %s: %s", group, error)
                 await self.bury(topic, group, position, data, str(error), count)
             else:

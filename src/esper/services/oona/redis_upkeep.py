@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from esper.contracts.enums import TopicNames
@@ -12,7 +12,7 @@ from esper.contracts.ports import GroupLag
 from esper.services.oona import redis_scripts
 from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.claims import Claims
-from esper.services.oona.redis_client import Command, RedisClient, fields_of, raise_first
+from esper.services.oona.redis_client import Command, RedisClient, fields_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class RedisUpkeep:
         """Return how far every group is behind each of its topics."""
         topics = list(TopicNames)
         streams = [self._config.stream(topic) for topic in topics]
-        answers = await self._client.ask_all([("XINFO", "GROUPS", stream) for stream in streams])
+        answers = await self._client.try_all([("XINFO", "GROUPS", stream) for stream in streams])
         groups: list[tuple[TopicNames, dict[bytes, Any]]] = [
             (topic, fields_of(flat))
             for topic, answer in zip(topics, answers, strict=True)
@@ -55,7 +55,7 @@ class RedisUpkeep:
             commands.append(("XPENDING", stream, group[b"name"]))
             commands.append(("XRANGE", stream, after, "+", "COUNT", count))
             commands.append(("XINFO", "CONSUMERS", stream, group[b"name"]))
-        (seconds, _), *answers = await self._client.ask_all(commands)
+        (seconds, _), *answers = await self._client.try_all(commands)
         return [
             _lag_of(topic, group, (pending, waiting, consumers), float(seconds))
             for (topic, group), pending, waiting, consumers in zip(
@@ -67,62 +67,42 @@ class RedisUpkeep:
 
     async def trim(self) -> int:
         """Remove groups that nobody reads for, and messages that nobody needs; return how many."""
-        await self._forget_idle_groups()
-        seconds, _ = await self._client.ask("TIME")
-        oldest = f"{max(0, int((int(seconds) - self._config.keep_seconds) * 1000))}-0"
-        keep = self._config.keep_messages
-        answers = await self._client.ask_all(
-            [
-                (
-                    "EVAL",
-                    redis_scripts.TRIM,
-                    1,
-                    self._config.stream(topic),
-                    keep,
-                    oldest,
-                    _LARGEST_ID,
-                )
-                for topic in TopicNames
-            ]
+        config = self._config
+        idle = int(config.group_idle_seconds * 1000)
+        forgotten = await self._each_topic(
+            lambda topic: ("EVAL", redis_scripts.FORGET, 1, config.stream(topic), idle)
         )
-        raise_first(answers)
-        firsts = {
-            f"live/{topic.value}": float(seconds) if first is None else _seconds(first)
-            for topic, (_, first) in zip(TopicNames, answers, strict=True)
-        }
-        await self._claims.clear(firsts | await self._oldest_dead(float(seconds)))
-        return sum(removed for removed, _ in answers)
-
-    async def _oldest_dead(self, now: float) -> dict[str, float]:
-        answers = await self._client.ask_all(
-            [
-                ("XRANGE", self._config.dead_stream(topic), "-", "+", "COUNT", 1)
-                for topic in TopicNames
-            ]
-        )
-        raise_first(answers)
-        return {
-            f"dead/{topic.value}": _seconds(first[0][0]) if first else now
-            for topic, first in zip(TopicNames, answers, strict=True)
-        }
-
-    async def _forget_idle_groups(self) -> None:
-        milliseconds = int(self._config.group_idle_seconds * 1000)
-        answers = await self._client.ask_all(
-            [
-                ("EVAL", redis_scripts.FORGET, 1, self._config.stream(topic), milliseconds)
-                for topic in TopicNames
-            ]
-        )
-        raise_first(answers)
-        for topic, gone in zip(TopicNames, answers, strict=True):
-            for group in gone:
+        for topic, groups in forgotten.items():
+            for group in groups:
                 logger.warning(
                     "Nobody has read %s for the group %s in %.0f s: it is removed",
                     topic.value,
                     group.decode(),
-                    self._config.group_idle_seconds,
+                    config.group_idle_seconds,
                 )
+        now = float((await self._client.ask("TIME"))[0])
+        limits = (config.keep_messages, f"{max(0, int((now - config.keep_seconds) * 1000))}-0")
+        trimmed = await self._each_topic(
+            lambda t: ("EVAL", redis_scripts.TRIM, 1, config.stream(t), *limits, _LARGEST_ID)
+        )
+        dead = await self._each_topic(
+            lambda topic: ("XRANGE", config.dead_stream(topic), "-", "+", "COUNT", 1)
+        )
+        await self._claims.clear(
+            {
+                f"live/{topic.value}": now if first is None else _seconds(first)
+                for topic, (_, first) in trimmed.items()
+            }
+            | {
+                f"dead/{topic.value}": _seconds(first[0][0]) if first else now
+                for topic, first in dead.items()
+            }
+        )
+        return sum(removed for removed, _ in trimmed.values())
+
+    async def _each_topic(self, command: Callable[[TopicNames], Command]) -> dict[TopicNames, Any]:
+        answers = await self._client.ask_all([command(topic) for topic in TopicNames])
+        return dict(zip(TopicNames, answers, strict=True))
 
 
 def _lag_of(

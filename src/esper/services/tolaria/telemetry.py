@@ -32,6 +32,8 @@ OnEvent = Callable[[LogEntry], None]
 class Telemetry:
     """Takes the records of one attempt at a run. Implements the port `TelemetrySink`.
 
+    A checkpoint may be restored before the log is open: what is emitted by then waits for `open`.
+
     Args:
         on_event: shown every record.
         publisher: sends the lines; None sends none.
@@ -45,6 +47,7 @@ class Telemetry:
         publisher: Publisher | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._early: list[Event] = []
         self._on_event = on_event
         self._publisher = publisher
         self._clock = clock
@@ -65,7 +68,7 @@ class Telemetry:
     def open(
         self, log: RunLog, identity: RunIdentity, progress: Progress, first: Sequence[Record]
     ) -> None:
-        """Begin: the first lines of the attempt, and from now on everything.
+        """Begin: the first lines of the attempt, what has waited, and from now on everything.
 
         Args:
             log: the run log, in the run's folder, at the point at which the attempt goes on.
@@ -77,13 +80,18 @@ class Telemetry:
         self._kept, self._folder = log.length, str(log.path.parent.absolute())
         self._context = bind_run(identity.run_id, rank=int(os.environ.get("RANK", "0")))
         self._enter()
-        for record in first:
-            self.write(record)
+        entries: list[LogEntry] = [*first, *self._early]
+        for entry in entries:
+            self.write(entry)
+        self._early.clear()
 
     def emit(self, event: BaseModel) -> None:
         """Write an event of the growth cycle."""
         assert isinstance(event, Event)  # the orchestrator emits no others
-        self.write(event)
+        if self._log is None:
+            self._early.append(event)
+        else:
+            self.write(event)
 
     def write(self, record: LogEntry, *, trace_id: str | None = None) -> None:
         """Append a record to the log, show it, and send it; by default in the adaptation's trace."""
