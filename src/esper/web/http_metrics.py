@@ -1,4 +1,4 @@
-"""What a server counts of its exchanges, in Prometheus' text format.
+"""What a server counts of its exchanges, in Prometheus' text format, and its spans.
 
 Every name begins with the server's own, `esper_urza` for example; the table leaves it out.
 
@@ -14,14 +14,19 @@ Every name begins with the server's own, `esper_urza` for example; the table lea
 from __future__ import annotations
 
 import time
+from secrets import token_hex
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from esper.utils.spans import Span, SpanContext, Spans, parse_traceparent, within
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
+_SERVER_ERROR: Final = 500
 ROUTE: Final = "esper.route"
 """Key of the connection's scope under which a route leaves its name."""
 
@@ -95,12 +100,15 @@ class HttpMetrics:
 
 
 class MeasuredApp:
-    """ASGI middleware: counts and times every exchange, whatever becomes of it."""
+    """ASGI middleware: counts and times every exchange, whatever becomes of it.
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
-        """Stand before `app`."""
-        self._app = app
-        self._metrics = metrics
+    One that has a `traceparent` is a span as well, and what the server itself asks of others
+    meanwhile belongs to that span.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, spans: Spans | None = None) -> None:
+        """Stand before `app`; without `spans` nothing is traced."""
+        self._app, self._metrics, self._spans = app, metrics, spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the exchange on, and count it when it is over."""
@@ -108,7 +116,10 @@ class MeasuredApp:
             await self._app(scope, receive, send)
             return
         status, received, sent = 500, 0, 0
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.time()
+        header = Headers(scope=scope).get("traceparent") if self._spans else None
+        parent = parse_traceparent(header)
+        context = SpanContext(parent.trace_id, token_hex(8)) if parent else None
 
         async def counted_receive() -> Message:
             nonlocal received
@@ -126,12 +137,40 @@ class MeasuredApp:
 
         self._metrics.in_flight.inc()
         try:
-            await self._app(scope, counted_receive, counted_send)
+            with within(context):
+                await self._app(scope, counted_receive, counted_send)
         finally:
             self._metrics.in_flight.dec()
             self._metrics.moved(received, sent)
-            seconds = time.perf_counter() - started
-            self._metrics.answered(route_of(scope), scope["method"], status, seconds)
+            seconds, route = time.perf_counter() - started, route_of(scope)
+            self._metrics.answered(route, scope["method"], status, seconds)
+            if self._spans and context:
+                span = _span(scope["method"], route, status, context, parent, began)
+                self._spans.record(span)
+
+
+def _span(
+    method: str,
+    route: str,
+    status: int,
+    context: SpanContext,
+    parent: SpanContext | None,
+    began: float,
+) -> Span:
+    return Span(
+        name=f"{method} {route}",
+        context=context,
+        parent=parent,
+        began=began,
+        ended=time.time(),
+        kind="server",
+        attributes={
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": status,
+        },
+        error=f"status {status}" if status >= _SERVER_ERROR else None,
+    )
 
 
 def route_of(scope: Scope) -> str:

@@ -33,7 +33,6 @@ from esper.utils.spans import Spans, open_spans
 from esper.web.draining import DrainingServer
 from esper.web.http_metrics import HttpMetrics, MeasuredApp
 from esper.web.problems import LIBRARY_CODES, add_refusals, describe, install
-from esper.web.traced import TracedApp
 
 # The most frequent ones first: routes are tried in order.
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -79,9 +78,7 @@ def create_app(
         app.router.routes.extend(router.routes)
     _check_guarded(app)
     app.state.urza = _state(library, config, clock or SystemClock())
-    if spans is not None:
-        app.add_middleware(TracedApp, spans=spans)
-    app.add_middleware(MeasuredApp, metrics=app.state.urza.metrics)
+    app.add_middleware(MeasuredApp, metrics=app.state.urza.metrics, spans=spans)
     add_refusals(app, LIBRARY_CODES)
     install(app, _description(app))
     return app

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from esper.utils.spans import Span, current_traceparent, root_of
-from esper.web.traced import TracedApp
+from esper.web.http_metrics import HttpMetrics, MeasuredApp
 from support.kept_spans import KeptSpans
 
 ROOT = root_of("a" * 32)
@@ -22,7 +22,7 @@ async def _asked(path: str, **headers: str) -> tuple[httpx.Response, list[Span]]
             raise ValueError(kernel)
         return current_traceparent()
 
-    app.add_middleware(TracedApp, spans=kept)
+    app.add_middleware(MeasuredApp, metrics=HttpMetrics("test"), spans=kept)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.get(path, headers=headers), kept.spans
