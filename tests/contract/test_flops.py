@@ -6,7 +6,6 @@ and backward.
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,8 +52,11 @@ def trained(module: nn.Module, x: Tensor) -> int:
     return int(counter.get_total_flops())
 
 
+TEXT = {"vocabulary": 73, "context": 64}
+
+
 def quick_start(name: str) -> tuple[nn.Module, Tensor]:
-    model = MODELS.lookup(name)(SimpleNamespace(geometry={"vocabulary": 73, "context": 64}))  # type: ignore[arg-type]  # all that a model reads of its data
+    model = MODELS.lookup(name)(**TEXT if name == "text-transformer" else {})
     if name == "text-transformer":
         return model, torch.randint(0, 73, (BATCH, 64))
     shape = SHAPES.get(name) or next(s for n, s in IMAGES.items() if name.startswith(n))

@@ -21,7 +21,7 @@ from esper.contracts.library import (
     Lease,
     ValidationReport,
 )
-from esper.contracts.lifecycle import BlueprintEvent, advance_blueprint
+from esper.contracts.lifecycle import BLUEPRINT_LIFE, BlueprintEvent
 from esper.contracts.ports import Clock
 from esper.execution.artifact import unpack
 from esper.execution.artifact_check import kernel_id_of, reference_cost
@@ -139,7 +139,7 @@ class MemoryQueue:
             self._blobs[registration.kernel_id] = data
             entry.kernels.append(registration.kernel_id)
             entry.report = report
-            entry.state = advance_blueprint(entry.state, BlueprintEvent.VALIDATE)
+            entry.state = BLUEPRINT_LIFE.advance(entry.state, BlueprintEvent.VALIDATE)
             return KernelRecord(
                 metadata=metadata,
                 blueprint_id=registration.blueprint_id,
@@ -158,7 +158,7 @@ class MemoryQueue:
             entry = self._held(lease)
             again = retry and entry.attempts < self._most
             event = BlueprintEvent.RELEASE if again else BlueprintEvent.INVALIDATE
-            entry.state = advance_blueprint(entry.state, event)
+            entry.state = BLUEPRINT_LIFE.advance(entry.state, event)
             entry.reason, entry.report = reason, report
             return BlueprintRecord(
                 blueprint=entry.blueprint,

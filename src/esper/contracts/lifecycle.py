@@ -1,8 +1,7 @@
 """The lives of seeds, blueprints and kernels: tables of moves, and pure functions that make them.
 
-What is not in a table cannot happen. Everything that may change a seed's phase is in
-`TRANSITIONS`; `advance` is its only reader, `advance_blueprint` and `advance_kernel` are those of
-the library's tables.
+What is not in a table cannot happen, and `Lifecycle.advance` alone reads the tables: `SEED_LIFE` has
+everything that may change a seed's phase, `BLUEPRINT_LIFE` and `KERNEL_LIFE` are the library's.
 Two views are derived from the phase and stored nowhere: the slot view (`slot_state`, what a
 layer's slot is doing) and the seed view (`seed_state`, what a user calls it).
 `diagram` draws the table for the documentation, so that the two cannot differ.
@@ -11,12 +10,47 @@ layer's slot is doing) and the seed view (`seed_state`, what a user calls it).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Final, Generic, TypeVar
 
 from esper.contracts.enums import BlueprintState, KernelStatus, SeedState
 from esper.contracts.errors import IllegalTransitionError
+
+State = TypeVar("State", bound=Enum)
+Happening = TypeVar("Happening", bound=StrEnum)
+
+
+class Lifecycle(Generic[State, Happening]):
+    """One table of moves, and the pure function that makes them.
+
+    Args:
+        what: What has this life, in the singular.
+        table: Every legal move: state and event -> the state that follows.
+    """
+
+    def __init__(self, what: str, table: Mapping[tuple[State, Happening], State]) -> None:
+        self.what = what
+        self.table: Mapping[tuple[State, Happening], State] = MappingProxyType(dict(table))
+
+    def advance(self, state: State, event: Happening) -> State:
+        """Return the state that `event` leads to from `state`.
+
+        Raises:
+            IllegalTransitionError: The table has no such move. The message names those that are
+                legal from `state`.
+        """
+        try:
+            return self.table[state, event]
+        except KeyError:
+            legal = ", ".join(str(one) for one in self.events(state)) or "none: this is final"
+            raise IllegalTransitionError(
+                f"A {self.what} that is {state.name} cannot {event}. Legal from here: {legal}."
+            ) from None
+
+    def events(self, state: State) -> tuple[Happening, ...]:
+        """Return the events that lead somewhere from `state`, in the order of the table."""
+        return tuple(event for source, event in self.table if source is state)
 
 
 class SeedPhase(IntEnum):
@@ -58,7 +92,8 @@ class SeedEvent(StrEnum):
     RETRY = "retry"
 
 
-TRANSITIONS: Mapping[tuple[SeedPhase, SeedEvent], SeedPhase] = MappingProxyType(
+SEED_LIFE: Final = Lifecycle(
+    "seed",
     {
         (SeedPhase.DORMANT, SeedEvent.GERMINATE): SeedPhase.ALLOCATED,
         (SeedPhase.ALLOCATED, SeedEvent.LOAD): SeedPhase.LOADING,
@@ -76,9 +111,8 @@ TRANSITIONS: Mapping[tuple[SeedPhase, SeedEvent], SeedPhase] = MappingProxyType(
         (SeedPhase.TRAINING, SeedEvent.FAIL): SeedPhase.ERROR_RECOVERY,
         (SeedPhase.GRAFTING, SeedEvent.FAIL): SeedPhase.ERROR_RECOVERY,
         (SeedPhase.ERROR_RECOVERY, SeedEvent.RETRY): SeedPhase.TRAINING,
-    }
+    },
 )
-"""Every legal move. A pair that is not here is illegal."""
 
 
 class SeedLifecycleState(IntEnum):
@@ -124,28 +158,8 @@ _SEED_VIEW: Mapping[SeedPhase, SeedState] = MappingProxyType(
 
 
 def advance(phase: SeedPhase, event: SeedEvent) -> SeedPhase:
-    """Return the phase that `event` leads to from `phase`.
-
-    Args:
-        phase: Where the seed is.
-        event: What happens to it.
-
-    Raises:
-        IllegalTransitionError: The table has no such move. The message names the moves that
-            are legal from `phase`.
-    """
-    target = TRANSITIONS.get((phase, event))
-    if target is None:
-        legal = ", ".join(legal_events(phase)) or "none: this phase is final"
-        raise IllegalTransitionError(
-            f"A seed that is {phase.name} cannot {event}. Legal from here: {legal}."
-        )
-    return target
-
-
-def legal_events(phase: SeedPhase) -> tuple[SeedEvent, ...]:
-    """Return the events that lead somewhere from `phase`, in the order of `SeedEvent`."""
-    return tuple(event for event in SeedEvent if (phase, event) in TRANSITIONS)
+    """Return the phase that `event` leads to from `phase`, as `SEED_LIFE` says."""
+    return SEED_LIFE.advance(phase, event)
 
 
 def slot_state(phase: SeedPhase) -> SeedLifecycleState:
@@ -162,9 +176,9 @@ def diagram() -> str:
     """Return the table as a Mermaid state diagram (`stateDiagram-v2`), without a code fence."""
     moves = [
         f"    {source.name} --> {target.name}: {event}"
-        for (source, event), target in TRANSITIONS.items()
+        for (source, event), target in SEED_LIFE.table.items()
     ]
-    sources = {source for source, _ in TRANSITIONS}
+    sources = {source for source, _ in SEED_LIFE.table}
     final = [f"    {phase.name} --> [*]" for phase in SeedPhase if phase not in sources]
     return "\n".join(["stateDiagram-v2", "    [*] --> DORMANT", *moves, *final])
 
@@ -191,27 +205,27 @@ class KernelEvent(StrEnum):
 
 
 _B, _BE = BlueprintState, BlueprintEvent
-BLUEPRINT_TRANSITIONS: Mapping[tuple[BlueprintState, BlueprintEvent], BlueprintState] = (
-    MappingProxyType(
-        {
-            (_B.PROPOSED, _BE.SUBMIT): _B.UNVALIDATED,
-            (_B.UNVALIDATED, _BE.LEASE): _B.COMPILING,
-            (_B.COMPILING, _BE.RELEASE): _B.UNVALIDATED,
-            (_B.COMPILING, _BE.VALIDATE): _B.VALIDATED,
-            (_B.COMPILING, _BE.INVALIDATE): _B.INVALID,
-            # A validated blueprint may be proven again, for another target.
-            (_B.VALIDATED, _BE.REOPEN): _B.UNVALIDATED,
-            (_B.INVALID, _BE.REOPEN): _B.UNVALIDATED,
-            (_B.PROPOSED, _BE.ARCHIVE): _B.ARCHIVED,
-            (_B.UNVALIDATED, _BE.ARCHIVE): _B.ARCHIVED,
-            (_B.VALIDATED, _BE.ARCHIVE): _B.ARCHIVED,
-            (_B.INVALID, _BE.ARCHIVE): _B.ARCHIVED,
-        }
-    )
+BLUEPRINT_LIFE: Final = Lifecycle(
+    "blueprint",
+    {
+        (_B.PROPOSED, _BE.SUBMIT): _B.UNVALIDATED,
+        (_B.UNVALIDATED, _BE.LEASE): _B.COMPILING,
+        (_B.COMPILING, _BE.RELEASE): _B.UNVALIDATED,
+        (_B.COMPILING, _BE.VALIDATE): _B.VALIDATED,
+        (_B.COMPILING, _BE.INVALIDATE): _B.INVALID,
+        # A validated blueprint may be proven again, for another target.
+        (_B.VALIDATED, _BE.REOPEN): _B.UNVALIDATED,
+        (_B.INVALID, _BE.REOPEN): _B.UNVALIDATED,
+        (_B.PROPOSED, _BE.ARCHIVE): _B.ARCHIVED,
+        (_B.UNVALIDATED, _BE.ARCHIVE): _B.ARCHIVED,
+        (_B.VALIDATED, _BE.ARCHIVE): _B.ARCHIVED,
+        (_B.INVALID, _BE.ARCHIVE): _B.ARCHIVED,
+    },
 )
 
 _K, _KE = KernelStatus, KernelEvent
-KERNEL_TRANSITIONS: Mapping[tuple[KernelStatus, KernelEvent], KernelStatus] = MappingProxyType(
+KERNEL_LIFE: Final = Lifecycle(
+    "kernel",
     {
         (_K.CANDIDATE, _KE.VALIDATE): _K.VALIDATED,
         (_K.CANDIDATE, _KE.REJECT): _K.REJECTED,
@@ -219,39 +233,5 @@ KERNEL_TRANSITIONS: Mapping[tuple[KernelStatus, KernelEvent], KernelStatus] = Ma
         (_K.VALIDATED, _KE.RETIRE): _K.RETIRED,
         (_K.RETIRED, _KE.REINSTATE): _K.VALIDATED,
         (_K.RETIRED, _KE.REJECT): _K.REJECTED,
-    }
+    },
 )
-
-
-def advance_blueprint(state: BlueprintState, event: BlueprintEvent) -> BlueprintState:
-    """Return the state after `event`.
-
-    Raises:
-        IllegalTransitionError: The table has no such move.
-    """
-    try:
-        return BLUEPRINT_TRANSITIONS[state, event]
-    except KeyError:
-        raise _illegal("blueprint", state, event, BLUEPRINT_TRANSITIONS) from None
-
-
-def advance_kernel(status: KernelStatus, event: KernelEvent) -> KernelStatus:
-    """Return the status after `event`.
-
-    Raises:
-        IllegalTransitionError: The table has no such move.
-    """
-    try:
-        return KERNEL_TRANSITIONS[status, event]
-    except KeyError:
-        raise _illegal("kernel", status, event, KERNEL_TRANSITIONS) from None
-
-
-def _illegal(
-    what: str, state: StrEnum, event: StrEnum, table: Mapping[tuple[Any, Any], Any]
-) -> IllegalTransitionError:
-    possible = sorted(e.value for s, e in table if s is state)
-    return IllegalTransitionError(
-        f"a {what} that is {state.value} cannot {event.value}; "
-        f"possible: {', '.join(possible) or 'nothing'}"
-    )

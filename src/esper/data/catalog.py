@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -56,4 +57,7 @@ def build_model(name: str, bundle: DataBundle, **options: Any) -> nn.Module:
         RegistryError: unknown name; the message lists the known ones.
         ConfigError: the model does not take an option.
     """
-    return call_factory(MODELS.lookup(name), f"model {name!r}", bundle, **options)
+    factory = MODELS.lookup(name)
+    taken = signature(factory).parameters
+    known = {key: value for key, value in bundle.geometry.items() if key in taken}
+    return call_factory(factory, f"model {name!r}", **{**known, **options})

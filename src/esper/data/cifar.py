@@ -74,16 +74,14 @@ CIFAR100 = CifarArchive(
 
 
 @MODELS.register("cifar10-cnn")
-def cifar10_cnn(bundle: DataBundle | None = None, *, width: int = 16) -> nn.Module:
+def cifar10_cnn(*, width: int = 16) -> nn.Module:
     """A small residual CNN; ``width`` is the number of channels of its stem."""
-    del bundle  # the data set has one shape
     return residual_cnn(3, 10, width=width)
 
 
 @MODELS.register("cifar100-cnn")
-def cifar100_cnn(bundle: DataBundle | None = None, *, width: int = 32) -> nn.Module:
+def cifar100_cnn(*, width: int = 32) -> nn.Module:
     """A small residual CNN; ``width`` is the number of channels of its stem."""
-    del bundle  # the data set has one shape
     return residual_cnn(3, 100, width=width)
 
 

@@ -12,19 +12,15 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from filelock import FileLock
 
 from esper.contracts.errors import ChecksumError, DataUnavailableError
-
-Progress = Callable[[str, int, int | None], None]
-"""``progress(file_name, bytes_so_far, bytes_in_all)``."""
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0
@@ -45,13 +41,12 @@ class RemoteFile:
     """MD5 that the publisher gives, lower-case hexadecimal."""
 
 
-def fetch(remote: RemoteFile, folder: Path, *, progress: Progress | None = None) -> Path:
+def fetch(remote: RemoteFile, folder: Path) -> Path:
     """Have ``remote`` in ``folder``: at once if it is there, by download otherwise.
 
     Args:
         remote: what to have.
         folder: where to; made if needed.
-        progress: told about every block that arrives.
 
     Returns:
         Path of the checked file.
@@ -70,7 +65,7 @@ def fetch(remote: RemoteFile, folder: Path, *, progress: Progress | None = None)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(target.name + ".lock")):
             if not target.exists():  # another process may have fetched it while we waited
-                _download(remote, target, progress)
+                _download(remote, target)
     except OSError as error:
         raise _unavailable(remote, folder, str(error)) from error
     return target
@@ -92,13 +87,13 @@ def _check(path: Path, remote: RemoteFile, remedy: str) -> None:
         )
 
 
-def _download(remote: RemoteFile, target: Path, progress: Progress | None) -> None:
+def _download(remote: RemoteFile, target: Path) -> None:
     part = target.with_name(target.name + ".part")
     resumed = part.exists() and part.stat().st_size > 0
-    _transfer(remote, part, progress)
+    _transfer(remote, part)
     if resumed and md5_of(part) != remote.md5:
         part.unlink()  # the beginning may stem from another version of the file: once from scratch
-        _transfer(remote, part, progress)
+        _transfer(remote, part)
     try:
         _check(part, remote, "the server does not send the published file; try again later")
     except ChecksumError:
@@ -107,12 +102,12 @@ def _download(remote: RemoteFile, target: Path, progress: Progress | None) -> No
     part.replace(target)
 
 
-def _transfer(remote: RemoteFile, part: Path, progress: Progress | None) -> None:
+def _transfer(remote: RemoteFile, part: Path) -> None:
     """Fill ``part`` to its end, going on after broken connections."""
     for attempt in range(1, _ATTEMPTS + 1):
         before = part.stat().st_size if part.exists() else 0
         try:
-            if _receive(remote, part, progress):
+            if _receive(remote, part):
                 return
             reason = "the connection closed before the end"
         except urllib.error.HTTPError as error:
@@ -127,7 +122,7 @@ def _transfer(remote: RemoteFile, part: Path, progress: Progress | None) -> None
             raise _unavailable(remote, part.parent, reason)
 
 
-def _receive(remote: RemoteFile, part: Path, progress: Progress | None) -> bool:
+def _receive(remote: RemoteFile, part: Path) -> bool:
     """One connection. Returns whether the file is complete."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(remote.url)  # noqa: S310 - a constant of this package
@@ -139,32 +134,15 @@ def _receive(remote: RemoteFile, part: Path, progress: Progress | None) -> bool:
         length = response.headers.get("Content-Length")
         total = start + int(length) if length is not None else None
         with part.open("ab" if goes_on else "wb") as file:
-            have = _copy(response, file, start, total, remote.name, progress)
+            shutil.copyfileobj(response, file, _BLOCK)
             file.flush()
             os.fsync(file.fileno())
-    return total is None or have == total
+            return total is None or file.tell() == total
 
 
 def _starts_at(response: http.client.HTTPResponse, offset: int) -> bool:
     content_range: str = response.headers.get("Content-Range", "")
     return content_range.startswith(f"bytes {offset}-")
-
-
-def _copy(
-    response: IO[bytes],
-    file: IO[bytes],
-    start: int,
-    total: int | None,
-    name: str,
-    progress: Progress | None,
-) -> int:
-    have = start
-    while block := response.read(_BLOCK):
-        file.write(block)
-        have += len(block)
-        if progress is not None:
-            progress(name, have, total)
-    return have
 
 
 def _unavailable(remote: RemoteFile, folder: Path, reason: str) -> DataUnavailableError:

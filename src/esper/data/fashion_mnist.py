@@ -61,18 +61,14 @@ CLASSES = (
 
 
 @MODELS.register("fashion-mnist-mlp")
-def fashion_mnist_mlp(
-    bundle: DataBundle | None = None, *, hidden: Sequence[int] = (128, 128)
-) -> nn.Module:
+def fashion_mnist_mlp(*, hidden: Sequence[int] = (128, 128)) -> nn.Module:
     """Flatten, then MLP 784-128-128-10; ``hidden`` sets other widths."""
-    del bundle  # the data set has one shape
     return mlp(28 * 28, hidden, 10, flatten=True)
 
 
 @MODELS.register("fashion-mnist-cnn")
-def fashion_mnist_cnn(bundle: DataBundle | None = None, *, width: int = 16) -> nn.Module:
+def fashion_mnist_cnn(*, width: int = 16) -> nn.Module:
     """A small CNN; ``width`` is the number of channels after the first convolution."""
-    del bundle  # the data set has one shape
     return plain_cnn(1, 10, width=width)
 
 

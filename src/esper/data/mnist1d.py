@@ -27,11 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 @MODELS.register("mnist1d-mlp")
-def mnist1d_mlp(
-    bundle: DataBundle | None = None, *, hidden: Sequence[int] = (100, 100)
-) -> nn.Module:
+def mnist1d_mlp(*, hidden: Sequence[int] = (100, 100)) -> nn.Module:
     """The paper's MLP 40-100-100-10; ``hidden`` sets other widths."""
-    del bundle  # the data set has one shape
     return mlp(40, hidden, 10)
 
 

@@ -19,7 +19,7 @@ Loader = Callable[..., DataBundle]
 """``loader(source, **options)``: a bundle, or :class:`~esper.contracts.errors.DataError`."""
 
 ModelFactory = Callable[..., nn.Module]
-"""``factory(bundle, **options)``: a freshly initialised host for ``bundle``."""
+"""``factory(**options)``: a freshly initialised host; a bundle's ``geometry`` is among the options."""
 
 DATA_SETS: Registry[str, Loader] = Registry("data set")
 MODELS: Registry[str, ModelFactory] = Registry("model")

@@ -19,18 +19,14 @@ _SPLIT_SEED = 20_261_121  # the test split is the same in every run, whatever th
 
 
 @MODELS.register("digits-mlp")
-def digits_mlp(bundle: DataBundle | None = None, *, hidden: Sequence[int] = (64, 64)) -> nn.Module:
+def digits_mlp(*, hidden: Sequence[int] = (64, 64)) -> nn.Module:
     """MLP 64-64-64-10; ``hidden`` sets other widths."""
-    del bundle  # the data set has one shape
     return mlp(64, hidden, 10)
 
 
 @MODELS.register("breast-cancer-mlp")
-def breast_cancer_mlp(
-    bundle: DataBundle | None = None, *, hidden: Sequence[int] = (32, 32)
-) -> nn.Module:
+def breast_cancer_mlp(*, hidden: Sequence[int] = (32, 32)) -> nn.Module:
     """MLP 30-32-32-2; ``hidden`` sets other widths."""
-    del bundle  # the data set has one shape
     return mlp(30, hidden, 2)
 
 

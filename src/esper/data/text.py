@@ -21,10 +21,9 @@ _REMEDY = "name a UTF-8 text file: esper train --quick-start text --set data_arg
 
 @MODELS.register("text-transformer")
 def text_transformer(
-    bundle: DataBundle, *, d_model: int = 64, layers: int = 2, heads: int = 4
+    *, vocabulary: int, context: int, d_model: int = 64, layers: int = 2, heads: int = 4
 ) -> nn.Module:
-    """A causal transformer for the vocabulary and context length of ``bundle``."""
-    vocabulary, context = bundle.geometry["vocabulary"], bundle.geometry["context"]
+    """A causal transformer for a text's vocabulary and windows of ``context`` characters."""
     return CausalTransformer(vocabulary, context, d_model=d_model, layers=layers, heads=heads)
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from esper.contracts.ports import Clock
 from esper.hosting.discovery import ServiceRecord
 from esper.hosting.hosting_config import HostingConfig
-from esper.hosting.service import Service, ServiceEvent, ServiceState, advance
+from esper.hosting.service import LIFE, Service, ServiceEvent, ServiceState
 from esper.utils.backoff import Backoff
 from esper.utils.kept_process import KeptProcess
 from esper.utils.logging import get_logger
@@ -146,7 +146,7 @@ class HostedProcess:
             self.kill()
 
     def _move(self, event: ServiceEvent) -> None:
-        after = advance(self.state, event)
+        after = LIFE.advance(self.state, event)
         if after is not self.state:
             self.state, self._since = after, self._clock.now()
 

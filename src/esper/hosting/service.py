@@ -1,7 +1,6 @@
 """Service: what `esper up` has to know of each process that it runs, how to ask it, and its life.
 
-The life is one table, and `advance` alone reads it. A service is asked over HTTP, or in Redis's
-protocol.
+A service is asked over HTTP, or in Redis's protocol.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from esper.contracts.errors import IllegalTransitionError
+from esper.contracts.lifecycle import Lifecycle
 
 Question = Callable[[], bool]
 """Asks a service something, for a second or two at most; whatever is no answer is False."""
@@ -92,7 +90,8 @@ class ServiceEvent(StrEnum):
 
 _S, _E = ServiceState, ServiceEvent
 
-TABLE: Final[Mapping[tuple[ServiceState, ServiceEvent], ServiceState]] = MappingProxyType(
+LIFE: Final = Lifecycle(
+    "service",
     {
         (_S.WAITING, _E.STARTED): _S.STARTING,
         (_S.WAITING, _E.TOLD): _S.STOPPED,
@@ -110,24 +109,8 @@ TABLE: Final[Mapping[tuple[ServiceState, ServiceEvent], ServiceState]] = Mapping
         (_S.UNREADY, _E.ENDED): _S.WAITING,
         (_S.STOPPING, _E.TOLD): _S.STOPPING,
         (_S.STOPPING, _E.ENDED): _S.STOPPED,
-    }
+    },
 )
-"""Every move that a service can make; there are no others."""
-
-
-def advance(state: ServiceState, event: ServiceEvent) -> ServiceState:
-    """Return the state that follows.
-
-    Raises:
-        IllegalTransitionError: The table has no such move.
-    """
-    try:
-        return TABLE[state, event]
-    except KeyError:
-        raise IllegalTransitionError(
-            f"a service that is {state.value} cannot take the event {event.value!r}"
-        ) from None
-
 
 SECONDS: Final = 2.0
 """Longest wait for an answer."""

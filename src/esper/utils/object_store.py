@@ -1,4 +1,4 @@
-"""ObjectStore: named byte strings in a folder, in memory or in a bucket, behind one small class.
+"""ObjectStore: named byte strings in a folder or in a bucket, behind one small class.
 
 A thin cover over `obstore`, which does the work: local writes go to a temporary name first, and
 put-if-absent is atomic on every backend. There is no compare-and-swap on local folders, so
@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
-from obstore.store import LocalStore, MemoryStore, S3Store
+from obstore.store import LocalStore, S3Store
 from obstore.store import ObjectStore as Backend
 
 from esper.utils.home import private_folder
@@ -103,11 +103,6 @@ class ObjectStore:
         private_folder(root)
         backend = LocalStore(root, automatic_cleanup=False)
         return ObjectStore(backend, durable_root=root if durable else None)
-
-    @staticmethod
-    def memory() -> ObjectStore:
-        """Return a store that lives as long as this object."""
-        return ObjectStore(MemoryStore())
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Store `data` under `key` unless something is there; return whether it was stored."""
@@ -210,11 +205,6 @@ class ObjectStore:
         """Return all keys under a prefix that ends at a slash, sorted."""
         batches = obstore.list(self._backend, prefix or None)
         return sorted(entry["path"] for batch in batches for entry in batch)
-
-    def delete(self, key: str) -> None:
-        """Remove the object; nothing happens if there is none."""
-        if self.size(key) is not None:
-            obstore.delete(self._backend, key)
 
 
 def _sync(root: Path, path: Path) -> None:

@@ -8,13 +8,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from esper.contracts.enums import SeedState
 from esper.contracts.errors import IllegalTransitionError
 from esper.contracts.lifecycle import (
-    TRANSITIONS,
+    SEED_LIFE,
     SeedEvent,
     SeedLifecycleState,
     SeedPhase,
     advance,
     diagram,
-    legal_events,
     seed_state,
     slot_state,
 )
@@ -53,19 +52,19 @@ def test_every_pair_of_phase_and_event_does_what_the_table_says(
 
 def test_the_table_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        TRANSITIONS[SeedPhase.FOSSILIZED, SeedEvent.CULL] = SeedPhase.DORMANT  # type: ignore[index]
+        SEED_LIFE.table[SeedPhase.FOSSILIZED, SeedEvent.CULL] = SeedPhase.DORMANT  # type: ignore[index]
 
 
 def test_the_error_names_the_legal_moves() -> None:
     with pytest.raises(IllegalTransitionError, match="Legal from here: blend, cull, fail"):
         advance(SeedPhase.TRAINING, SeedEvent.FOSSILIZE)
-    with pytest.raises(IllegalTransitionError, match="none: this phase is final"):
+    with pytest.raises(IllegalTransitionError, match="none: this is final"):
         advance(SeedPhase.FOSSILIZED, SeedEvent.CULL)
 
 
 @given(st.lists(st.sampled_from(SeedEvent), max_size=30))
 def test_an_illegal_move_changes_nothing(events: list[SeedEvent]) -> None:
-    before = dict(TRANSITIONS)
+    before = dict(SEED_LIFE.table)
     phase = SeedPhase.DORMANT
     for event in events:
         held = phase
@@ -73,10 +72,10 @@ def test_an_illegal_move_changes_nothing(events: list[SeedEvent]) -> None:
             phase = advance(phase, event)
         except IllegalTransitionError:
             assert phase is held
-            assert event not in legal_events(held)
+            assert event not in SEED_LIFE.events(held)
         else:
-            assert event in legal_events(held)
-    assert dict(TRANSITIONS) == before
+            assert event in SEED_LIFE.events(held)
+    assert dict(SEED_LIFE.table) == before
 
 
 def test_every_phase_can_be_reached_from_dormant() -> None:
@@ -84,7 +83,7 @@ def test_every_phase_can_be_reached_from_dormant() -> None:
     frontier = [SeedPhase.DORMANT]
     while frontier:
         phase = frontier.pop()
-        for event in legal_events(phase):
+        for event in SEED_LIFE.events(phase):
             target = advance(phase, event)
             if target not in reached:
                 reached.add(target)
@@ -95,7 +94,9 @@ def test_every_phase_can_be_reached_from_dormant() -> None:
 def test_only_a_fossilized_seed_cannot_become_dormant_again() -> None:
     reaching = {SeedPhase.DORMANT}
     for _ in SeedPhase:
-        reaching |= {source for (source, _), target in TRANSITIONS.items() if target in reaching}
+        reaching |= {
+            source for (source, _), target in SEED_LIFE.table.items() if target in reaching
+        }
     assert set(SeedPhase) - reaching == {SeedPhase.FOSSILIZED}
 
 
@@ -108,7 +109,7 @@ class SeedLife(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def move(self, data: st.DataObject) -> None:
-        legal = legal_events(self.phase)
+        legal = SEED_LIFE.events(self.phase)
         if legal:
             self.phase = advance(self.phase, data.draw(st.sampled_from(legal)))
 
@@ -144,7 +145,7 @@ def test_the_diagram_draws_every_move_of_the_table_and_no_other() -> None:
     drawn = {line for line in lines[1:] if "[*]" not in line}
     assert drawn == {
         f"{source.name} --> {target.name}: {event.value}"
-        for (source, event), target in TRANSITIONS.items()
+        for (source, event), target in SEED_LIFE.table.items()
     }
     assert "[*] --> DORMANT" in lines
     assert "FOSSILIZED --> [*]" in lines

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from obstore.store import MemoryStore
 
 from esper.utils.object_store import ObjectStore, StoredObject
 
@@ -15,7 +16,7 @@ from esper.utils.object_store import ObjectStore, StoredObject
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "local":
         return ObjectStore.local(tmp_path / "not" / "there" / "yet")
-    return ObjectStore.memory()
+    return ObjectStore(MemoryStore())
 
 
 def test_what_is_put_is_got(store: ObjectStore) -> None:
@@ -35,7 +36,7 @@ def test_absent_object_is_none(store: ObjectStore) -> None:
     assert store.get("nothing") is None
     assert asyncio.run(store.aget("nothing")) is None
     assert store.size("nothing") is None
-    store.delete("nothing")
+    asyncio.run(store.adelete("nothing"))
 
 
 def test_keys_are_listed_in_order_by_prefix(store: ObjectStore) -> None:
@@ -49,7 +50,7 @@ def test_replace_and_delete_take_effect(store: ObjectStore) -> None:
     store.put_if_absent("a", b"first")
     store.replace("a", b"second")
     assert store.get("a") == b"second"
-    store.delete("a")
+    asyncio.run(store.adelete("a"))
     assert store.get("a") is None
 
 
@@ -94,4 +95,4 @@ def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path: Path) -> 
     assert store.remove_unfinished(time.time() + 60) == 1
     assert not left.exists()
     assert store.get("a/b") == b"123"
-    assert ObjectStore.memory().remove_unfinished(time.time()) == 0
+    assert ObjectStore(MemoryStore()).remove_unfinished(time.time()) == 0

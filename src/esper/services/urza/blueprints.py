@@ -21,7 +21,7 @@ from esper.contracts.errors import (
     SubmissionError,
 )
 from esper.contracts.library import BlueprintRecord, Page
-from esper.contracts.lifecycle import BlueprintEvent, advance_blueprint
+from esper.contracts.lifecycle import BLUEPRINT_LIFE, BlueprintEvent
 from esper.execution.artifact_check import reference_cost
 from esper.services.urza.change import Change, Changes, digest_of
 from esper.services.urza.cursor import decode, page
@@ -146,7 +146,7 @@ class Blueprints:
                     f"only the holder of a lease can {event.value} a blueprint; take a lease"
                 )
             before = record.blueprint.state
-            fields: dict[str, Any] = {"state": advance_blueprint(before, event)}
+            fields: dict[str, Any] = {"state": BLUEPRINT_LIFE.advance(before, event)}
             columns: dict[str, Any] = {}
             if fields["state"] is BlueprintState.UNVALIDATED:
                 fields |= {"attempts": 0, "reason": ""}

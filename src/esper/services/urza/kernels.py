@@ -19,7 +19,7 @@ from esper.contracts.library import (
     Signature,
     ValidationReport,
 )
-from esper.contracts.lifecycle import KernelEvent, advance_kernel
+from esper.contracts.lifecycle import KERNEL_LIFE, KernelEvent
 from esper.execution.artifact_check import CheckedKernel, check_file
 from esper.execution.trust import TrustPolicy
 from esper.services.urza.aliases import alias_of
@@ -156,7 +156,7 @@ class Kernels:
                     f"kernel {kernel_id} is at revision {record.revision}, not {revision}; "
                     "read it again and decide anew"
                 )
-            status = advance_kernel(record.status, event)
+            status = KERNEL_LIFE.advance(record.status, event)
             new = await update_row(change, record, status=status)
             await change.record(
                 f"kernel.{event.value}",
@@ -281,7 +281,7 @@ async def prove_kernel(
         raise SubmissionError(f"the kernel {id_of(record)} was rejected, which is final")
     fields: dict[str, Any] = {"report": report, "latency_us": lowest_latency(report)}
     if record.status is KernelStatus.CANDIDATE:
-        fields["status"] = advance_kernel(record.status, KernelEvent.VALIDATE)
+        fields["status"] = KERNEL_LIFE.advance(record.status, KernelEvent.VALIDATE)
     new = await update_row(change, record, **fields)
     await change.record(
         "kernel.prove", id_of(record), status=new.status.value, revision=new.revision

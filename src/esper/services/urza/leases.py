@@ -22,7 +22,7 @@ from esper.contracts.library import (
     Page,
     ValidationReport,
 )
-from esper.contracts.lifecycle import BlueprintEvent, advance_blueprint
+from esper.contracts.lifecycle import BLUEPRINT_LIFE, BlueprintEvent
 from esper.execution.artifact_check import CheckedKernel
 from esper.services.urza.blueprints import Stored, graph_of, read_row, stored, update_row
 from esper.services.urza.change import Change, Changes, moment
@@ -197,7 +197,7 @@ class Leases:
         if found.record.blueprint.state is BlueprintState.UNVALIDATED:
             # The limit was lowered while it waited: it passes through a lease all the same.
             reason = f"set aside after {found.record.attempts} tries"
-            leased = advance_blueprint(found.record.blueprint.state, BlueprintEvent.LEASE)
+            leased = BLUEPRINT_LIFE.advance(found.record.blueprint.state, BlueprintEvent.LEASE)
             record = await update_row(change, found.record, state=leased)
         else:
             record = found.record
@@ -207,13 +207,13 @@ class Leases:
 async def _lease(change: Change, found: Stored, worker: str, seconds: float) -> Lease:
     state = found.record.blueprint.state
     if state is BlueprintState.COMPILING:
-        state = advance_blueprint(state, BlueprintEvent.RELEASE)
+        state = BLUEPRINT_LIFE.advance(state, BlueprintEvent.RELEASE)
     token, expires = found.row.lease_token + 1, change.now + seconds
     record = await update_row(
         change,
         found.record,
         {"lease_token": token, "lease_worker": worker, "lease_expires_at": expires},
-        state=advance_blueprint(state, BlueprintEvent.LEASE),
+        state=BLUEPRINT_LIFE.advance(state, BlueprintEvent.LEASE),
         attempts=found.record.attempts + 1,
     )
     await change.record(
@@ -243,7 +243,7 @@ async def _close(
         change,
         record,
         {**_NO_LEASE, "completed_token": token, "completed_kernel": kernel_id},
-        state=advance_blueprint(record.blueprint.state, BlueprintEvent.VALIDATE),
+        state=BLUEPRINT_LIFE.advance(record.blueprint.state, BlueprintEvent.VALIDATE),
         reason="",
         report=report,
         kernels=kernels,
@@ -273,7 +273,7 @@ async def _end(
         change,
         record,
         columns,
-        state=advance_blueprint(record.blueprint.state, event),
+        state=BLUEPRINT_LIFE.advance(record.blueprint.state, event),
         reason=reason,
         report=report or record.report,
     )
