@@ -19,10 +19,12 @@ os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 # next: compiled kernels lie there.
 os.environ["ESPER_HOME"] = str(Path(tempfile.gettempdir()) / f"esper-tests-{getpass.getuser()}")
 
-# Whoever starts the tests in the background may have had Ctrl-C ignored, and programs that the
-# tests start and interrupt would ignore it, too.
+# Whoever starts the tests in the background, or under nohup, may have had these ignored, and
+# programs that the tests start and interrupt would ignore them, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -119,8 +119,8 @@ def test_a_name_that_another_library_gave_to_torchs_modules_is_refused_in_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     g = GraphBuilder((4,))
-    graph = g.finish(g.add("linear", "x", name="smart_apply", out_features=4))
+    graph = g.finish(g.add("linear", "x", name="as_quantised", out_features=4))
     build(graph, seed=0)
-    monkeypatch.setattr(nn.Module, "smart_apply", print, raising=False)
-    with pytest.raises(BlueprintError, match="'smart_apply' is taken: a library of this process"):
+    monkeypatch.setattr(nn.Module, "as_quantised", print, raising=False)
+    with pytest.raises(BlueprintError, match="'as_quantised' is taken: a library of this process"):
         build(graph, seed=0)
