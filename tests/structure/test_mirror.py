@@ -78,7 +78,7 @@ TESTED_TOGETHER = (
     (
         "tests/contract/urza",
         "services/urza",
-        "aliases blobs blueprints change field_outcomes garbage kernel_library kernel_rows kernels leases library_tables tokens",
+        "aliases audit blobs blueprints change field_outcomes garbage kernel_library kernel_rows kernels leases library_tables tokens",
     ),
     ("tests/integration/urza/test_client.py", "services/urza/client", "calls"),
     ("tests/contract/urza/test_migrations.py", "services/urza/migrations", "env"),

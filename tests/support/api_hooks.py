@@ -15,6 +15,8 @@ import httpx
 import schemathesis
 from schemathesis import Case, GenerationMode, HookContext, Response
 
+from support.api_links import add_links
+
 SEEDS: dict[str, Any] = json.loads(os.environ.get("ESPER_API_SEEDS", "{}"))
 """Where the server is, with which token; a valid blueprint; digests of blobs that are stored; ids
 of tokens that are in use."""
@@ -22,6 +24,11 @@ _FIGURES = ("architecture", "input_shape", "output_shape", "parameters")
 _CONDITIONAL = {"move_blueprint", "move_kernel", "put_alias", "delete_alias"}
 _LEASED = {"renew_lease", "complete_lease", "fail_lease"}
 _leases: list[dict[str, Any]] = []
+
+
+@schemathesis.hook
+def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None:
+    add_links(raw_schema)
 
 
 @schemathesis.hook

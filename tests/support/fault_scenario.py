@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from starlette.responses import Response
+
 from esper.contracts.enums import BlueprintState, KernelStatus, Role
 from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.library import KernelRegistration, Lease, Signature, TokenRequest
 from esper.contracts.lifecycle import KernelEvent
-from esper.services.urza.idempotency import StoredAnswer
 from esper.services.urza.kernel_library import Library
 from support.stored import blueprint, id_of, kernel_file, outcome, report, upload
 
@@ -103,7 +104,7 @@ async def _access(library: Library, say: Say, number: int) -> None:
     say("token", kept.secret)
     await library.tokens.revoke("admin", taken.record.token_id)
     say("revoked", taken.secret)
-    answer = StoredAnswer(status=201, body=b"{}")
+    answer = Response(b"{}", 201)
     await library.idempotency.remember(f"key-{number}", "route", "bob", "0" * 64, answer)
     say("answer", f"key-{number}")
 

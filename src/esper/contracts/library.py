@@ -224,8 +224,8 @@ class KernelRecord(Contract):
     """When it was stored, UTC."""
 
 
-class KernelQuery(Contract):
-    """A search among kernels; what is None does not restrict it."""
+class KernelFilter(Contract):
+    """What a kernel must be; what is None does not restrict a search."""
 
     host: Name | None = None
     """Made for this host type, or for any."""
@@ -245,6 +245,11 @@ class KernelQuery(Contract):
     """Longest median latency; kernels that were not measured are left out."""
     max_bytes: Count | None = None
     """Largest file."""
+
+
+class KernelQuery(KernelFilter):
+    """A search among kernels."""
+
     tags: Tags = Field(default_factory=dict)
     """Labels that it must carry."""
 

@@ -251,9 +251,3 @@ async def test_a_kernel_whose_bytes_are_missing_or_unproven_is_not_published(
         await library.leases.complete(
             ACTOR, "bp-1", lease.token, registration, report(passed=False)
         )
-
-
-async def test_a_lease_of_no_time_or_of_days_is_refused(library: Library) -> None:
-    for seconds in (0.0, -1.0, 86400.0, float("nan")):
-        with pytest.raises(SubmissionError):
-            await library.leases.grant(ACTOR, "worker", seconds)

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.enums import KernelStatus
 from esper.contracts.errors import LibraryNotFoundError, RevisionConflictError, SubmissionError
-from esper.contracts.library import Alias, AliasName, KernelRecord, Page
-from esper.services.urza.change import Change, Changes, moment
-from esper.services.urza.cursor import decode, page
-from esper.services.urza.kernel_rows import id_of, read_row
+from esper.contracts.library import Alias, KernelRecord, Page
+from esper.services.urza.change import Change, Store, moment
+from esper.services.urza.kernel_rows import KERNEL_ROWS, id_of
 from esper.services.urza.library_tables import ALIASES
-from esper.storage.database import Database
+from esper.services.urza.rows import listed
 
-_NAME: Final = TypeAdapter[str](AliasName)
 _PRODUCTION: Final = "production"
 
 
 class Aliases:
     """The aliases."""
 
-    def __init__(self, database: Database, changes: Changes) -> None:
-        self._database = database
-        self._changes = changes
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     async def get(self, name: str) -> Alias:
         """Return an alias.
@@ -33,10 +30,9 @@ class Aliases:
         Raises:
             LibraryNotFoundError: There is none of that name.
         """
-        statement = select(ALIASES).where(ALIASES.c.name == name, ALIASES.c.kernel_id.is_not(None))
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
-        if row is None:
+        async with self._store.reading() as connection:
+            row = await _row(connection, name)
+        if row is None or row.kernel_id is None:
             raise _missing(name)
         return alias_of(row)
 
@@ -46,12 +42,11 @@ class Aliases:
         Raises:
             SubmissionError: The cursor is not one of this list.
         """
-        statement = select(ALIASES).where(ALIASES.c.kernel_id.is_not(None)).order_by(ALIASES.c.name)
-        if (key := decode(cursor, str)) is not None:
-            statement = statement.where(ALIASES.c.name > key[0])
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement.limit(limit + 1))).all()
-        return page(rows, limit, alias_of, lambda row: [row.name])
+        there = select(ALIASES).where(ALIASES.c.kernel_id.is_not(None))
+        async with self._store.reading() as connection:
+            return await listed(
+                connection, there, alias_of, ALIASES.c.name, cursor=cursor, limit=limit
+            )
 
     async def put(self, actor: str, name: str, kernel_id: str, revision: int | None) -> Alias:
         """Point an alias at a kernel.
@@ -64,37 +59,23 @@ class Aliases:
 
         Raises:
             KernelNotFoundError: There is no such kernel.
-            SubmissionError: The name is none, or the kernel's status does not do.
+            SubmissionError: The kernel's status does not do.
             RevisionConflictError: The alias is not at that revision.
         """
-        _check_name(name)
-        async with self._changes.begin(actor, "aliases") as change:
-            row = await _row(change, name)
+        async with self._store.begin(actor, "aliases") as change:
+            row = await _row(change.connection, name)
             _require(row, name, revision)
-            _check_status(await read_row(change.connection, kernel_id), name)
+            _check_status(await KERNEL_ROWS.read(change.connection, kernel_id), name)
             alias = Alias(
                 name=name,
                 kernel_id=kernel_id,
                 revision=row.revision + 1 if row else 1,
                 updated_at=change.at,
             )
-            values = {
-                "kernel_id": kernel_id,
-                "revision": alias.revision,
-                "updated_at": change.now,
-            }
-            if row is None:
-                await change.connection.execute(insert(ALIASES).values(name=name, **values))
-            else:
-                await change.connection.execute(
-                    update(ALIASES).where(ALIASES.c.name == name).values(values)
-                )
+            before = row.kernel_id if row else None
+            await _point(change, name, kernel_id, alias.revision)
             await change.record(
-                "alias.put",
-                name,
-                kernel=kernel_id,
-                before=row.kernel_id if row else None,
-                revision=alias.revision,
+                "alias.put", name, kernel=kernel_id, before=before, revision=alias.revision
             )
             return alias
 
@@ -105,16 +86,12 @@ class Aliases:
             LibraryNotFoundError: There is none of that name.
             RevisionConflictError: It is not at that revision.
         """
-        async with self._changes.begin(actor, "aliases") as change:
-            row = await _row(change, name)
+        async with self._store.begin(actor, "aliases") as change:
+            row = await _row(change.connection, name)
             if row is None or row.kernel_id is None:
                 raise _missing(name)
             _require(row, name, revision)
-            await change.connection.execute(
-                update(ALIASES)
-                .where(ALIASES.c.name == name)
-                .values(kernel_id=None, revision=revision + 1, updated_at=change.now)
-            )
+            await _point(change, name, None, revision + 1)
             await change.record("alias.delete", name, before=row.kernel_id, revision=revision + 1)
 
 
@@ -128,9 +105,14 @@ def alias_of(row: Row[Any]) -> Alias:
     )
 
 
-async def _row(change: Change, name: str) -> Row[Any] | None:
+async def _row(connection: AsyncConnection, name: str) -> Row[Any] | None:
     statement = select(ALIASES).where(ALIASES.c.name == name)
-    return (await change.connection.execute(statement)).one_or_none()
+    return (await connection.execute(statement)).one_or_none()
+
+
+async def _point(change: Change, name: str, kernel_id: str | None, revision: int) -> None:
+    values = {"kernel_id": kernel_id, "revision": revision, "updated_at": change.now}
+    await change.put(ALIASES, name, **values)
 
 
 def _require(row: Row[Any] | None, name: str, revision: int | None) -> None:
@@ -153,15 +135,6 @@ def _check_status(kernel: KernelRecord, name: str) -> None:
             f"the kernel {id_of(kernel)} is {kernel.status.value}; {name} takes only kernels that "
             + ("are validated" if stage == _PRODUCTION else "were not rejected")
         )
-
-
-def _check_name(name: str) -> None:
-    try:
-        _NAME.validate_python(name)
-    except ValidationError:
-        raise SubmissionError(
-            f"{name!r:.140} is no alias; expected subject@stage, such as edge-conv@production"
-        ) from None
 
 
 def _missing(name: str) -> LibraryNotFoundError:

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from obstore.exceptions import BaseError
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.errors import LibraryNotFoundError, LibraryUnavailableError, SubmissionError
-from esper.services.urza.change import Change, Changes
+from esper.services.urza.change import Change, Store
 from esper.services.urza.library_tables import BLOBS
-from esper.storage.database import Database
 from esper.utils.failpoint import declare, failpoint
 from esper.utils.object_store import ObjectStore
 
@@ -48,8 +47,7 @@ class Blobs:
     """The kernel files.
 
     Args:
-        database: Knows which there are.
-        changes: Of the same database.
+        store: Knows which there are.
         objects: Holds the bytes.
         max_bytes: Largest file that is taken.
         spool: Folder for uploads under way that are too large for memory.
@@ -57,15 +55,13 @@ class Blobs:
 
     def __init__(
         self,
-        database: Database,
-        changes: Changes,
+        store: Store,
         objects: ObjectStore,
         *,
         max_bytes: int,
         spool: Path | None,
     ) -> None:
-        self._database = database
-        self._changes = changes
+        self._store = store
         self._objects = objects
         self._max_bytes = max_bytes
         self._spool = None if spool is None else str(spool)
@@ -130,7 +126,7 @@ class Blobs:
         return b"".join([piece async for piece in self.read(digest)])
 
     async def _place(self, digest: str) -> Place | None:
-        row = await self._database.point(_FIND, digest)
+        row = await self._store.database.point(_FIND, digest)
         return None if row is None else Place(row[0], present=bool(row[1]), size=row[2])
 
     async def _receive(
@@ -164,11 +160,11 @@ class Blobs:
 
     async def _make_known(self, actor: str, digest: str, size: int, expected: Place) -> bool | None:
         """Enter the blob; return whether it is new, or None if it must be published again."""
-        async with self._changes.begin(actor, "blobs") as change:
+        async with self._store.begin(actor, "blobs") as change:
             place = await place_of(change.connection, digest)
             if place is not None and place.present:
                 # Used again: a garbage collection must wait for its new grace.
-                await touch(change, digest)
+                await enter(change, digest, place)
                 return False
             if expected.present or (place.generation if place else 0) != expected.generation:
                 return None
@@ -200,24 +196,14 @@ async def place_of(connection: AsyncConnection, digest: str) -> Place | None:
 
 
 async def enter(change: Change, digest: str, place: Place) -> None:
-    """Write down where the bytes of a digest lie."""
-    values = {
-        "generation": place.generation,
-        "present": int(place.present),
-        "size_bytes": place.size,
-        "touched_at": change.now,
-    }
-    known = await change.connection.execute(
-        update(BLOBS).where(BLOBS.c.digest == digest).values(values)
-    )
-    if not known.rowcount:
-        await change.connection.execute(insert(BLOBS).values(digest=digest, **values))
-
-
-async def touch(change: Change, digest: str) -> None:
-    """Say that a blob is in use."""
-    await change.connection.execute(
-        update(BLOBS).where(BLOBS.c.digest == digest).values(touched_at=change.now)
+    """Write down where the bytes of a digest lie, and that they are in use."""
+    await change.put(
+        BLOBS,
+        digest,
+        generation=place.generation,
+        present=int(place.present),
+        size_bytes=place.size,
+        touched_at=change.now,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import select
 
 from esper.blueprints.ir import GraphIR
 from esper.contracts.assets import Blueprint
@@ -16,17 +17,14 @@ from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import (
     BlueprintError,
     IllegalTransitionError,
-    LibraryNotFoundError,
-    RevisionConflictError,
     SubmissionError,
 )
 from esper.contracts.library import BlueprintRecord, Page
 from esper.contracts.lifecycle import BLUEPRINT_LIFE, BlueprintEvent
 from esper.execution.artifact_check import reference_cost
-from esper.services.urza.change import Change, Changes, digest_of
-from esper.services.urza.cursor import decode, page
+from esper.services.urza.change import Change, Store, digest_of
 from esper.services.urza.library_tables import BLUEPRINTS
-from esper.storage.database import Database
+from esper.services.urza.rows import Rows, listed
 
 LEASE_EVENTS: Final = frozenset(
     {
@@ -39,12 +37,31 @@ LEASE_EVENTS: Final = frozenset(
 """What only the holder of a lease brings about."""
 
 
+def _columns(record: BlueprintRecord) -> dict[str, Any]:
+    return {
+        "blueprint_id": record.blueprint.blueprint_id,
+        "revision": record.revision,
+        "family": record.blueprint.family,
+        "host": record.blueprint.host,
+        "state": record.blueprint.state,
+    }
+
+
+BLUEPRINT_ROWS: Final = Rows(
+    table=BLUEPRINTS,
+    kind=BlueprintRecord,
+    columns=_columns,
+    what="blueprint",
+    lister="esper blueprints search",
+)
+"""The rows of blueprints."""
+
+
 class Blueprints:
     """The blueprints."""
 
-    def __init__(self, database: Database, changes: Changes) -> None:
-        self._database = database
-        self._changes = changes
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     async def submit(self, actor: str, blueprint: Blueprint) -> BlueprintRecord:
         """Store a blueprint; the same again is answered with what is stored.
@@ -59,8 +76,8 @@ class Blueprints:
         content = _content(blueprint)
         proposed = blueprint.state is BlueprintState.PROPOSED
         state = BlueprintState.PROPOSED if proposed else BlueprintState.UNVALIDATED
-        async with self._changes.begin(actor, "blueprints") as change:
-            known = await find_row(change.connection, blueprint.blueprint_id)
+        async with self._store.begin(actor, "blueprints") as change:
+            known = await BLUEPRINT_ROWS.find(change.connection, blueprint.blueprint_id)
             if known is not None:
                 if known.row.content == content:
                     return known.record
@@ -73,7 +90,9 @@ class Blueprints:
                 revision=1,
                 updated_at=change.at,
             )
-            await insert_row(change, record, content)
+            await BLUEPRINT_ROWS.insert(
+                change, record, content=content, queued_at=change.now, lease_token=0
+            )
             await change.record(
                 "blueprint.submit",
                 blueprint.blueprint_id,
@@ -89,8 +108,8 @@ class Blueprints:
         Raises:
             LibraryNotFoundError: There is none of that id.
         """
-        async with self._database.reading() as connection:
-            return (await read_row(connection, blueprint_id)).record
+        async with self._store.reading() as connection:
+            return await BLUEPRINT_ROWS.read(connection, blueprint_id)
 
     async def search(
         self,
@@ -106,18 +125,23 @@ class Blueprints:
         Raises:
             SubmissionError: The cursor is not one of this list.
         """
-        statement = select(BLUEPRINTS).order_by(BLUEPRINTS.c.sequence.desc())
+        statement = select(BLUEPRINTS)
         if host is not None:
             statement = statement.where(BLUEPRINTS.c.host.in_([host, ""]))
         if state is not None:
-            statement = statement.where(BLUEPRINTS.c.state == state.value)
+            statement = statement.where(BLUEPRINTS.c.state == state)
         if family is not None:
             statement = statement.where(BLUEPRINTS.c.family == family)
-        if (key := decode(cursor, int)) is not None:
-            statement = statement.where(BLUEPRINTS.c.sequence < key[0])
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement.limit(limit + 1))).all()
-        return page(rows, limit, lambda r: stored(r).record, lambda r: [r.sequence])
+        async with self._store.reading() as connection:
+            return await listed(
+                connection,
+                statement,
+                BLUEPRINT_ROWS.record,
+                BLUEPRINTS.c.sequence,
+                cursor=cursor,
+                limit=limit,
+                down=True,
+            )
 
     async def move(
         self,
@@ -134,33 +158,64 @@ class Blueprints:
             RevisionConflictError: It is not at `revision`.
             IllegalTransitionError: Its state does not allow that, or only a lease does.
         """
-        async with self._changes.begin(actor, "blueprints") as change:
-            record = (await read_row(change.connection, blueprint_id)).record
-            if record.revision != revision:
-                raise RevisionConflictError(
-                    f"blueprint {blueprint_id} is at revision {record.revision}, not {revision}; "
-                    "read it again and decide anew"
-                )
+        async with self._store.begin(actor, "blueprints") as change:
+            old = await BLUEPRINT_ROWS.read_at(change.connection, blueprint_id, revision)
             if event in LEASE_EVENTS:
                 raise IllegalTransitionError(
                     f"only the holder of a lease can {event.value} a blueprint; take a lease"
                 )
-            before = record.blueprint.state
-            fields: dict[str, Any] = {"state": BLUEPRINT_LIFE.advance(before, event)}
-            columns: dict[str, Any] = {}
-            if fields["state"] is BlueprintState.UNVALIDATED:
-                fields |= {"attempts": 0, "reason": ""}
-                columns["queued_at"] = change.now
-            new = await update_row(change, record, columns, **fields)
+            anew: dict[str, Any] = (
+                {} if event is BlueprintEvent.ARCHIVE else {"attempts": 0, "reason": ""}
+            )
+            new = await moved(change, old, event, **anew)
             await change.record(
                 f"blueprint.{event.value}",
                 blueprint_id,
-                before=before.value,
+                before=old.blueprint.state.value,
                 after=new.blueprint.state.value,
                 revision=new.revision,
                 reason=reason,
             )
             return new
+
+
+async def moved(
+    change: Change,
+    old: BlueprintRecord,
+    *events: BlueprintEvent,
+    columns: Mapping[str, Any] = MappingProxyType({}),
+    **fields: Any,
+) -> BlueprintRecord:
+    """Write a blueprint after some events, at its next revision; return it.
+
+    Args:
+        change: The transaction.
+        old: As it was read.
+        events: What happens to it, in turn.
+        columns: Columns besides the record; who builds it and since when it waits follow from
+            its state.
+        fields: Of the record.
+
+    Raises:
+        IllegalTransitionError: Its state does not allow one of the events.
+    """
+    state = functools.reduce(BLUEPRINT_LIFE.advance, events, old.blueprint.state)
+    follows: dict[str, Any] = {}
+    if state is not BlueprintState.COMPILING:
+        follows = {"lease_worker": None, "lease_expires_at": None}
+    if state is BlueprintState.UNVALIDATED:
+        # To the end of the queue: one that fails must not hold up the others.
+        follows["queued_at"] = change.now
+    new = old.model_copy(
+        update={
+            "blueprint": old.blueprint.model_copy(update={"state": state}),
+            "revision": old.revision + 1,
+            "updated_at": change.at,
+            **fields,
+        }
+    )
+    await BLUEPRINT_ROWS.update(change, new, **follows, **columns)
+    return new
 
 
 def graph_of(blueprint: Blueprint) -> GraphIR:
@@ -199,85 +254,3 @@ def _content(blueprint: Blueprint) -> str:
     """Return the digest of what a blueprint is, wherever it stands and whenever it was made."""
     fields = blueprint.model_dump(mode="json", exclude={"state", "created_at"})
     return digest_of(json.dumps(fields, sort_keys=True, separators=(",", ":")))
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A record, and the columns that are not part of it."""
-
-    record: BlueprintRecord
-    row: Row[Any]
-
-
-def stored(row: Row[Any]) -> Stored:
-    """Return what a row holds."""
-    return Stored(BlueprintRecord.model_validate_json(row.document), row)
-
-
-async def find_row(connection: AsyncConnection, blueprint_id: str) -> Stored | None:
-    """Return a blueprint, or None."""
-    statement = select(BLUEPRINTS).where(BLUEPRINTS.c.blueprint_id == blueprint_id)
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else stored(row)
-
-
-async def read_row(connection: AsyncConnection, blueprint_id: str) -> Stored:
-    """Return a blueprint.
-
-    Raises:
-        LibraryNotFoundError: There is none of that id.
-    """
-    found = await find_row(connection, blueprint_id)
-    if found is None:
-        raise LibraryNotFoundError(
-            f"there is no blueprint {blueprint_id!r:.140}; `esper blueprints search` lists them"
-        )
-    return found
-
-
-async def insert_row(change: Change, record: BlueprintRecord, content: str) -> None:
-    """Write a new blueprint; the entry in the log follows."""
-    await change.connection.execute(
-        insert(BLUEPRINTS).values(
-            blueprint_id=record.blueprint.blueprint_id,
-            sequence=change.next_sequence,
-            content=content,
-            queued_at=change.now,
-            lease_token=0,
-            **_columns(record),
-        )
-    )
-
-
-async def update_row(
-    change: Change, old: BlueprintRecord, columns: dict[str, Any] | None = None, **fields: Any
-) -> BlueprintRecord:
-    """Write a blueprint with some fields changed, at its next revision; return it.
-
-    Args:
-        change: The transaction, which is alone: the revision cannot have changed since the read.
-        old: As it was read.
-        columns: Columns besides the record.
-        fields: Of the record; `state` is the blueprint's own.
-    """
-    if "state" in fields:
-        fields["blueprint"] = old.blueprint.model_copy(update={"state": fields.pop("state")})
-    new = old.model_copy(update={**fields, "revision": old.revision + 1, "updated_at": change.at})
-    done = await change.connection.execute(
-        update(BLUEPRINTS)
-        .where(BLUEPRINTS.c.blueprint_id == old.blueprint.blueprint_id)
-        .where(BLUEPRINTS.c.revision == old.revision)
-        .values(**_columns(new), **(columns or {}))
-    )
-    assert done.rowcount == 1
-    return new
-
-
-def _columns(record: BlueprintRecord) -> dict[str, Any]:
-    return {
-        "revision": record.revision,
-        "document": record.model_dump_json(),
-        "family": record.blueprint.family,
-        "host": record.blueprint.host,
-        "state": record.blueprint.state.value,
-    }

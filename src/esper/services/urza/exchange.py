@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Path, Query
-from fastapi.routing import APIRoute
+from fastapi import Depends, Header, Path, Query
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from esper.contracts.base import Contract, Identifier, KernelId, Text
 from esper.contracts.errors import KernelNotFoundError, LibraryNotFoundError, RevisionConflictError
 from esper.contracts.library import AliasName, KernelRegistration, Slug, ValidationReport
 from esper.contracts.lifecycle import BlueprintEvent, KernelEvent
-from esper.services.urza.guarded_route import GuardedRoute
 
 _TAG = re.compile(r'(?:W/)?"[^"]*"')
 _REVISION = re.compile(r'"([1-9][0-9]{0,17})"')
+
+PREFIX: Final = "/api/v1"
+JSON: Final = "application/json"
+REVALIDATE: Final = "private, no-cache"
+"""`Cache-Control` of a record: may be kept, must be asked about."""
+
+IfMatch = Annotated[
+    str | None, Header(description="Entity tag of the revision that is to be changed.")
+]
+IfNoneMatch = Annotated[str | None, Header(description="`*`: only if there is none yet.")]
 
 
 def etag(revision: int | str) -> str:
@@ -28,7 +35,8 @@ def etag(revision: int | str) -> str:
     return f'"{revision}"'
 
 
-def required_revision(if_match: str | None) -> int:
+# Coroutines, because FastAPI would send plain functions through its thread pool.
+async def required_revision(if_match: IfMatch = None) -> int:
     """Return the revision that `If-Match` names.
 
     Raises:
@@ -49,7 +57,9 @@ def required_revision(if_match: str | None) -> int:
     return int(found[1])
 
 
-def expected_revision(if_match: str | None, if_none_match: str | None) -> int | None:
+async def expected_revision(
+    if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+) -> int | None:
     """Return the revision that a PUT replaces, or None if it must create.
 
     Raises:
@@ -57,7 +67,7 @@ def expected_revision(if_match: str | None, if_none_match: str | None) -> int | 
         RevisionConflictError: The header cannot hold for a record of ours.
     """
     if if_match is not None:
-        return required_revision(if_match)
+        return await required_revision(if_match)
     if if_none_match is None:
         raise HTTPException(
             428,
@@ -85,48 +95,16 @@ def unchanged(if_none_match: str | None, current: str) -> bool:
     return current in {tag.removeprefix("W/") for tag in _TAG.findall(if_none_match)}
 
 
-PREFIX: Final = "/api/v1"
-JSON: Final = "application/json"
-REVALIDATE: Final = "private, no-cache"
-"""`Cache-Control` of a record: may be kept, must be asked about."""
+def answer(record: BaseModel, status: int) -> Response:
+    """Return a record as JSON; one that has a revision is tagged with it."""
+    revision: int | None = getattr(record, "revision", None)
+    return json_answer(record.model_dump_json(), status, revision)
 
 
-def router(path: str, tag: str) -> APIRouter:
-    """Return a router for the routes under `path`, each guarded by the access table.
-
-    A route's name, which is its function's, is its operation id too: generated clients have
-    readable method names.
-    """
-    return APIRouter(
-        prefix=path, tags=[tag], route_class=GuardedRoute, generate_unique_id_function=_name
-    )
-
-
-def answer(
-    record: BaseModel,
-    status: int = 200,
-    *,
-    revision: int | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """Return a record as JSON.
-
-    Args:
-        record: A contract.
-        status: HTTP status.
-        revision: The record's, for the entity tag; None if it has none.
-        headers: Further headers.
-    """
-    tagged = {} if revision is None else {"ETag": etag(revision), "Cache-Control": REVALIDATE}
-    return Response(record.model_dump_json(), status, {**tagged, **(headers or {})}, JSON)
-
-
-def read_answer(request: Request, record: BaseModel, revision: int) -> Response:
-    """Return a record, or 304 if the reader has it in this revision."""
-    tag = etag(revision)
-    if unchanged(request.headers.get("if-none-match"), tag):
-        return Response(status_code=304, headers={"ETag": tag, "Cache-Control": REVALIDATE})
-    return answer(record, revision=revision)
+def json_answer(content: str | bytes, status: int, revision: int | None) -> Response:
+    """Return an answer in JSON, tagged with the revision of what it shows; None if that has none."""
+    headers = {} if revision is None else {"ETag": etag(revision), "Cache-Control": REVALIDATE}
+    return Response(content, status, headers, JSON)
 
 
 async def is_there(reading: Awaitable[object]) -> bool:
@@ -138,7 +116,7 @@ async def is_there(reading: Awaitable[object]) -> bool:
     return True
 
 
-NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {304: {"description": "Not Modified"}}
+NOT_MODIFIED: Final[dict[str, Any]] = {"description": "Not Modified"}
 """For OpenAPI: the reader has what there is."""
 
 
@@ -147,9 +125,10 @@ def also(status: int, description: str, model: type[BaseModel]) -> dict[int | st
     return {status: {"description": description, "model": model}}
 
 
-def _name(route: APIRoute) -> str:
-    return route.name
-
+Revision = Annotated[int, Depends(required_revision)]
+"""The revision that a change is based on."""
+ExpectedRevision = Annotated[int | None, Depends(expected_revision)]
+"""The revision that a PUT replaces; None creates."""
 
 BlueprintIdPath = Annotated[Identifier, Path(description="Identity of the blueprint.")]
 KernelIdPath = Annotated[KernelId, Path(description="SHA-256 of the kernel file.")]
@@ -162,19 +141,6 @@ Cursor = Annotated[
     Query(max_length=500, description="`next_cursor` of the page before; none for the first."),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="Most records of the page.")]
-IfMatch = Annotated[
-    str | None, Header(description="Entity tag of the revision that is to be changed.")
-]
-IfNoneMatch = Annotated[str | None, Header(description="`*`: only if there is none yet.")]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        max_length=255,
-        description="Any text; the same request with the same key is carried out once.",
-    ),
-]
-
-
 LeaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 """How long a lease lasts, seconds."""
 FencingToken = Annotated[int, Field(ge=1, lt=2**31)]

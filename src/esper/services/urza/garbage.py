@@ -13,10 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.library import GarbageReport
 from esper.services.urza.blobs import Place, enter, key_of, place_of, read_key
-from esper.services.urza.change import Changes
+from esper.services.urza.change import Store
 from esper.services.urza.idempotency import Idempotency
 from esper.services.urza.library_tables import BLOBS, KERNELS
-from esper.storage.database import Database
 from esper.utils.failpoint import declare, failpoint
 from esper.utils.object_store import ObjectStore, StoredObject
 
@@ -29,21 +28,13 @@ class Garbage:
     """Removes what nobody needs: first it is condemned in the database, then deleted.
 
     Args:
-        database: Knows what is needed.
-        changes: Of the same database.
+        store: Knows what is needed.
         objects: Holds the bytes.
         idempotency: Has answers that expire.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        changes: Changes,
-        objects: ObjectStore,
-        idempotency: Idempotency,
-    ) -> None:
-        self._database = database
-        self._changes = changes
+    def __init__(self, store: Store, objects: ObjectStore, idempotency: Idempotency) -> None:
+        self._store = store
         self._objects = objects
         self._idempotency = idempotency
 
@@ -55,7 +46,7 @@ class Garbage:
         Raises:
             LibraryUnavailableError: Database or object store cannot serve now.
         """
-        before = self._changes.now - grace_seconds
+        before = self._store.now - grace_seconds
         try:
             blobs, size = await self._unreferenced(actor, before, dry_run)
             more, rest = await self._unknown(actor, before, dry_run)
@@ -72,12 +63,12 @@ class Garbage:
     async def _unreferenced(self, actor: str, before: float, dry_run: bool) -> tuple[int, int]:
         """Condemn and delete known blobs; return how many, and their size."""
         if dry_run:
-            async with self._database.reading() as connection:
+            async with self._store.reading() as connection:
                 sizes = [row.size_bytes for row in await connection.execute(_condemned(before))]
             return len(sizes), sum(sizes)
         count = size = 0
         while True:
-            async with self._changes.begin(actor, "garbage") as change:
+            async with self._store.begin(actor, "garbage") as change:
                 rows = (await change.connection.execute(_condemned(before).limit(_BATCH))).all()
                 for row in rows:
                     gone = Place(row.generation, present=False, size=row.size_bytes)
@@ -107,12 +98,12 @@ class Garbage:
     async def _sweep(
         self, actor: str, batch: Sequence[StoredObject], dry_run: bool
     ) -> list[StoredObject]:
-        async with self._database.reading() as connection:
+        async with self._store.reading() as connection:
             unknown = [entry for entry in batch if await _is_unknown(connection, entry)]
         if dry_run or not unknown:
             return unknown
         swept = []
-        async with self._changes.begin(actor, "garbage") as change:
+        async with self._store.begin(actor, "garbage") as change:
             for entry in unknown:
                 if await _is_unknown(change.connection, entry):
                     digest, generation = read_key(entry.key) or ("", 0)

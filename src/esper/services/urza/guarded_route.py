@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, cast
 
-from fastapi import Depends
+from fastapi import APIRouter, Depends, Header
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
@@ -19,16 +19,17 @@ from starlette.responses import Response
 
 from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError
-from esper.services.urza.access import ACCESS, ANONYMOUS, READ, Principal, allows
+from esper.services.urza.access import ACCESS, ANONYMOUS, OPEN, READ, Principal, allows
 from esper.services.urza.authentication import Authenticator
-from esper.services.urza.idempotency import KEY_HEADER, Turns, once
+from esper.services.urza.exchange import NOT_MODIFIED, answer, unchanged
+from esper.services.urza.idempotency import KEY_HEADER
 from esper.services.urza.kernel_library import Library
 from esper.services.urza.request_limits import RateLimiter, check_announced, limited, too_many
 from esper.services.urza.urza_config import UrzaConfig
 from esper.web.draining import Draining
 from esper.web.host_names import is_loopback
 from esper.web.http_metrics import ROUTE, HttpMetrics
-from esper.web.problems import LIBRARY_CODES, problem_response
+from esper.web.problems import LIBRARY_CODES, documented, problem_response
 
 PRINCIPAL: Final = "esper.principal"
 """Key of the connection's scope under which the guard leaves who is asking."""
@@ -48,8 +49,6 @@ class ServerState(Draining):
     """Knows who asks too often."""
     metrics: HttpMetrics
     """Counts."""
-    turns: Turns
-    """Lets repeated requests wait for their first."""
 
 
 def state_of(request: Request) -> ServerState:
@@ -82,11 +81,51 @@ _BLOB_ROUTES: Final = frozenset({"put_blob"})
 _BODILESS: Final = frozenset({"GET", "HEAD"})
 
 
+def router(path: str, tag: str) -> APIRouter:
+    """Return a router for the routes under `path`, each guarded by the access table.
+
+    A route's name, which is its function's, is its operation id too: generated clients have
+    readable method names.
+    """
+    return APIRouter(
+        prefix=path, tags=[tag], route_class=GuardedRoute, generate_unique_id_function=_name
+    )
+
+
+def _name(route: APIRoute) -> str:
+    return route.name
+
+
+async def _keyed(
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            max_length=255,
+            description="Any text; the same request with the same key is carried out once.",
+        ),
+    ] = None,
+) -> None:
+    """Describe the header that every POST may carry; `Idempotency.once` reads it."""
+
+
 class GuardedRoute(APIRoute):
-    """A route that the access table rules."""
+    """A route that the access table rules.
+
+    Its function returns a record, which is answered as JSON with its revision as entity tag;
+    None, which is answered with 204; or a response of its own. With which problems it may refuse
+    follows from what it takes.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """Make the route of a function, with FastAPI's options."""
+        if "POST" in options["methods"]:
+            options["dependencies"] = [*(options.get("dependencies") or ()), Depends(_keyed)]
+        super().__init__(path, endpoint, **options)
+        self.responses = _problems(self) | self.responses
 
     def get_route_handler(self) -> Handler:
         """Return the handler with the guard before it."""
+        self.dependant.call = _answering(self.endpoint, self.status_code or 200)
         handler = super().get_route_handler()
         field = self.body_field
         annotation = None if field is None else field.field_info.annotation
@@ -100,7 +139,7 @@ class GuardedRoute(APIRoute):
                 return principal
             request.scope[PRINCIPAL] = principal
             if request.method in _BODILESS:
-                return await handler(request)
+                return _or_unchanged(request, await handler(request))
             most = state.config.max_body_bytes
             limit = most if name in _BLOB_ROUTES else min(most, MOST_RECORD_BYTES)
             check_announced(request.headers.get("content-length"), limit)
@@ -109,11 +148,47 @@ class GuardedRoute(APIRoute):
             if body is not None:
                 await _check_body(request, body)
             if request.method == "POST" and KEY_HEADER in request.headers:
-                kept, turns = state.library.idempotency, state.turns
-                return await once(request, handler, kept, turns, name, principal.actor)
+                return await state.library.idempotency.once(request, handler, name, principal.actor)
             return await handler(request)
 
         return guarded
+
+
+def _problems(route: APIRoute) -> dict[int | str, dict[str, Any]]:
+    """Return OpenAPI's description of what else than success a route may be answered with."""
+    if ACCESS.get(route.name) is OPEN:
+        return {}
+    methods = route.methods or set()
+    statuses = {422}
+    if route.dependant.path_params:
+        statuses.add(404)
+    if not _BODILESS.issuperset(methods):
+        statuses.add(409)
+    takes = {header.alias for part in route.dependant.dependencies for header in part.header_params}
+    if "if-match" in takes:
+        statuses |= {412, 428}
+    tagged = "revision" in getattr(route.response_model, "model_fields", {})
+    cached = {304: NOT_MODIFIED} if tagged and "GET" in methods else {}
+    return documented(*statuses) | cached
+
+
+def _answering(endpoint: Callable[..., Any], status: int) -> Callable[..., Any]:
+    async def answering(**values: Any) -> Response:
+        result = await endpoint(**values)
+        if result is None:
+            return Response(status_code=204)
+        return result if isinstance(result, Response) else answer(result, status)
+
+    return answering
+
+
+def _or_unchanged(request: Request, response: Response) -> Response:
+    """Return the answer to a read, or 304 if the reader has what it shows."""
+    tag = response.headers.get("etag")
+    if tag is None or not unchanged(request.headers.get("if-none-match"), tag):
+        return response
+    kept = {name: response.headers[name] for name in ("etag", "cache-control")}
+    return Response(status_code=304, headers=kept)
 
 
 async def _check_body(request: Request, model: TypeAdapter[Any]) -> None:

@@ -9,58 +9,81 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import Final
+from weakref import WeakValueDictionary
 
 from sqlalchemy import ColumnElement, and_, delete, insert, select
 from starlette.requests import Request
 from starlette.responses import Response
 
 from esper.contracts.errors import SubmissionError
-from esper.services.urza.change import Changes
+from esper.services.urza.change import Store
 from esper.services.urza.library_tables import ANSWERS
-from esper.storage.database import Database
 from esper.web.problems import LIBRARY_CODES, problem_response
 
-
-@dataclass(frozen=True, kw_only=True)
-class StoredAnswer:
-    """An HTTP answer."""
-
-    status: int
-    """Its status code."""
-    body: bytes
-    """Its body."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Those of its headers that matter."""
+KEY_HEADER: Final = "idempotency-key"
+REPLAYED_HEADER: Final = "idempotency-replayed"
+"""Set on an answer that was given before."""
+_LONGEST_KEY: Final = 255
+_SECRET_ROUTES: Final = frozenset({"issue_token"})
+_KEPT_HEADERS: Final = ("etag", "cache-control", "content-type")
 
 
 class Idempotency:
-    """Answers by key, actor and route, for a day or so.
+    """Answers by key, route and actor, for a day or so.
 
     Args:
-        database: Where they are kept.
-        changes: Of the same database.
+        store: Of the database where they are kept.
         seconds: How long an answer is kept.
     """
 
-    def __init__(self, database: Database, changes: Changes, seconds: float) -> None:
-        self._database = database
-        self._changes = changes
+    def __init__(self, store: Store, seconds: float) -> None:
+        self._store = store
         self._seconds = seconds
+        # Whoever repeats while the first is under way waits; a lock that nobody holds is gone.
+        self._turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+
+    async def once(
+        self,
+        request: Request,
+        handler: Callable[[Request], Awaitable[Response]],
+        route: str,
+        actor: str,
+    ) -> Response:
+        """Carry a request with a key out, or answer as it was answered.
+
+        Raises:
+            SubmissionError: The key is empty or too long, or belongs to another request.
+        """
+        key = request.headers[KEY_HEADER]
+        if not 0 < len(key) <= _LONGEST_KEY:
+            raise SubmissionError(
+                f"the Idempotency-Key has {len(key)} characters; 1 to {_LONGEST_KEY} are taken"
+            )
+        digest = await _digest(request)
+        turn = self._turns.setdefault((key, route, actor), asyncio.Lock())
+        async with turn:
+            stored = await self.recall(key, route, actor, digest)
+            if stored is not None:
+                stored.headers[REPLAYED_HEADER] = "true"
+                return stored
+            response = await handler(request)
+            if response.status_code < 300:
+                shown = _without_secret() if route in _SECRET_ROUTES else response
+                await self.remember(key, route, actor, digest, shown)
+            return response
 
     async def recall(
         self, key: str, route: str, actor: str, request_digest: str
-    ) -> StoredAnswer | None:
+    ) -> Response | None:
         """Return the answer to the same request; None if there was none.
 
         Raises:
             SubmissionError: The key was used for another request.
         """
-        oldest = self._changes.now - self._seconds
-        async with self._database.reading() as connection:
+        oldest = self._store.now - self._seconds
+        async with self._store.reading() as connection:
             statement = select(ANSWERS).where(_same(key, route, actor))
             row = (await connection.execute(statement)).one_or_none()
         if row is None or row.stored_at < oldest:
@@ -69,13 +92,14 @@ class Idempotency:
             raise SubmissionError(
                 f"the Idempotency-Key {key!r:.80} was used for another request; take a new one"
             )
-        return StoredAnswer(status=row.status, body=row.body, headers=json.loads(row.headers))
+        return Response(row.body, row.status, json.loads(row.headers))
 
     async def remember(
-        self, key: str, route: str, actor: str, request_digest: str, answer: StoredAnswer
+        self, key: str, route: str, actor: str, request_digest: str, answer: Response
     ) -> None:
         """Keep an answer for the repetition of its request."""
-        async with self._changes.begin(actor, "idempotency") as change:
+        kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+        async with self._store.begin(actor, "idempotency") as change:
             await change.connection.execute(delete(ANSWERS).where(_same(key, route, actor)))
             await change.connection.execute(
                 insert(ANSWERS).values(
@@ -83,82 +107,22 @@ class Idempotency:
                     route=route,
                     actor=actor,
                     request_digest=request_digest,
-                    status=answer.status,
-                    headers=json.dumps(dict(answer.headers)),
-                    body=answer.body,
+                    status=answer.status_code,
+                    headers=json.dumps(kept),
+                    body=bytes(answer.body),
                     stored_at=change.now,
                 )
             )
 
     async def forget_expired(self, actor: str) -> None:
         """Remove the answers that are too old to be given."""
-        async with self._changes.begin(actor, "idempotency") as change:
+        async with self._store.begin(actor, "idempotency") as change:
             old = ANSWERS.c.stored_at < change.now - self._seconds
             await change.connection.execute(delete(ANSWERS).where(old))
 
 
 def _same(key: str, route: str, actor: str) -> ColumnElement[bool]:
     return and_(ANSWERS.c.key == key, ANSWERS.c.route == route, ANSWERS.c.actor == actor)
-
-
-KEY_HEADER: Final = "idempotency-key"
-REPLAYED_HEADER: Final = "idempotency-replayed"
-"""Set on an answer that was given before."""
-_LONGEST_KEY: Final = 255
-_SECRET_ROUTES: Final = frozenset({"issue_token"})
-_KEPT_HEADERS: Final = frozenset({"etag", "cache-control", "content-type"})
-
-
-class Turns:
-    """One request with a key at a time: whoever repeats while the first is under way waits."""
-
-    def __init__(self) -> None:
-        """Start with nobody waiting."""
-        self._locks: dict[tuple[str, ...], tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def turn(self, *key: str) -> AsyncIterator[None]:
-        """Wait for the turn of `key`, and hold it."""
-        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, users + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = (lock, users - 1)
-
-
-async def once(
-    request: Request,
-    handler: Callable[[Request], Awaitable[Response]],
-    kept: Idempotency,
-    turns: Turns,
-    route: str,
-    actor: str,
-) -> Response:
-    """Carry a request with a key out, or answer as it was answered.
-
-    Raises:
-        SubmissionError: The key is empty or too long, or belongs to another request.
-    """
-    key = request.headers[KEY_HEADER]
-    if not 0 < len(key) <= _LONGEST_KEY:
-        raise SubmissionError(
-            f"the Idempotency-Key has {len(key)} characters; 1 to {_LONGEST_KEY} are taken"
-        )
-    digest = await _digest(request)
-    async with turns.turn(key, route, actor):
-        stored = await kept.recall(key, route, actor, digest)
-        if stored is not None:
-            headers = {**stored.headers, REPLAYED_HEADER: "true"}
-            return Response(stored.body, stored.status, headers)
-        response = await handler(request)
-        if response.status_code < 300:
-            shown = _without_secret() if route in _SECRET_ROUTES else response
-            await kept.remember(key, route, actor, digest, _kept(shown))
-        return response
 
 
 async def _digest(request: Request) -> str:
@@ -173,13 +137,6 @@ async def _digest(request: Request) -> str:
         seal.update(len(part).to_bytes(8, "big"))
         seal.update(part)
     return seal.hexdigest()
-
-
-def _kept(response: Response) -> StoredAnswer:
-    headers = {
-        name: value for name, value in response.headers.items() if name.lower() in _KEPT_HEADERS
-    }
-    return StoredAnswer(status=response.status_code, body=bytes(response.body), headers=headers)
 
 
 def _without_secret() -> Response:

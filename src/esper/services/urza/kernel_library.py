@@ -12,9 +12,10 @@ from esper.contracts.ports import Clock
 from esper.execution.trust import TrustPolicy
 from esper.services.urza import migrations
 from esper.services.urza.aliases import Aliases
+from esper.services.urza.audit import Audit
 from esper.services.urza.blobs import Blobs
 from esper.services.urza.blueprints import Blueprints
-from esper.services.urza.change import Audit, Changes
+from esper.services.urza.change import Store
 from esper.services.urza.field_outcomes import Outcomes
 from esper.services.urza.garbage import Garbage
 from esper.services.urza.idempotency import Idempotency
@@ -99,23 +100,23 @@ class Library:
         except BaseException:
             await database.close()
             raise
-        changes = Changes(database, clock)
+        store = Store(database, clock)
         objects, spool = _open_objects(config)
-        blobs = Blobs(database, changes, objects, max_bytes=config.max_body_bytes, spool=spool)
-        kernels = Kernels(database, changes, blobs, _trust(config))
-        idempotency = Idempotency(database, changes, config.idempotency_seconds)
+        blobs = Blobs(store, objects, max_bytes=config.max_body_bytes, spool=spool)
+        kernels = Kernels(store, blobs, _trust(config))
+        idempotency = Idempotency(store, config.idempotency_seconds)
         return Library(
             database=database,
-            blueprints=Blueprints(database, changes),
-            leases=Leases(database, changes, kernels, config.max_attempts),
+            blueprints=Blueprints(store),
+            leases=Leases(store, kernels, config.max_attempts),
             kernels=kernels,
             blobs=blobs,
-            aliases=Aliases(database, changes),
-            outcomes=Outcomes(database, changes),
-            audit=Audit(database),
-            tokens=Tokens(database, changes),
+            aliases=Aliases(store),
+            outcomes=Outcomes(store),
+            audit=Audit(store),
+            tokens=Tokens(store),
             idempotency=idempotency,
-            garbage=Garbage(database, changes, objects, idempotency),
+            garbage=Garbage(store, objects, idempotency),
         )
 
     async def close(self) -> None:

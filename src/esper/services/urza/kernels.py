@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, insert, select
 
 from esper.contracts.enums import KernelStatus
-from esper.contracts.errors import RevisionConflictError, SubmissionError
+from esper.contracts.errors import SubmissionError
 from esper.contracts.library import (
-    KernelOutcome,
     KernelQuery,
     KernelRecord,
     KernelRegistration,
@@ -24,23 +24,20 @@ from esper.execution.artifact_check import CheckedKernel, check_file
 from esper.execution.trust import TrustPolicy
 from esper.services.urza.aliases import alias_of
 from esper.services.urza.blobs import Blobs, place_of
-from esper.services.urza.blueprints import find_row as find_blueprint
-from esper.services.urza.change import Change, Changes
-from esper.services.urza.cursor import page
+from esper.services.urza.blueprints import BLUEPRINT_ROWS
+from esper.services.urza.change import Change, Store
+from esper.services.urza.field_outcomes import OUTCOME_ROWS
 from esper.services.urza.kernel_rows import (
+    KERNEL_ROWS,
+    ORDER,
     Sort,
-    find_row,
+    changed,
+    fitting,
     id_of,
-    insert_row,
-    key_of,
     lowest_latency,
-    missing,
-    read_row,
-    statement_for,
-    update_row,
 )
-from esper.services.urza.library_tables import ALIASES, BUILDS, OUTCOMES
-from esper.storage.database import Database
+from esper.services.urza.library_tables import ALIASES, BUILDS, KERNEL_TAGS, KERNELS, OUTCOMES
+from esper.services.urza.rows import listed
 
 _MOST_RELATED: Final = 1000
 """Siblings, aliases and outcomes that a lineage shows, of each; the lists of their own show all."""
@@ -51,17 +48,13 @@ class Kernels:
     """The kernels.
 
     Args:
-        database: Where their records are.
-        changes: Of the same database.
+        store: Where their records are.
         blobs: Where their files are.
         trust: What signatures a kernel needs to be taken; None takes any.
     """
 
-    def __init__(
-        self, database: Database, changes: Changes, blobs: Blobs, trust: TrustPolicy | None
-    ) -> None:
-        self._database = database
-        self._changes = changes
+    def __init__(self, store: Store, blobs: Blobs, trust: TrustPolicy | None) -> None:
+        self._store = store
         self._blobs = blobs
         self._trust = trust
 
@@ -72,15 +65,15 @@ class Kernels:
             SubmissionError: The file is not stored, or the blueprint is not.
             ArtifactError: The file fails a check of `check_file`, or lacks a trusted signature.
         """
-        async with self._database.reading() as connection:
-            known = await find_row(connection, registration.kernel_id)
+        async with self._store.reading() as connection:
+            known = await KERNEL_ROWS.find(connection, registration.kernel_id)
         if known is not None:
-            return known
+            return known.record
         artifact, size = await self.check(registration)
-        async with self._changes.begin(actor, "kernels") as change:
-            known = await find_row(change.connection, registration.kernel_id)
+        async with self._store.begin(actor, "kernels") as change:
+            known = await KERNEL_ROWS.find(change.connection, registration.kernel_id)
             if known is not None:
-                return known
+                return known.record
             return await add_kernel(change, registration, artifact, size, report=None)
 
     async def check(self, registration: KernelRegistration) -> tuple[CheckedKernel, int]:
@@ -112,9 +105,9 @@ class Kernels:
         Raises:
             KernelNotFoundError: There is none of that id.
         """
-        row = await self._database.point(_DOCUMENT, kernel_id)
+        row = await self._store.database.point(_DOCUMENT, kernel_id)
         if row is None:
-            raise missing(kernel_id)
+            raise KERNEL_ROWS.absence(kernel_id)
         return row[0].encode(), row[1]
 
     async def search(
@@ -129,15 +122,17 @@ class Kernels:
         Raises:
             SubmissionError: The cursor is not one of this list.
         """
-        statement = statement_for(query, sort, cursor)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement.limit(limit + 1))).mappings().all()
-        return page(
-            rows,
-            limit,
-            lambda row: KernelRecord.model_validate_json(row["document"]),
-            lambda row: key_of(row, sort),
-        )
+        async with self._store.reading() as connection:
+            return await listed(
+                connection,
+                fitting(query),
+                KERNEL_ROWS.record,
+                ORDER[sort],
+                KERNELS.c.kernel_id,
+                cursor=cursor,
+                limit=limit,
+                down=sort == "newest",
+            )
 
     async def move(
         self, actor: str, kernel_id: str, event: KernelEvent, revision: int, reason: str = ""
@@ -149,20 +144,14 @@ class Kernels:
             RevisionConflictError: It is not at `revision`.
             IllegalTransitionError: Its status does not allow that.
         """
-        async with self._changes.begin(actor, "kernels") as change:
-            record = await read_row(change.connection, kernel_id)
-            if record.revision != revision:
-                raise RevisionConflictError(
-                    f"kernel {kernel_id} is at revision {record.revision}, not {revision}; "
-                    "read it again and decide anew"
-                )
-            status = KERNEL_LIFE.advance(record.status, event)
-            new = await update_row(change, record, status=status)
+        async with self._store.begin(actor, "kernels") as change:
+            old = await KERNEL_ROWS.read_at(change.connection, kernel_id, revision)
+            new = await changed(change, old, status=KERNEL_LIFE.advance(old.status, event))
             await change.record(
                 f"kernel.{event.value}",
                 kernel_id,
-                before=record.status.value,
-                after=status.value,
+                before=old.status.value,
+                after=new.status.value,
                 revision=new.revision,
                 reason=reason,
             )
@@ -177,11 +166,11 @@ class Kernels:
         """
         if self._trust is not None and signature.key_id in self._trust.keys:
             self._trust.check(kernel_id, (signature,))
-        async with self._changes.begin(actor, "kernels") as change:
-            record = await read_row(change.connection, kernel_id)
+        async with self._store.begin(actor, "kernels") as change:
+            record = await KERNEL_ROWS.read(change.connection, kernel_id)
             if signature in record.signatures:
                 return record
-            new = await update_row(change, record, signatures=(*record.signatures, signature))
+            new = await changed(change, record, signatures=(*record.signatures, signature))
             await change.record("kernel.sign", kernel_id, key=signature.key_id)
             return new
 
@@ -191,36 +180,27 @@ class Kernels:
         Raises:
             KernelNotFoundError: There is no such kernel.
         """
-        async with self._database.reading() as connection:
-            kernel = await read_row(connection, kernel_id)
-            found = kernel.blueprint_id and await find_blueprint(connection, kernel.blueprint_id)
-            siblings = await connection.execute(
-                select(BUILDS.c.kernel_id)
-                .where(
-                    BUILDS.c.blueprint_id == kernel.blueprint_id, BUILDS.c.kernel_id != kernel_id
-                )
-                .order_by(BUILDS.c.sequence)
-                .limit(_MOST_RELATED)
+        async with self._store.reading() as connection:
+            kernel = await KERNEL_ROWS.read(connection, kernel_id)
+            origin = kernel.blueprint_id
+            blueprint = origin and await BLUEPRINT_ROWS.find(connection, origin)
+            siblings = select(BUILDS).where(
+                BUILDS.c.blueprint_id == origin, BUILDS.c.kernel_id != kernel_id
             )
-            aliases = await connection.execute(
-                select(ALIASES)
-                .where(ALIASES.c.kernel_id == kernel_id)
-                .order_by(ALIASES.c.name)
-                .limit(_MOST_RELATED)
-            )
-            outcomes = await connection.execute(
-                select(OUTCOMES.c.document)
-                .where(OUTCOMES.c.kernel_id == kernel_id)
-                .order_by(OUTCOMES.c.sequence)
-                .limit(_MOST_RELATED)
-            )
+            aliases = select(ALIASES).where(ALIASES.c.kernel_id == kernel_id)
+            outcomes = select(OUTCOMES).where(OUTCOMES.c.kernel_id == kernel_id)
+            related = functools.partial(listed, connection, cursor=None, limit=_MOST_RELATED)
             return Lineage(
                 kernel=kernel,
-                blueprint=found.record if found else None,
-                siblings=tuple(siblings.scalars()),
-                aliases=tuple(map(alias_of, aliases)),
-                outcomes=tuple(map(KernelOutcome.model_validate_json, outcomes.scalars())),
+                blueprint=blueprint.record if blueprint else None,
+                siblings=(await related(siblings, _kernel_of, BUILDS.c.sequence)).items,
+                aliases=(await related(aliases, alias_of, ALIASES.c.name)).items,
+                outcomes=(await related(outcomes, OUTCOME_ROWS.record, OUTCOMES.c.sequence)).items,
             )
+
+
+def _kernel_of(build: Row[Any]) -> str:
+    return str(build.kernel_id)
 
 
 async def add_kernel(
@@ -239,7 +219,7 @@ async def add_kernel(
     if place is None or not place.present:
         raise _not_stored(registration.kernel_id)
     blueprint_id = registration.blueprint_id
-    if blueprint_id and not await find_blueprint(change.connection, blueprint_id):
+    if blueprint_id and not await BLUEPRINT_ROWS.find(change.connection, blueprint_id):
         raise SubmissionError(
             f"the library has no blueprint {blueprint_id!r}; submit it first, or leave it out"
         )
@@ -255,7 +235,11 @@ async def add_kernel(
         latency_us=lowest_latency(report),
         stored_at=change.at,
     )
-    await insert_row(change, record)
+    await KERNEL_ROWS.insert(change, record)
+    if record.tags:
+        key = id_of(record)
+        tags = [{"kernel_id": key, "name": n, "value": value} for n, value in record.tags.items()]
+        await change.connection.execute(insert(KERNEL_TAGS), tags)
     if blueprint_id is not None:
         await link(change, blueprint_id, id_of(record))
     await change.record(
@@ -282,7 +266,7 @@ async def prove_kernel(
     fields: dict[str, Any] = {"report": report, "latency_us": lowest_latency(report)}
     if record.status is KernelStatus.CANDIDATE:
         fields["status"] = KERNEL_LIFE.advance(record.status, KernelEvent.VALIDATE)
-    new = await update_row(change, record, **fields)
+    new = await changed(change, record, **fields)
     await change.record(
         "kernel.prove", id_of(record), status=new.status.value, revision=new.revision
     )

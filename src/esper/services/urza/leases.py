@@ -8,9 +8,10 @@ more. A lease that has expired still counts as long as nobody else took the blue
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import and_, case, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import LeaseLostError, SubmissionError
@@ -22,92 +23,72 @@ from esper.contracts.library import (
     Page,
     ValidationReport,
 )
-from esper.contracts.lifecycle import BLUEPRINT_LIFE, BlueprintEvent
+from esper.contracts.lifecycle import BlueprintEvent
 from esper.execution.artifact_check import CheckedKernel
-from esper.services.urza.blueprints import Stored, graph_of, read_row, stored, update_row
-from esper.services.urza.change import Change, Changes, moment
-from esper.services.urza.kernel_rows import find_row
-from esper.services.urza.kernel_rows import read_row as read_kernel
+from esper.services.urza.blueprints import BLUEPRINT_ROWS, graph_of, moved
+from esper.services.urza.change import Change, Store, moment
+from esper.services.urza.kernel_rows import KERNEL_ROWS
 from esper.services.urza.kernels import Kernels, add_kernel, link, prove_kernel
 from esper.services.urza.library_tables import BLUEPRINTS
-from esper.storage.database import Database
+from esper.services.urza.rows import Stored
 
-LONGEST_SECONDS: Final = 3600.0
 _B: Final = BLUEPRINTS.c
-_NO_LEASE: Final = {"lease_worker": None, "lease_expires_at": None}
+_WAITING: Final = _B.state == BlueprintState.UNVALIDATED
+
+StoredBlueprint = Stored[BlueprintRecord]
 
 
 class Leases:
     """The forge's queue.
 
     Args:
-        database: Where the blueprints are.
-        changes: Of the same database.
+        store: Where the blueprints are.
         kernels: Checks what workers upload.
         max_attempts: Tries at a blueprint before it is set aside.
     """
 
-    def __init__(
-        self, database: Database, changes: Changes, kernels: Kernels, max_attempts: int
-    ) -> None:
-        self._database = database
-        self._changes = changes
+    def __init__(self, store: Store, kernels: Kernels, max_attempts: int) -> None:
+        self._store = store
         self._kernels = kernels
         self._max_attempts = max_attempts
 
     async def waiting(self, limit: int = 100) -> Page[BlueprintRecord]:
         """Return the blueprints that wait for a worker, longest first."""
-        statement = (
-            select(BLUEPRINTS)
-            .where(_B.state == BlueprintState.UNVALIDATED.value)
-            .order_by(_B.queued_at, _B.sequence)
-        )
-        async with self._database.reading() as connection:
+        statement = select(BLUEPRINTS).where(_WAITING).order_by(_B.queued_at, _B.sequence)
+        async with self._store.reading() as connection:
             rows = (await connection.execute(statement.limit(limit))).all()
-        return Page(items=tuple(stored(row).record for row in rows))
+        return Page(items=tuple(map(BLUEPRINT_ROWS.record, rows)))
 
     async def grant(self, actor: str, worker: str, seconds: float) -> Lease | None:
         """Take the blueprint that has waited longest, or whose worker gave no sign of life.
 
         A blueprint whose worker died at the last of its tries is set aside as INVALID.
-
-        Raises:
-            SubmissionError: `seconds` is not in (0, 3600].
         """
-        _check_seconds(seconds)
         while True:
-            async with self._changes.begin(actor, "leases") as change:
-                found = await self._next(change)
+            async with self._store.begin(actor, "leases") as change:
+                found = await _next(change)
                 if found is None:
                     return None
                 if found.record.attempts < self._max_attempts:
-                    return await _lease(change, found, worker, seconds)
-                await self._set_aside(change, found)
+                    return await _take(change, found, worker, seconds)
+                await _set_aside(change, found)
 
     async def renew(self, actor: str, blueprint_id: str, token: int, seconds: float) -> Lease:
         """Keep a lease for `seconds` from now. Not logged: nothing but a time changes.
 
         Raises:
-            SubmissionError: `seconds` is not in (0, 3600].
             LeaseLostError: It is not the newest lease, or it has ended.
             LibraryNotFoundError: There is no such blueprint.
         """
-        _check_seconds(seconds)
-        async with self._changes.begin(actor, "leases") as change:
-            found = await _held(change, blueprint_id, token)
+        async with self._store.begin(actor, "leases") as change:
+            found = await BLUEPRINT_ROWS.stored(change.connection, blueprint_id)
+            _require_newest(found, token)
             expires = change.now + seconds
+            ours = _B.blueprint_id == blueprint_id
             await change.connection.execute(
-                update(BLUEPRINTS)
-                .where(_B.blueprint_id == blueprint_id)
-                .values(lease_expires_at=expires)
+                update(BLUEPRINTS).where(ours).values(lease_expires_at=expires)
             )
-            return Lease(
-                blueprint=found.record.blueprint,
-                worker=found.row.lease_worker,
-                token=token,
-                attempt=found.record.attempts,
-                expires_at=moment(expires),
-            )
+            return _lease(found.record, found.row.lease_worker, token, expires)
 
     async def complete(
         self,
@@ -135,25 +116,24 @@ class Leases:
                 f"{registration.blueprint_id}"
             )
         registration = registration.model_copy(update={"blueprint_id": blueprint_id})
-        async with self._database.reading() as connection:
-            found = await read_row(connection, blueprint_id)
-            if _is_done(found, token, registration.kernel_id):
-                return await read_kernel(connection, registration.kernel_id)
-            _require_newest(found, token)
+        kernel_id = registration.kernel_id
+        async with self._store.reading() as connection:
+            found = await BLUEPRINT_ROWS.stored(connection, blueprint_id)
+            if (done := await _completed(connection, found, token, kernel_id)) is not None:
+                return done
         artifact, size = await self._kernels.check(registration)
-        await asyncio.to_thread(_check_graph, artifact, found)
-        async with self._changes.begin(actor, "leases") as change:
-            found = await read_row(change.connection, blueprint_id)
-            if _is_done(found, token, registration.kernel_id):
-                return await read_kernel(change.connection, registration.kernel_id)
-            _require_newest(found, token)
-            known = await find_row(change.connection, registration.kernel_id)
+        await asyncio.to_thread(_check_graph, artifact, found.record)
+        async with self._store.begin(actor, "leases") as change:
+            found = await BLUEPRINT_ROWS.stored(change.connection, blueprint_id)
+            if (done := await _completed(change.connection, found, token, kernel_id)) is not None:
+                return done
+            known = await KERNEL_ROWS.find(change.connection, kernel_id)
             if known is None:
                 kernel = await add_kernel(change, registration, artifact, size, report)
             else:
-                kernel = await prove_kernel(change, known, report)
-                await link(change, blueprint_id, registration.kernel_id)
-            await _close(change, found, token, registration.kernel_id, report)
+                kernel = await prove_kernel(change, known.record, report)
+                await link(change, blueprint_id, kernel_id)
+            await _close(change, found.record, token, kernel_id, report)
             return kernel
 
     async def fail(
@@ -171,49 +151,34 @@ class Leases:
             LeaseLostError: It is not the newest lease, or it has ended.
             LibraryNotFoundError: There is no such blueprint.
         """
-        async with self._changes.begin(actor, "leases") as change:
-            record = (await _held(change, blueprint_id, token)).record
-            again = retry and record.attempts < self._max_attempts
-            event = BlueprintEvent.RELEASE if again else BlueprintEvent.INVALIDATE
-            if retry and not again:
-                reason = f"set aside after {record.attempts} tries; the last: {reason}"[:4000]
-            return await _end(change, record, event, reason, report)
-
-    async def _next(self, change: Change) -> Stored | None:
-        waiting = _B.state == BlueprintState.UNVALIDATED.value
-        expired = and_(
-            _B.state == BlueprintState.COMPILING.value, _B.lease_expires_at <= change.now
-        )
-        since = case((expired, _B.lease_expires_at), else_=_B.queued_at)
-        statement = select(BLUEPRINTS).where(or_(waiting, expired)).order_by(since, _B.sequence)
-        row = (await change.connection.execute(statement.limit(1))).one_or_none()
-        return None if row is None else stored(row)
-
-    async def _set_aside(self, change: Change, found: Stored) -> None:
-        reason = (
-            f"set aside after {found.record.attempts} tries: the worker "
-            f"{found.row.lease_worker} died or lost touch at the last"
-        )
-        if found.record.blueprint.state is BlueprintState.UNVALIDATED:
-            # The limit was lowered while it waited: it passes through a lease all the same.
-            reason = f"set aside after {found.record.attempts} tries"
-            leased = BLUEPRINT_LIFE.advance(found.record.blueprint.state, BlueprintEvent.LEASE)
-            record = await update_row(change, found.record, state=leased)
-        else:
+        async with self._store.begin(actor, "leases") as change:
+            found = await BLUEPRINT_ROWS.stored(change.connection, blueprint_id)
+            _require_newest(found, token)
             record = found.record
-        await _end(change, record, BlueprintEvent.INVALIDATE, reason, None)
+            if retry and record.attempts < self._max_attempts:
+                return await _end(change, record, BlueprintEvent.RELEASE, reason, report)
+            if retry:
+                reason = f"set aside after {record.attempts} tries; the last: {reason}"[:4000]
+            return await _end(change, record, BlueprintEvent.INVALIDATE, reason, report)
 
 
-async def _lease(change: Change, found: Stored, worker: str, seconds: float) -> Lease:
-    state = found.record.blueprint.state
-    if state is BlueprintState.COMPILING:
-        state = BLUEPRINT_LIFE.advance(state, BlueprintEvent.RELEASE)
+async def _next(change: Change) -> StoredBlueprint | None:
+    expired = and_(_B.state == BlueprintState.COMPILING, _B.lease_expires_at <= change.now)
+    since = case((expired, _B.lease_expires_at), else_=_B.queued_at)
+    statement = select(BLUEPRINTS).where(or_(_WAITING, expired)).order_by(since, _B.sequence)
+    row = (await change.connection.execute(statement.limit(1))).one_or_none()
+    return None if row is None else Stored(BLUEPRINT_ROWS.record(row), row)
+
+
+async def _take(change: Change, found: StoredBlueprint, worker: str, seconds: float) -> Lease:
+    held = found.record.blueprint.state is BlueprintState.COMPILING
+    events = (BlueprintEvent.RELEASE, BlueprintEvent.LEASE) if held else (BlueprintEvent.LEASE,)
     token, expires = found.row.lease_token + 1, change.now + seconds
-    record = await update_row(
+    record = await moved(
         change,
         found.record,
-        {"lease_token": token, "lease_worker": worker, "lease_expires_at": expires},
-        state=BLUEPRINT_LIFE.advance(state, BlueprintEvent.LEASE),
+        *events,
+        columns={"lease_token": token, "lease_worker": worker, "lease_expires_at": expires},
         attempts=found.record.attempts + 1,
     )
     await change.record(
@@ -224,29 +189,32 @@ async def _lease(change: Change, found: Stored, worker: str, seconds: float) -> 
         attempt=record.attempts,
         taken_from=found.row.lease_worker,
     )
-    return Lease(
-        blueprint=record.blueprint,
-        worker=worker,
-        token=token,
-        attempt=record.attempts,
-        expires_at=moment(expires),
-    )
+    return _lease(record, worker, token, expires)
+
+
+async def _set_aside(change: Change, found: StoredBlueprint) -> None:
+    record = found.record
+    reason = f"set aside after {record.attempts} tries"
+    if record.blueprint.state is BlueprintState.UNVALIDATED:
+        # The limit was lowered while it waited: it passes through a lease all the same.
+        record = await moved(change, record, BlueprintEvent.LEASE)
+    else:
+        reason += f": the worker {found.row.lease_worker} died or lost touch at the last"
+    await _end(change, record, BlueprintEvent.INVALIDATE, reason, None)
 
 
 async def _close(
-    change: Change, found: Stored, token: int, kernel_id: str, report: ValidationReport
+    change: Change, record: BlueprintRecord, token: int, kernel_id: str, report: ValidationReport
 ) -> None:
     """Make the blueprint VALIDATED, with its kernel and proof."""
-    record = found.record
-    kernels = record.kernels if kernel_id in record.kernels else (*record.kernels, kernel_id)
-    new = await update_row(
+    new = await moved(
         change,
         record,
-        {**_NO_LEASE, "completed_token": token, "completed_kernel": kernel_id},
-        state=BLUEPRINT_LIFE.advance(record.blueprint.state, BlueprintEvent.VALIDATE),
+        BlueprintEvent.VALIDATE,
+        columns={"completed_token": token, "completed_kernel": kernel_id},
         reason="",
         report=report,
-        kernels=kernels,
+        kernels=tuple(dict.fromkeys((*record.kernels, kernel_id))),
     )
     await change.record(
         "blueprint.validate",
@@ -265,18 +233,7 @@ async def _end(
     report: ValidationReport | None,
 ) -> BlueprintRecord:
     """End a lease without a kernel."""
-    columns: dict[str, Any] = dict(_NO_LEASE)
-    if event is BlueprintEvent.RELEASE:
-        # To the end of the queue: one that fails must not hold up the others.
-        columns["queued_at"] = change.now
-    new = await update_row(
-        change,
-        record,
-        columns,
-        state=BLUEPRINT_LIFE.advance(record.blueprint.state, event),
-        reason=reason,
-        report=report or record.report,
-    )
+    new = await moved(change, record, event, reason=reason, report=report or record.report)
     await change.record(
         f"blueprint.{event.value}",
         record.blueprint.blueprint_id,
@@ -286,13 +243,21 @@ async def _end(
     return new
 
 
-async def _held(change: Change, blueprint_id: str, token: int) -> Stored:
-    found = await read_row(change.connection, blueprint_id)
+async def _completed(
+    connection: AsyncConnection, found: StoredBlueprint, token: int, kernel_id: str
+) -> KernelRecord | None:
+    """Return the kernel with which the lease was completed already; None if it still holds.
+
+    Raises:
+        LeaseLostError: It is not the newest lease, or it has ended otherwise.
+    """
+    if (found.row.completed_token, found.row.completed_kernel) == (token, kernel_id):
+        return await KERNEL_ROWS.read(connection, kernel_id)
     _require_newest(found, token)
-    return found
+    return None
 
 
-def _require_newest(found: Stored, token: int) -> None:
+def _require_newest(found: StoredBlueprint, token: int) -> None:
     held = found.record.blueprint.state is BlueprintState.COMPILING
     if not held or found.row.lease_token != token:
         raise LeaseLostError(
@@ -302,17 +267,23 @@ def _require_newest(found: Stored, token: int) -> None:
         )
 
 
-def _is_done(found: Stored, token: int, kernel_id: str) -> bool:
-    return (found.row.completed_token, found.row.completed_kernel) == (token, kernel_id)
+def _lease(record: BlueprintRecord, worker: str, token: int, expires: float) -> Lease:
+    return Lease(
+        blueprint=record.blueprint,
+        worker=worker,
+        token=token,
+        attempt=record.attempts,
+        expires_at=moment(expires),
+    )
 
 
-def _check_graph(artifact: CheckedKernel, found: Stored) -> None:
+def _check_graph(artifact: CheckedKernel, record: BlueprintRecord) -> None:
     """Refuse a kernel that computes something else than its blueprint says.
 
     Raises:
         SubmissionError: It does.
     """
-    blueprint = found.record.blueprint
+    blueprint = record.blueprint
     if artifact.ir != graph_of(blueprint):
         raise SubmissionError(
             f"the kernel's graph is not that of the blueprint {blueprint.blueprint_id}"
@@ -321,8 +292,3 @@ def _check_graph(artifact: CheckedKernel, found: Stored) -> None:
         raise SubmissionError(
             f"the kernel is {artifact.metadata.mode.value}, its blueprint {blueprint.mode.value}"
         )
-
-
-def _check_seconds(seconds: float) -> None:
-    if not 0 < seconds <= LONGEST_SECONDS:
-        raise SubmissionError(f"a lease of {seconds} s; expected more than 0 and at most an hour")

@@ -18,9 +18,7 @@ from esper.contracts.version import VERSION
 from esper.services.urza.access import ACCESS, check_exposure, check_listed
 from esper.services.urza.authentication import Authenticator
 from esper.services.urza.guarded_route import GuardedRoute, ServerState
-from esper.services.urza.idempotency import Turns
 from esper.services.urza.kernel_library import Library
-from esper.services.urza.links import add_links
 from esper.services.urza.oidc import OidcCheck
 from esper.services.urza.request_limits import RateLimiter
 from esper.services.urza.routes.blob_routes import BLOBS
@@ -92,7 +90,6 @@ def _state(library: Library, config: UrzaConfig, clock: Clock) -> ServerState:
         authenticator=Authenticator(library.tokens, clock, oidc),
         limiter=RateLimiter(config.rate_per_second, config.rate_burst, clock),
         metrics=HttpMetrics("esper_urza"),
-        turns=Turns(),
     )
 
 
@@ -101,20 +98,19 @@ def _check_guarded(app: FastAPI) -> None:
         if not isinstance(route, GuardedRoute):
             raise ConfigError(
                 f"the route {getattr(route, 'path', route)!r} is no GuardedRoute: nothing would "
-                "check who calls it. Make its router with `exchange.router`."
+                "check who calls it. Make its router with `guarded_route.router`."
             )
     check_listed(route.name for route in app.routes if isinstance(route, GuardedRoute))
 
 
 def _description(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description: problems and the bearer token said once, answers linked."""
+    """Return the OpenAPI description: problems and the bearer token said once, where it is needed."""
     text = describe(app)
     text["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     for path in text["paths"].values():
         for operation in path.values():
             if ACCESS[operation["operationId"]] is not None:
                 operation["security"] = [{"token": []}]
-    add_links(text)
     return text
 
 

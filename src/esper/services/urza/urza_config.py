@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from esper.contracts.errors import ConfigError
 from esper.utils.environment import settings_from
-from esper.utils.ranges import AT_LEAST_0, PORT, WHOLE, Range, check_numbers, require
+from esper.utils.ranges import AT_LEAST_0, PORT, WHOLE, check_numbers, require
 
 PREFIX: Final = "ESPER_URZA_"
 
@@ -77,9 +77,6 @@ class UrzaConfig:
     """Requests that it may make at once."""
     drain_seconds: float = 20.0
     """How long requests in flight may take to finish after SIGTERM."""
-    lease_seconds: float = 60.0
-    """How long a worker holds a blueprint without a sign of life, unless it asks for another
-    time; at most an hour."""
     max_attempts: int = 3
     """Tries at building a blueprint before it is set aside as INVALID."""
     gc_grace_seconds: float = 86400.0
@@ -101,7 +98,6 @@ class UrzaConfig:
             **dict.fromkeys(("max_body_bytes", "max_attempts", "rate_burst"), WHOLE),
             **dict.fromkeys(times, AT_LEAST_0),
             port=PORT,
-            lease_seconds=Range(words="(0, 3600]", low=0, above=True, high=3600),
         )
         require(
             self.trusted_keys is not None or not self.require_signatures,

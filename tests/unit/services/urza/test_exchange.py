@@ -13,31 +13,35 @@ from esper.contracts.errors import RevisionConflictError
 from esper.services.urza.exchange import etag, expected_revision, required_revision, unchanged
 
 
+@pytest.mark.asyncio
 @given(st.integers(min_value=1, max_value=10**18 - 1))
-def test_a_revision_survives_its_entity_tag(revision: int) -> None:
-    assert required_revision(etag(revision)) == revision
+async def test_a_revision_survives_its_entity_tag(revision: int) -> None:
+    assert await required_revision(etag(revision)) == revision
 
 
-def test_a_change_without_a_precondition_is_refused() -> None:
+@pytest.mark.asyncio
+async def test_a_change_without_a_precondition_is_refused() -> None:
     with pytest.raises(HTTPException) as refused:
-        required_revision(None)
+        await required_revision(None)
     assert refused.value.status_code == 428
     with pytest.raises(HTTPException) as refused:
-        expected_revision(None, None)
+        await expected_revision(None, None)
     assert refused.value.status_code == 428
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("header", ["3", 'W/"3"', '"0"', '"-1"', '"1", "2"', "*", '"x"', ""])
-def test_what_is_no_revision_of_ours_matches_nothing(header: str) -> None:
+async def test_what_is_no_revision_of_ours_matches_nothing(header: str) -> None:
     with pytest.raises(RevisionConflictError, match="is not the ETag"):
-        required_revision(header)
+        await required_revision(header)
 
 
-def test_a_put_says_whether_it_creates_or_replaces() -> None:
-    assert expected_revision(None, "*") is None
-    assert expected_revision('"4"', None) == 4
+@pytest.mark.asyncio
+async def test_a_put_says_whether_it_creates_or_replaces() -> None:
+    assert await expected_revision(None, "*") is None
+    assert await expected_revision('"4"', None) == 4
     with pytest.raises(RevisionConflictError, match="only \\* has a meaning"):
-        expected_revision(None, '"4"')
+        await expected_revision(None, '"4"')
 
 
 @pytest.mark.parametrize(
@@ -57,8 +61,9 @@ def test_a_reader_who_has_the_revision_is_known(header: str | None, expected: bo
     assert unchanged(header, etag(3)) is expected
 
 
+@pytest.mark.asyncio
 @given(st.text(max_size=40))
-def test_no_header_breaks_the_reading_of_it(header: str) -> None:
+async def test_no_header_breaks_the_reading_of_it(header: str) -> None:
     unchanged(header, etag(3))
     with contextlib.suppress(RevisionConflictError):
-        assert required_revision(header) >= 1
+        assert await required_revision(header) >= 1

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message
 
 from esper.contracts.enums import Role
 from support.urza_app import API, Served, blueprint
@@ -12,6 +15,10 @@ from support.urza_app import API, Served, blueprint
 LEASES = f"{API}/internal/leases"
 ASK = {"worker": "w1", "seconds": 60}
 KEY = {"Idempotency-Key": "first"}
+
+
+async def _bodiless() -> Message:
+    return {"type": "http.request", "body": b""}
 
 
 async def _submitted(urza: Served, *ids: str) -> None:
@@ -39,6 +46,33 @@ async def test_repetitions_that_overtake_the_first_wait_for_it(urza: Served) -> 
         *(urza.call("POST", LEASES, json=ASK, headers=KEY) for _ in range(3))
     )
     assert len({answer.content for answer in answers}) == 1
+    assert not urza.library.idempotency._turns, "nothing is remembered of a turn that is over"
+
+
+@pytest.mark.asyncio
+async def test_those_with_one_key_take_turns_and_others_do_not_wait(urza: Served) -> None:
+    seen: list[str] = []
+    others = asyncio.Event()
+
+    async def work(key: str) -> None:
+        async def handler(_request: Request) -> Response:
+            seen.append(f"{key} in")
+            if key == "a":
+                await others.wait()
+            else:
+                others.set()
+            seen.append(f"{key} out")
+            return Response(status_code=404)
+
+        scope = {"type": "http", "path": "/", "query_string": b"", "method": "POST"}
+        headers = [(b"idempotency-key", key.encode())]
+        await urza.library.idempotency.once(
+            Request({**scope, "headers": headers}, _bodiless), handler, "route", "bob"
+        )
+
+    await asyncio.gather(work("a"), work("a"), work("b"))
+    assert [entry for entry in seen if entry.startswith("a")] == ["a in", "a out", "a in", "a out"]
+    assert seen.index("b in") < seen.index("a out")
 
 
 @pytest.mark.asyncio

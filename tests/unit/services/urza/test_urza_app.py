@@ -20,8 +20,7 @@ from starlette.routing import Mount
 from esper.contracts.enums import Role
 from esper.contracts.errors import ConfigError
 from esper.services.urza.access import ACCESS
-from esper.services.urza.exchange import router
-from esper.services.urza.guarded_route import GuardedRoute
+from esper.services.urza.guarded_route import GuardedRoute, router
 from esper.services.urza.urza_app import ROUTERS, create_app
 from esper.services.urza.urza_config import OidcConfig
 from support.urza_app import KERNEL_ID, Served, served

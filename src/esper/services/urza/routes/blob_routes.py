@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from esper.contracts.errors import KernelNotFoundError
-from esper.services.urza.exchange import NOT_MODIFIED, PREFIX, DigestPath, etag, router, unchanged
-from esper.services.urza.guarded_route import ActorDep, LibraryDep
+from esper.services.urza.exchange import NOT_MODIFIED, PREFIX, DigestPath, etag
+from esper.services.urza.guarded_route import ActorDep, LibraryDep, router
 from esper.services.urza.kernel_library import Library
 from esper.web.problems import documented
 
@@ -70,8 +70,7 @@ Range = Annotated[
     "/{digest}",
     status_code=201,
     response_class=Response,
-    responses=documented(409, 422)
-    | {201: {"description": "Stored."}, 200: {"description": "It was there already."}},
+    responses={201: {"description": "Stored."}, 200: {"description": "It was there already."}},
     openapi_extra=_UPLOAD,
 )
 async def put_blob(
@@ -87,23 +86,22 @@ async def put_blob(
 @BLOBS.head(
     "/{digest}",
     response_class=Response,
-    responses=documented(404, 422) | {200: {"description": "It is stored."}},
+    responses={200: {"description": "It is stored."}, 304: NOT_MODIFIED},
 )
 async def head_blob(library: LibraryDep, digest: DigestPath) -> Response:
     """Say whether a blob is stored, and how large it is."""
-    size = await _size(library, digest)
-    headers = _headers(digest) | {"Content-Length": str(size)}
+    headers = _headers(digest) | {"Content-Length": str(await _size(library, digest))}
     return Response(headers=headers, media_type=OCTETS)
 
 
 @BLOBS.get(
     "/{digest}",
     response_class=Response,
-    responses=documented(404, 416, 422)
-    | NOT_MODIFIED
+    responses=documented(416)
     | {
         200: {"description": "All of it.", **_BYTES},
         206: {"description": "The wanted part.", **_BYTES},
+        304: NOT_MODIFIED,
     },
 )
 async def get_blob(
@@ -113,17 +111,12 @@ async def get_blob(
     range: Range = None,  # noqa: A002 the header's name
 ) -> Response:
     """Return a blob, or a part of it."""
-    headers = _headers(digest)
-    if unchanged(request.headers.get("if-none-match"), etag(digest)):
-        # Only what is stored is "not modified".
-        await _size(library, digest)
-        return Response(status_code=304, headers=headers)
     size = await _size(library, digest)
     # A part of another content must not be joined to what the reader has.
     same = request.headers.get("if-range", etag(digest)) == etag(digest)
     part = wanted_range(range, size) if same else None
     start, end = part or (0, size)
-    headers["Content-Length"] = str(end - start)
+    headers = _headers(digest) | {"Content-Length": str(end - start)}
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     body = library.blobs.read(digest, start, end)

@@ -64,3 +64,13 @@ async def test_an_old_token_is_refused(urza: Served) -> None:
     stale = {"token": token, "seconds": 60}
     response = await urza.call("POST", f"{LEASES}/bp-1/renew", json=stale)
     assert (response.status_code, response.json()["code"]) == (409, "LeaseLostError")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("seconds", ["0", "-1", "86400", "NaN"])
+async def test_a_lease_of_no_time_or_of_days_is_refused(urza: Served, seconds: str) -> None:
+    await _submitted(urza)
+    for path, who in ((LEASES, '"worker": "w"'), (f"{LEASES}/bp-1/renew", '"token": 1')):
+        content = f'{{{who}, "seconds": {seconds}}}'
+        response = await urza.call("POST", path, content=content)
+        assert (response.status_code, response.json()["code"]) == (422, "SubmissionError")

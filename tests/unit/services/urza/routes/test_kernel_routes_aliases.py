@@ -50,3 +50,11 @@ async def test_aliases_are_listed_by_name(urza: Served) -> None:
 async def test_an_alias_to_nothing_is_refused(urza: Served) -> None:
     response = await urza.call("PUT", PATH, json={"kernel_id": KERNEL_ID}, headers=NEW)
     assert response.status_code in {404, 422}
+
+
+@pytest.mark.asyncio
+async def test_an_alias_is_a_subject_at_a_stage(urza: Served) -> None:
+    await urza.kernel()
+    path = f"{API}/aliases/nameless"
+    response = await urza.call("PUT", path, json={"kernel_id": KERNEL_ID}, headers=NEW)
+    assert (response.status_code, response.json()["code"]) == (422, "SubmissionError")

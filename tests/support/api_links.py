@@ -1,6 +1,6 @@
 """OpenAPI links: which answer holds what another request needs. One table.
 
-Clients and testers can follow them: a lease's token to its renewal, a revision to the next change.
+Testers follow them: a lease's token to its renewal, a revision to the next change.
 """
 
 from __future__ import annotations
@@ -58,15 +58,25 @@ LINKS: Final[Mapping[str, tuple[Link, ...]]] = {
 
 def add_links(description: dict[str, Any]) -> None:
     """Add the links to an OpenAPI description, in place."""
-    for path in description["paths"].values():
-        for operation in path.values():
-            name = operation["operationId"]
-            for status, response in operation["responses"].items():
-                if name in LINKS and status in {"200", "201"}:
-                    response["links"] = {
-                        target: _link(target, parameters, body)
-                        for target, parameters, body in LINKS[name]
-                    }
+    paths = description["paths"].values()
+    operations = {entry["operationId"]: entry for path in paths for entry in path.values()}
+    for name, links in LINKS.items():
+        for target, parameters, body in links:
+            _check(operations[target], parameters, body)
+        for status, response in operations[name]["responses"].items():
+            if status in {"200", "201"}:
+                response["links"] = {
+                    target: _link(target, parameters, body) for target, parameters, body in links
+                }
+
+
+def _check(
+    target: Mapping[str, Any], parameters: Mapping[str, str], body: Mapping[str, str] | None
+) -> None:
+    """A link gives parameters that its target has."""
+    known = {f"{entry['in']}.{entry['name']}" for entry in target.get("parameters", ())}
+    assert set(parameters) <= known, target["operationId"]
+    assert body is None or "requestBody" in target, target["operationId"]
 
 
 def _link(

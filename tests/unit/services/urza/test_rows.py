@@ -7,16 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esper.contracts.errors import SubmissionError
-from esper.services.urza.cursor import decode, encode, page
+from esper.services.urza.rows import decode, encode
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.text())
 def test_a_cursor_comes_back_as_it_went_out(number: float, text: str) -> None:
     assert decode(encode([number, text]), float, str) == [number, text]
-
-
-def test_no_cursor_is_the_first_page() -> None:
-    assert decode(None, int) is None
 
 
 @given(st.text())
@@ -29,10 +25,3 @@ def test_any_other_text_is_refused(text: str) -> None:
 def test_a_cursor_of_another_list_is_refused(key: list[object]) -> None:
     with pytest.raises(SubmissionError, match="cursor"):
         decode(encode(key), int)
-
-
-def test_the_last_page_has_no_next() -> None:
-    assert page([1, 2], 2, str, lambda row: [row]).next_cursor is None
-    first = page([1, 2, 3], 2, str, lambda row: [row])
-    assert first.items == ("1", "2")
-    assert decode(first.next_cursor, int) == [2]
