@@ -86,15 +86,19 @@ def list_blueprints(*, place: Place, as_json: AsJson = False) -> None:
 )
 def show(
     *,
-    name: Annotated[
-        str, typer.Argument(metavar="FAMILY", help="Name of the family, as `list` prints it.")
-    ],
-    size: Annotated[str | None, typer.Option(help="One size only.")] = None,
-    mode: Annotated[str | None, typer.Option(help="replacing or residual only.")] = None,
+    name: Annotated[str, typer.Argument(metavar="FAMILY")],
+    size: str | None = None,
+    mode: str | None = None,
     place: Place,
     as_json: AsJson = False,
 ) -> None:
-    """Show one family; with a geometry, the graphs that it gives there (--json: as IR)."""
+    """Show one family; with a geometry, the graphs that it gives there (--json: as IR).
+
+    Options:
+        name: Name of the family, as `list` prints it.
+        size: One size only.
+        mode: replacing or residual only.
+    """
     member, geometry, console = catalog.family_named(name), place.geometry(), output()
     if geometry is None:
         refuse("these choose among graphs, which need --host and --input", size=size, mode=mode)
@@ -127,25 +131,26 @@ def show(
 )
 def push(
     *,
-    file: Annotated[
-        Path | None, typer.Argument(help="Graph IR as JSON, or what `pull --json` wrote.")
-    ] = None,
-    family: Annotated[
-        str | None, typer.Option("--family", help="Blueprint family instead.")
-    ] = None,
-    size: Annotated[str | None, typer.Option(help="One size only; default: every one.")] = None,
-    mode: Annotated[
-        str | None, typer.Option(help="replacing or residual; default: what the family offers.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name for people; default: the file's.")] = None,
-    proposed: Annotated[
-        bool, typer.Option("--proposed", help="Store it without offering it to the forge.")
-    ] = False,
+    file: Annotated[Path | None, typer.Argument()] = None,
+    family: Annotated[str | None, typer.Option("--family")] = None,
+    size: str | None = None,
+    mode: str | None = None,
+    name: str | None = None,
+    proposed: Annotated[bool, typer.Option("--proposed")] = False,
     urza: Urza = None,
     place: Place,
     as_json: AsJson = False,
 ) -> None:
-    """Submit blueprints to a library, where a forge builds and proves them."""
+    """Submit blueprints to a library, where a forge builds and proves them.
+
+    Options:
+        file: Graph IR as JSON, or what `pull --json` wrote.
+        family: Blueprint family instead.
+        size: One size only; default: every one.
+        mode: replacing or residual; default: what the family offers.
+        name: Name for people; default: the file's.
+        proposed: Store it without offering it to the forge.
+    """
     if (family is None) == (file is None):
         raise ConfigError("say what to push: either a FILE, or --family with --host and --input")
     state = BlueprintState.PROPOSED if proposed else BlueprintState.UNVALIDATED
@@ -172,16 +177,18 @@ def push(
 )
 def pull(
     *,
-    blueprint_id: Annotated[str, typer.Argument(help="As `push` and `search` print it.")],
-    file: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: the terminal.")
-    ] = None,
+    blueprint_id: Annotated[str, typer.Argument()],
+    file: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE")] = None,
     urza: Urza = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The whole record: state, reason, proof, kernels.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Get a blueprint's graph from a library, as `esper kernel build --ir` takes it."""
+    """Get a blueprint's graph from a library, as `esper kernel build --ir` takes it.
+
+    Options:
+        blueprint_id: As `push` and `search` print it.
+        file: Default: the terminal.
+        as_json: The whole record: state, reason, proof, kernels.
+    """
     with library(urza) as client:
         record = client.blueprint(blueprint_id)
     # Whoever builds from it will check it; a file that cannot be built from is not written.
@@ -201,13 +208,17 @@ def pull(
 def search(
     *,
     host: Host = None,
-    family: Annotated[str | None, typer.Option(help="Blueprint family.")] = None,
+    family: str | None = None,
     state: Annotated[str | None, typer.Option(help=f"Where it stands: {_STATES}.")] = None,
     limit: Limit = 50,
     urza: Urza = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the blueprints of a library, with where they stand."""
+    """List the blueprints of a library, with where they stand.
+
+    Options:
+        family: Blueprint family.
+    """
     wanted = read_optional(BlueprintState, state, "--state")
     with library(urza) as client:
         found = collect(

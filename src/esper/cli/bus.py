@@ -141,14 +141,17 @@ def replay(
     since: Annotated[
         str, typer.Option(metavar="WHEN", help=f"Begin there: {_WHEN}; default: all that is held.")
     ] = "0",
-    until: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="End there; default: now.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most messages.")] = 1_000_000,
+    until: Annotated[str | None, typer.Option(metavar="WHEN")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 1_000_000,
     redis: Redis = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a topic still holds. Nothing is delivered again."""
+    """Show what a topic still holds. Nothing is delivered again.
+
+    Options:
+        until: End there; default: now.
+        limit: Most messages.
+    """
     wanted, now = read_topic(topic), time.time()
     begin = read_position(since, now)
     end = None if until is None else read_position(until, now)
@@ -170,11 +173,15 @@ def replay(
 def list_dead(
     *,
     topics: Topics = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most of each topic, the oldest first.")] = 100,
+    limit: Annotated[int, typer.Option(min=1)] = 100,
     redis: Redis = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what was given up, by whom, and why."""
+    """List what was given up, by whom, and why.
+
+    Options:
+        limit: Most of each topic, the oldest first.
+    """
     wanted = read_topics(topics or ())
 
     async def ask() -> list[DeadLetter]:
@@ -205,10 +212,14 @@ def list_dead(
 def show_dead(
     *,
     topic: Topic,
-    dead_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")],
+    dead_id: Annotated[str, typer.Argument(metavar="ID")],
     redis: Redis = None,
 ) -> None:
-    """Show one whole message, as JSON, with its error."""
+    """Show one whole message, as JSON, with its error.
+
+    Options:
+        dead_id: As `list` shows it.
+    """
     wanted = read_topic(topic)
 
     async def ask() -> Sequence[DeadLetter]:
@@ -232,13 +243,16 @@ def show_dead(
 def retry(
     *,
     topic: Topic,
-    dead_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="As `list` shows them.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that the topic has.")] = False,
+    dead_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    everything: Annotated[bool, typer.Option("--all")] = False,
     redis: Redis = None,
 ) -> None:
-    """Publish messages again, each under its own event id: who has seen it drops it."""
+    """Publish messages again, each under its own event id: who has seen it drops it.
+
+    Options:
+        dead_ids: As `list` shows them.
+        everything: All that the topic has.
+    """
     if bool(dead_ids) == everything:
         raise ConfigError("say which messages are to be tried again: give their ids, or --all")
     wanted = read_topic(topic)

@@ -60,37 +60,19 @@ Result = CommandCarriedOut | CommandRefused
     "esper control runs/mnist1d-001 load net.0#1 --kernel 9f86d0...",
     "esper control 1a2b3c cull net.0",
     "esper control 1a2b3c stop --reason 'good enough'",
-    text="""Change a seed of a model that trains, or stop the run.
-
-\b
-The command is carried out at the run's next step boundary, once, and its
-result is shown. A seed that growth is busy with is left alone, and the
-command refused.
-""",
 )
 def control(
     *,
-    run: Annotated[
-        str, typer.Argument(help="Id of the run, the beginning of its id, or its folder.")
-    ],
-    action: Annotated[str, typer.Argument(metavar="|".join(ACTIONS), help="What to do.")],
-    seed: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[LAYER[#SLOT]]", help="Which seed; slot 0 if none is said. Not for stop."
-        ),
-    ] = None,
-    kernel: Annotated[
-        str | None, typer.Option(metavar="ID", help="load: the kernel, 64 hexadecimal digits.")
-    ] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="set-alpha: the blending coefficient, 0 to 1.")
-    ] = None,
+    run: Annotated[str, typer.Argument()],
+    action: Annotated[str, typer.Argument(metavar="|".join(ACTIONS))],
+    seed: Annotated[str | None, typer.Argument(metavar="[LAYER[#SLOT]]")] = None,
+    kernel: Annotated[str | None, typer.Option(metavar="ID")] = None,
+    alpha: float | None = None,
     reason: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help=f"stop: goes into the run's log; default: {_REASON}."),
     ] = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the result.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait")] = False,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -101,7 +83,20 @@ def control(
     ] = None,
     redis: Redis = None,
 ) -> int:
-    """Change a seed of a model that trains, or stop the run."""
+    """Change a seed of a model that trains, or stop the run.
+
+    The command is carried out at the run's next step boundary, once, and its
+    result is shown. A seed that growth is busy with is left alone, and the
+    command refused.
+
+    Options:
+        run: Id of the run, the beginning of its id, or its folder.
+        action: What to do.
+        seed: Which seed; slot 0 if none is said. Not for stop.
+        kernel: load: the kernel, 64 hexadecimal digits.
+        alpha: set-alpha: the blending coefficient, 0 to 1.
+        no_wait: Do not wait for the result.
+    """
     _check(action, seed=seed, kernel=kernel, alpha=alpha, reason=reason)
     if no_wait and wait is not None:
         raise ConfigError("--no-wait and --wait contradict each other: give one of them")

@@ -38,26 +38,17 @@ ONNX = (".onnx",)
 )
 def export(
     *,
-    source: Annotated[
-        Path, typer.Argument(metavar="RUN|CHECKPOINT", help="A run folder or its checkpoint.")
-    ],
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Name in .pt or .pth; default: model.pt in the run folder.",
-        ),
-    ] = None,
-    onnx: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write ONNX too, name in .onnx (needs onnx, onnxscript)."
-        ),
-    ] = None,
+    source: Annotated[Path, typer.Argument(metavar="RUN|CHECKPOINT")],
+    file: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE")] = None,
+    onnx: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
 ) -> None:
-    """Write the model of a run as plain PyTorch: it loads where Esper is not installed."""
+    """Write the model of a run as plain PyTorch: it loads where Esper is not installed.
+
+    Options:
+        source: A run folder or its checkpoint.
+        file: Name in .pt or .pth; default: model.pt in the run folder.
+        onnx: Write ONNX too, name in .onnx (needs onnx, onnxscript).
+    """
     _check_suffix("--output", file, PYTORCH, "for ONNX there is --onnx FILE")
     if onnx is not None:
         _check_suffix("--onnx", onnx, ONNX, "for PyTorch there is --output FILE")

@@ -48,26 +48,18 @@ _KERNEL = ".safetensors"
 )
 def inspect(
     *,
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET",
-            help="A run folder, a checkpoint, a quick-start's name, or MODULE:FUNCTION that "
-            "returns an nn.Module.",
-        ),
-    ],
-    input_shape: Annotated[
-        str | None,
-        typer.Option(
-            "--input",
-            metavar="SHAPE",
-            help="MODULE:FUNCTION: shape of one sample, like 40 or 3x32x32; lets geometry and "
-            "FLOPs be traced.",
-        ),
-    ] = None,
+    target: Annotated[str, typer.Argument(metavar="TARGET")],
+    input_shape: Annotated[str | None, typer.Option("--input", metavar="SHAPE")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a model's layers, slots, geometry, states and costs."""
+    """Show a model's layers, slots, geometry, states and costs.
+
+    Options:
+        target: A run folder, a checkpoint, a quick-start's name, or MODULE:FUNCTION that returns an
+            nn.Module.
+        input_shape: MODULE:FUNCTION: shape of one sample, like 40 or 3x32x32; lets geometry and
+            FLOPs be traced.
+    """
     name, model, example = _find(target, input_shape)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     flops = None

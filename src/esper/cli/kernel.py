@@ -68,17 +68,18 @@ References = Annotated[
 def push(
     *,
     kernels: StoredKernels,
-    blueprint: Annotated[
-        str | None, typer.Option(metavar="ID", help="The blueprint that they were built from.")
-    ] = None,
+    blueprint: Annotated[str | None, typer.Option(metavar="ID")] = None,
     host: Host = None,
     tag: Tags = None,
-    key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Private key to sign them with first.")
-    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
     urza: Urza = None,
 ) -> None:
-    """Check kernels as loading does, and store them in a library with their signatures."""
+    """Check kernels as loading does, and store them in a library with their signatures.
+
+    Options:
+        blueprint: The blueprint that they were built from.
+        key: Private key to sign them with first.
+    """
     tags = read_tags(tag)
     private = None if key is None else signatures.read_private_key(key)
     checked: list[tuple[bytes, KernelRegistration]] = []
@@ -117,19 +118,17 @@ def push(
 def pull(
     *,
     kernels: References,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="For one kernel; default: the kernel store."
-        ),
-    ] = None,
+    file: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE")] = None,
     trust: Trust = None,
-    rejected: Annotated[
-        bool, typer.Option("--rejected", help="Take kernels that were rejected, too.")
-    ] = False,
+    rejected: Annotated[bool, typer.Option("--rejected")] = False,
     urza: Urza = None,
 ) -> None:
-    """Get kernels from a library, check them as loading does, and keep them here."""
+    """Get kernels from a library, check them as loading does, and keep them here.
+
+    Options:
+        file: For one kernel; default: the kernel store.
+        rejected: Take kernels that were rejected, too.
+    """
     if file is not None and len(kernels) > 1:
         raise ConfigError("--output is for one kernel; without it, they go into the kernel store")
     policy = trust_policy.TrustPolicy.from_files(trust) if trust else None
@@ -158,20 +157,19 @@ def pull(
 def promote(
     *,
     kernel: Reference,
-    alias: Annotated[
-        str | None, typer.Argument(help="Name to point at it, such as edge-conv@production.")
-    ] = None,
+    alias: Annotated[str | None, typer.Argument()] = None,
     event: Annotated[str | None, typer.Option(help=f"Move its status: {_EVENTS}.")] = None,
-    revision: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Only if the alias (the kernel) is at this revision; 0: no alias."
-        ),
-    ] = None,
-    reason: Annotated[str, typer.Option(help="With --event: for the audit log.")] = "",
+    revision: Annotated[int | None, typer.Option(min=0)] = None,
+    reason: str = "",
     urza: Urza = None,
 ) -> None:
-    """Move a kernel's status, or point an alias at it."""
+    """Move a kernel's status, or point an alias at it.
+
+    Options:
+        alias: Name to point at it, such as edge-conv@production.
+        revision: Only if the alias (the kernel) is at this revision; 0: no alias.
+        reason: With --event: for the audit log.
+    """
     move = read_optional(KernelEvent, event, "--event")
     if move is None:
         refuse("it is for the audit log's entry of an --event", reason=reason or None)
@@ -208,19 +206,18 @@ def lineage(*, kernel: Reference, urza: Urza = None, as_json: AsJson = False) ->
 )
 def sign(
     *,
-    kernels: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="KERNEL...", help="Files (signed beside the file), or ids and aliases."
-        ),
-    ],
-    key: Annotated[Path, typer.Option(metavar="FILE", help="Ed25519 private key, PEM.")],
-    new_key: Annotated[
-        bool, typer.Option("--new-key", help="Make the key first, and FILE.pub for others.")
-    ] = False,
+    kernels: Annotated[list[str], typer.Argument(metavar="KERNEL...")],
+    key: Annotated[Path, typer.Option(metavar="FILE")],
+    new_key: Annotated[bool, typer.Option("--new-key")] = False,
     urza: Urza = None,
 ) -> None:
-    """Sign kernels, after checking them as loading does."""
+    """Sign kernels, after checking them as loading does.
+
+    Options:
+        kernels: Files (signed beside the file), or ids and aliases.
+        key: Ed25519 private key, PEM.
+        new_key: Make the key first, and FILE.pub for others.
+    """
     files = [reference for reference in kernels if Path(reference).exists()]
     rest = [reference for reference in kernels if reference not in files]
     if not rest:
@@ -257,21 +254,28 @@ def search(
     host: Host = None,
     input_shape: InputShape = None,
     output_shape: OutputShape = None,
-    mode: Annotated[str | None, typer.Option(help="replacing or residual.")] = None,
+    mode: str | None = None,
     status: Annotated[str | None, typer.Option(help=f"Where it stands: {_STATUSES}.")] = None,
-    blueprint: Annotated[str | None, typer.Option(help="Name of its blueprint.")] = None,
-    max_parameters: Annotated[int | None, typer.Option(min=0, help="Trainable scalars.")] = None,
-    max_latency_us: Annotated[
-        float | None, typer.Option(min=0, help="Microseconds; leaves out what was not measured.")
-    ] = None,
-    max_bytes: Annotated[int | None, typer.Option(min=0, help="Size of the file.")] = None,
+    blueprint: str | None = None,
+    max_parameters: Annotated[int | None, typer.Option(min=0)] = None,
+    max_latency_us: Annotated[float | None, typer.Option(min=0)] = None,
+    max_bytes: Annotated[int | None, typer.Option(min=0)] = None,
     tag: Tags = None,
-    sort: Annotated[str, typer.Option(help="gain, newest, latency or parameters.")] = "gain",
+    sort: str = "gain",
     limit: Limit = 50,
     urza: Urza = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find kernels in a library, those with the largest proven gain first."""
+    """Find kernels in a library, those with the largest proven gain first.
+
+    Options:
+        mode: replacing or residual.
+        blueprint: Name of its blueprint.
+        max_parameters: Trainable scalars.
+        max_latency_us: Microseconds; leaves out what was not measured.
+        max_bytes: Size of the file.
+        sort: gain, newest, latency or parameters.
+    """
     if sort not in SORTS:
         raise ConfigError(f"--sort {sort!r} is none of {', '.join(SORTS)}")
     try:

@@ -42,22 +42,24 @@ StoredKernels = Annotated[
 )
 def build(
     *,
-    family: Annotated[str | None, typer.Option(help="Blueprint family.")] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Size within the family; default: its first.")
-    ] = None,
-    graph: Annotated[
-        Path | None, typer.Option("--ir", metavar="FILE", help="Graph IR as JSON instead.")
-    ] = None,
-    mode: Annotated[str, typer.Option(help="replacing or residual.")] = "replacing",
-    file: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Default: into the kernel store."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the initial weights.")] = 0,
+    family: str | None = None,
+    size: str | None = None,
+    graph: Annotated[Path | None, typer.Option("--ir", metavar="FILE")] = None,
+    mode: str = "replacing",
+    file: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     place: Place,
 ) -> None:
-    """Build a kernel with fresh weights, from a blueprint and a geometry or from graph IR."""
+    """Build a kernel with fresh weights, from a blueprint and a geometry or from graph IR.
+
+    Options:
+        family: Blueprint family.
+        size: Size within the family; default: its first.
+        graph: Graph IR as JSON instead.
+        mode: replacing or residual.
+        file: Default: into the kernel store.
+        seed: Of the initial weights.
+    """
     joins = read_choice(KernelMode, mode, "--mode")
     if (family is None) == (graph is None):
         raise ConfigError("say what to build: either --family with --host and --input, or --ir")

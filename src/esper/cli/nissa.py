@@ -39,26 +39,20 @@ NOUN = Noun(is_group=True, extra="nissa")
 def serve(
     *,
     host: Address = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Default: 8430; 0 takes a free one.")
-    ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Run store; default: your own, where training writes."),
-    ] = None,
-    redis: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="The bus: redis://… or valkey://…; default: ESPER_REDIS_URL. Without one, only "
-            "what is in the run store is shown.",
-        ),
-    ] = None,
-    dashboard: Annotated[
-        bool, typer.Option("--dashboard/--no-dashboard", help="Serve the dashboard as well.")
-    ] = True,
+    port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
+    store: Annotated[str | None, typer.Option(metavar="URL")] = None,
+    redis: Annotated[str | None, typer.Option(metavar="URL")] = None,
+    dashboard: Annotated[bool, typer.Option("--dashboard/--no-dashboard")] = True,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; settings come from ESPER_NISSA_<SETTING>."""
+    """Serve until SIGTERM or Ctrl-C; settings come from ESPER_NISSA_<SETTING>.
+
+    Options:
+        port: Default: 8430; 0 takes a free one.
+        store: Run store; default: your own, where training writes.
+        redis: The bus: redis://… or valkey://…; default: ESPER_REDIS_URL. Without one, only what is
+            in the run store is shown.
+        dashboard: Serve the dashboard as well.
+    """
     config = nissa_config.NissaConfig.from_environment(
         os.environ, host=host, port=port, store=store
     )
@@ -88,13 +82,15 @@ def serve(
 @NOUN.command("alerts", "esper nissa alerts", "esper nissa alerts --all --json")
 def list_alerts(
     *,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Those that are over and those that were seen, too.")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all")] = False,
     store: Store = None,
     as_json: AsJson = False,
 ) -> None:
-    """List alerts that last and that nobody has acknowledged, the newest first."""
+    """List alerts that last and that nobody has acknowledged, the newest first.
+
+    Options:
+        everything: Those that are over and those that were seen, too.
+    """
     nothing: Sequence[Alert] = ()
     found = with_store(
         store, lambda opened: opened.alerts(open_only=not everything), missing=nothing
@@ -116,14 +112,17 @@ def list_alerts(
 
 @NOUN.command("acknowledge", "esper nissa acknowledge 0c4be1a2 --by ada")
 def acknowledge(
-    alert: Annotated[str, typer.Argument(metavar="ALERT", help="Id of the alert.")],
+    alert: Annotated[str, typer.Argument(metavar="ALERT")],
     *,
-    by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who has seen it; default: you.")
-    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="NAME")] = None,
     store: Store = None,
 ) -> None:
-    """Say that you have seen an alert. It stays open until it is over."""
+    """Say that you have seen an alert. It stays open until it is over.
+
+    Options:
+        alert: Id of the alert.
+        by: Who has seen it; default: you.
+    """
     who = as_name(by or getpass.getuser())
     seen = with_store(store, lambda opened: opened.acknowledge(alert, who))
     assert seen.acknowledged is not None

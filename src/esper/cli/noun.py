@@ -2,31 +2,42 @@
 
     NOUN = Noun(is_group=True, extra="oona")
 
-    @NOUN.command("stats", "esper bus stats --json")
-    def stats(*, redis: Redis = None, as_json: AsJson = False) -> int | None:
-        ...
+    @NOUN.command("replay", "esper bus replay events.seed --limit 5")
+    async def replay(*, topic: Topic, limit: int = 100, redis: Redis = None) -> int | None:
+        '''Show what a topic still holds.
 
-The function does the work and returns the exit status; None is success. An `EsperError` that it
-raises becomes one line and its exit status.
+        Options:
+            limit: Most messages.
+        '''
+
+The function, plain or a coroutine, does the work and returns the exit status; None is success. An
+`EsperError` that it raises becomes one line and its exit status. Its docstring is the command's
+help, and in its `Options` that of the options; those that commands share bring theirs along.
 """
 
 from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from copy import copy
 from dataclasses import fields, is_dataclass
 from functools import wraps
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from esper.cli.console import diagnostics, print_error
 from esper.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from esper.cli.lazy import later
 from esper.contracts.errors import EsperError
 from esper.utils import extras
 
-Function = TypeVar("Function", bound=Callable[..., int | None])
+with later():
+    import asyncio
+
+Body = Callable[..., int | Coroutine[Any, Any, int | None] | None]
+Function = TypeVar("Function", bound=Body)
 
 
 class Noun:
@@ -48,21 +59,18 @@ class Noun:
         if is_group or text is not None:
             self.app.callback()(lambda: None)  # though it had one command only
 
-    def command(
-        self, name: str, *examples: str, text: str | None = None
-    ) -> Callable[[Function], Function]:
+    def command(self, name: str, *examples: str) -> Callable[[Function], Function]:
         """Declare a function as a command; the function stays what it is.
 
         Args:
             name: Of the command.
             examples: Lines that can be copied, for the end of its help.
-            text: Its help, where the docstring is not all of it.
         """
 
         def declared(function: Function) -> Function:
             command = _guarded(function, self._extra)
             epilog = block("Examples", (f"$ {line}" for line in examples))
-            self.app.command(name, help=text, epilog=epilog)(command)
+            self.app.command(name, help=_told(function)[0], epilog=epilog)(command)
             return function
 
         return declared
@@ -83,7 +91,7 @@ def exit_codes() -> str:
     return block("Exit codes", (f"{code.value:>3}  {text}" for code, text in MEANINGS.items()))
 
 
-def _guarded(function: Callable[..., int | None], extra: str | None) -> Callable[..., None]:
+def _guarded(function: Body, extra: str | None) -> Callable[..., None]:
     """Give a command the options of its groups, and end its errors in a line and a status.
 
     A parameter whose type is a dataclass stands for the dataclass's fields, as options.
@@ -105,9 +113,9 @@ def _guarded(function: Callable[..., int | None], extra: str | None) -> Callable
     declared = [inspect.Parameter("context", _ANYWHERE, annotation=typer.Context)]
     for name, parameter in inspect.signature(function).parameters.items():
         if name in groups:
-            declared += _options(groups[name])
+            declared += _options(groups[name], inspect.signature(groups[name]).parameters)
         elif name != "context":
-            declared.append(parameter.replace(annotation=hints[name], kind=_BY_NAME))
+            declared += _options(function, {name: parameter})
     del command.__wrapped__  # its signature is another
     # typer and inspect look for it, mypy does not know that a function may have it.
     command.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
@@ -119,16 +127,37 @@ _ANYWHERE = inspect.Parameter.POSITIONAL_OR_KEYWORD
 _BY_NAME = inspect.Parameter.KEYWORD_ONLY
 
 
-def _options(group: Any) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
+def _options(owner: Any, parameters: Mapping[str, inspect.Parameter]) -> list[inspect.Parameter]:
+    """Return parameters with the help that the docstring of a function or a class has for them."""
+    hints, helps = get_type_hints(owner, include_extras=True), _told(owner)[1]
     return [
-        inspect.Parameter(field.name, _BY_NAME, default=field.default, annotation=hints[field.name])
-        for field in fields(group)
+        parameter.replace(annotation=_helped(hints[name], helps.get(name)), kind=_BY_NAME)
+        for name, parameter in parameters.items()
     ]
 
 
+def _helped(kind: Any, text: str | None) -> Any:
+    if text is None:
+        return kind
+    declared, *more = getattr(kind, "__metadata__", (typer.Option(),))
+    option = copy(declared)
+    option.help = text
+    return Annotated[getattr(kind, "__origin__", kind), option, *more]
+
+
+def _told(owner: Any) -> tuple[str, dict[str, str]]:
+    """Return what a docstring says about a command, and about each of its options.
+
+    Lines after the first paragraph stay as they are; a leading backspace tells click so.
+    """
+    text, _, listed = (inspect.getdoc(owner) or "").partition("\n\nOptions:\n")
+    entries = " ".join(listed.split("\n        ")).splitlines()
+    parts = (entry.strip().partition(": ") for entry in entries)
+    return text.replace("\n\n", "\n\n\b\n"), {name: told for name, _, told in parts}
+
+
 def _status(
-    function: Callable[..., int | None],
+    function: Body,
     given: Mapping[str, Any],
     extra: str | None,
     *,
@@ -136,7 +165,8 @@ def _status(
 ) -> int:
     console = diagnostics()
     try:
-        return function(**given) or ExitCode.OK
+        result = function(**given)
+        return (asyncio.run(result) if isinstance(result, Coroutine) else result) or ExitCode.OK
     except EsperError as error:
         if verbose:
             traceback.print_exc()

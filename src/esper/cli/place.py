@@ -61,21 +61,20 @@ OutputShape = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The options of every command that is told where a kernel is to stand."""
+    """The options of every command that is told where a kernel is to stand.
+
+    Options:
+        source_shape: What a flat input was before it was flattened, like 1x28x28.
+        causal: No position may see a later one.
+        vocabulary: Number of ids, for embeddings.
+    """
 
     host: Host = None
     input_shape: InputShape = None
     output_shape: OutputShape = None
-    source_shape: Annotated[
-        str | None,
-        _option(
-            "--source",
-            metavar="SHAPE",
-            help="What a flat input was before it was flattened, like 1x28x28.",
-        ),
-    ] = None
-    causal: Annotated[bool, _option("--causal", help="No position may see a later one.")] = False
-    vocabulary: Annotated[int | None, _option(min=1, help="Number of ids, for embeddings.")] = None
+    source_shape: Annotated[str | None, _option("--source", metavar="SHAPE")] = None
+    causal: Annotated[bool, _option("--causal")] = False
+    vocabulary: Annotated[int | None, _option(min=1)] = None
 
     @property
     def is_given(self) -> bool:

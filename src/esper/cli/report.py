@@ -24,23 +24,17 @@ NOUN = Noun()
 @NOUN.command("report", "esper report runs/mnist1d-001", "esper report runs/mnist1d-001 --send")
 def report(
     *,
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
-    send: Annotated[
-        bool,
-        typer.Option(
-            "--send",
-            help="Send the library what the run still has for it: kernels and reports of them.",
-        ),
-    ] = False,
-    urza: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="With --send: the library; default: the one that the run began with.",
-        ),
-    ] = None,
+    folder: Annotated[Path, typer.Argument(metavar="RUN")],
+    send: Annotated[bool, typer.Option("--send")] = False,
+    urza: Annotated[str | None, typer.Option(metavar="URL")] = None,
 ) -> int:
-    """Write a run's report again: report.html and its pictures."""
+    """Write a run's report again: report.html and its pictures.
+
+    Options:
+        folder: The folder of a run.
+        send: Send the library what the run still has for it: kernels and reports of them.
+        urza: With --send: the library; default: the one that the run began with.
+    """
     if not send:
         refuse("nothing is sent without --send", urza=urza)
     written = page.write_report(folder)

@@ -63,21 +63,19 @@ Runs = Annotated[
 @NOUN.command("list", "esper runs list", "esper runs list --state running --text mnist1d")
 def list_runs(
     *,
-    state: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STATE",
-            help="Only runs that are running, finished, stopped_early, interrupted, failed, lost.",
-        ),
-    ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="Only runs whose name, id or folder contains it.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most runs.")] = 20,
+    state: Annotated[str | None, typer.Option(metavar="STATE")] = None,
+    text: str | None = None,
+    limit: Annotated[int, typer.Option(min=1)] = 20,
     store: Store = None,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, those that began last first."""
+    """List runs, those that began last first.
+
+    Options:
+        state: Only runs that are running, finished, stopped_early, interrupted, failed, lost.
+        text: Only runs whose name, id or folder contains it.
+        limit: Most runs.
+    """
     only = read_optional(RunState, state and state.replace(" ", "_"), "--state")
     nothing: Sequence[RunSummary] = ()
     found = with_store(
@@ -186,21 +184,17 @@ def compare(*, runs: Runs, store: Store = None, as_json: AsJson = False) -> None
 def export(
     *,
     run: Run = "newest",
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="csv and parquet hold the curves, jsonl the whole log; default: by the output's "
-            "name, else csv.",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to; default: standard output.")
-    ] = None,
+    form: Annotated[str | None, typer.Option("--format", metavar="FORMAT")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
     store: Store = None,
 ) -> None:
-    """Write a run's curves or its log for other programs."""
+    """Write a run's curves or its log for other programs.
+
+    Options:
+        form: csv and parquet hold the curves, jsonl the whole log; default: by the output's name,
+            else csv.
+        output: Where to; default: standard output.
+    """
     chosen = _format(form, output)
     if output is None and chosen.value == "parquet" and sys.stdout and sys.stdout.isatty():
         raise ConfigError("Parquet is nothing for a terminal: say where to with --output FILE")
@@ -220,14 +214,16 @@ def export(
 @NOUN.command("import", "esper runs import runs/mnist1d-001", "esper runs import runs/*")
 def import_(
     *,
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of runs.")],
-    replace: Annotated[
-        bool,
-        typer.Option(help="Put a run in the place of another one that is stored under its id."),
-    ] = False,
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...")],
+    replace: bool = False,
     store: Store = None,
 ) -> int:
-    """Take runs in from their folders: what the store lacks of their logs."""
+    """Take runs in from their folders: what the store lacks of their logs.
+
+    Options:
+        folders: Folders of runs.
+        replace: Put a run in the place of another one that is stored under its id.
+    """
 
     async def take_in(opened: run_store.RunStore) -> int:
         status: int = ExitCode.OK

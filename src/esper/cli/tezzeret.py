@@ -43,33 +43,28 @@ _limit = partial(typer.Option, rich_help_panel="What a build may take")
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """The options that say where kernels are measured, and what one build may take."""
+    """The options that say where kernels are measured, and what one build may take.
 
-    device: Annotated[str, _measure(metavar="DEVICE", help="cpu, cuda, cuda:1, ...")] = "cpu"
-    dtype: Annotated[str, _measure(help="float32, float16 or bfloat16.")] = "float32"
-    batches: Annotated[
-        list[int] | None,
-        _measure("--batch", min=1, help="Samples of a call; may be repeated. Default: 1 and 32."),
-    ] = None
-    compiled: Annotated[
-        bool,
-        _measure(
-            "--compile/--no-compile",
-            help="Compile too, into the cache that trainers share, at the largest batch.",
-        ),
-    ] = True
-    compile_cache: Annotated[
-        Path | None,
-        _measure(
-            metavar="DIR",
-            help="Compiled kernels; default: $ESPER_HOME/compiled, or in the user's cache folder.",
-        ),
-    ] = None
-    build_seconds: Annotated[
-        float | None, _limit(min=1, help="Most processor time, seconds; default: 300.")
-    ] = None
-    memory_mib: Annotated[int | None, _limit(min=64, help="Most memory; default: 4096.")] = None
-    threads: Annotated[int | None, _limit(min=1, help="Threads; default: 1.")] = None
+    Options:
+        device: cpu, cuda, cuda:1, ...
+        dtype: float32, float16 or bfloat16.
+        batches: Samples of a call; may be repeated. Default: 1 and 32.
+        compiled: Compile too, into the cache that trainers share, at the largest batch.
+        compile_cache: Compiled kernels; default: $ESPER_HOME/compiled, or in the user's cache
+            folder.
+        build_seconds: Most processor time, seconds; default: 300.
+        memory_mib: Most memory; default: 4096.
+        threads: Threads; default: 1.
+    """
+
+    device: Annotated[str, _measure(metavar="DEVICE")] = "cpu"
+    dtype: Annotated[str, _measure()] = "float32"
+    batches: Annotated[list[int] | None, _measure("--batch", min=1)] = None
+    compiled: Annotated[bool, _measure("--compile/--no-compile")] = True
+    compile_cache: Annotated[Path | None, _measure(metavar="DIR")] = None
+    build_seconds: Annotated[float | None, _limit(min=1)] = None
+    memory_mib: Annotated[int | None, _limit(min=64)] = None
+    threads: Annotated[int | None, _limit(min=1)] = None
 
     def config(self, **more: Any) -> forge_config.TezzeretConfig:
         """The forge's settings; what is None is left at its default.
@@ -103,25 +98,21 @@ class Bench:
 def run(
     *,
     urza: Urza = None,
-    workers: Annotated[int, typer.Option(min=1, help="Builds at the same time.")] = 1,
-    name: Annotated[
-        str | None, typer.Option(help="What the library knows it by; default: forge.")
-    ] = None,
-    drain_seconds: Annotated[
-        float | None, typer.Option(min=0, help="Time for builds to end after SIGTERM; default: 60.")
-    ] = None,
-    probe_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Answer /livez, /readyz and /metrics on this port of 127.0.0.1; 0 takes a free "
-            "one. Default: nowhere.",
-        ),
-    ] = None,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
+    name: str | None = None,
+    drain_seconds: Annotated[float | None, typer.Option(min=0)] = None,
+    probe_port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
     bench: Bench,
 ) -> None:
-    """Build and prove what waits in a library, until SIGTERM or Ctrl-C."""
+    """Build and prove what waits in a library, until SIGTERM or Ctrl-C.
+
+    Options:
+        workers: Builds at the same time.
+        name: What the library knows it by; default: forge.
+        drain_seconds: Time for builds to end after SIGTERM; default: 60.
+        probe_port: Answer /livez, /readyz and /metrics on this port of 127.0.0.1; 0 takes a free
+            one. Default: nowhere.
+    """
     config = bench.config(workers=workers, name=name, drain_seconds=drain_seconds)
     setup_logging("tezzeret")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request is noise
@@ -155,26 +146,22 @@ def run(
 )
 def prove(
     *,
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE|FAMILY/SIZE",
-            help="Graph IR or a pulled blueprint as JSON; or a family, with or without a size.",
-        ),
-    ],
-    mode: Annotated[
-        str | None, typer.Option(help="replacing or residual; default: what there is.")
-    ] = None,
+    source: Annotated[str, typer.Argument(metavar="FILE|FAMILY/SIZE")],
+    mode: str | None = None,
     place: Place,
-    seed: Annotated[int, typer.Option(min=0, help="Of the initial weights.")] = 0,
-    file: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the proven kernel there."),
-    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    file: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE")] = None,
     as_json: AsJson = False,
     bench: Bench,
 ) -> int:
-    """Build and prove one blueprint here, without a library; exit code 1 if a check fails."""
+    """Build and prove one blueprint here, without a library; exit code 1 if a check fails.
+
+    Options:
+        source: Graph IR or a pulled blueprint as JSON; or a family, with or without a size.
+        mode: replacing or residual; default: what there is.
+        seed: Of the initial weights.
+        file: Write the proven kernel there.
+    """
     if Path(source).is_file():
         shapes = place != Place(host=place.host)
         refuse("the file holds one graph, with its shapes", input=shapes)

@@ -74,15 +74,6 @@ def complete_quick_start(incomplete: str) -> list[str]:
     "esper train --config experiment.yaml --dry-run",
     "esper train -q mnist1d --logger tensorboard --logger mlflow:sqlite:///mlflow.db",
     "esper train -q mnist1d --urza http://127.0.0.1:8420 --enter-kernels 5 --deposit",
-    text="""Train a model that grows where it lacks capacity.
-
-\b
-The training data is split in three: train, growth (the only data that
-decisions see), and test (measured once, at the end). The run's folder holds
-config.yaml, run.jsonl, checkpoint.pt, report.html with its pictures,
-result.json, and model.pt: the grown model as plain PyTorch.
-Ctrl-C leaves a checkpoint and says how to go on.
-""",
 )
 def train(
     *,
@@ -97,102 +88,51 @@ def train(
             autocompletion=complete_quick_start,
         ),
     ] = None,
-    settings: Annotated[
-        Path | None,
-        _what(
-            "--config",
-            "-c",
-            metavar="FILE",
-            help="Settings as YAML; ${NAME} stands for the environment variable NAME.",
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        _what(
-            metavar="NAME|MODULE:FUNCTION",
-            help="Data: a quick-start's, or your function that returns a DataBundle.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        _what(
-            metavar="NAME|MODULE:FUNCTION",
-            help="Model: a quick-start's, or your function that returns an nn.Module.",
-        ),
-    ] = None,
-    resume: Annotated[
-        str | None,
-        _what(
-            metavar="[DIR]",
-            help="Go on with the run in DIR; without DIR, with the newest one under runs/.",
-        ),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        _how(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Folder for everything that the run leaves; default: runs/NAME-001, -002, ...",
-        ),
-    ] = None,
-    steps: Annotated[int | None, _how(min=1, help="Optimizer steps.")] = None,
-    seed: Annotated[int | None, _how(min=0, help="Same seed, same run, bit for bit.")] = None,
-    overrides: Annotated[
-        list[str] | None,
-        _how("--set", metavar="KEY=VALUE", help="Change one setting; may be given many times."),
-    ] = None,
-    no_growth: Annotated[
-        bool,
-        _how(
-            "--no-growth",
-            help="Train the static host, for comparison: same data, same split, no search.",
-        ),
-    ] = False,
-    nursery: Annotated[
-        str | None,
-        _how(
-            metavar="inline|process",
-            help="Hold races in the training loop (default), or in a worker process beside it.",
-        ),
-    ] = None,
-    urza: Annotated[
-        str | None,
-        _library(
-            metavar="URL",
-            help="A library: its proven kernels enter races with their weights, and it is told "
-            "what became of them. Default where it is needed: $ESPER_URZA_URL.",
-        ),
-    ] = None,
-    enter_kernels: Annotated[
-        int | None,
-        _library(min=0, metavar="N", help="Kernels of the library that may enter races, at most."),
-    ] = None,
-    deposit: Annotated[
-        bool, _library("--deposit", help="Give the library the kernels that the run keeps.")
-    ] = False,
-    loggers: Annotated[
-        list[str] | None,
-        _how(
-            "--logger",
-            metavar="NAME[:WHERE]",
-            help="Log figures with tensorboard[:FOLDER], mlflow[:TRACKING_URI], wandb[:PROJECT] or "
-            "trackio[:PROJECT]; may be given many times. W&B stays offline unless "
-            "WANDB_MODE=online.",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        _how(
-            "--dry-run", help="Check settings, data and model, show what would be done, and stop."
-        ),
-    ] = False,
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", "-v", help="Log everything; show where an error comes from."),
-    ] = False,
+    settings: Annotated[Path | None, _what("--config", "-c", metavar="FILE")] = None,
+    data: Annotated[str | None, _what(metavar="NAME|MODULE:FUNCTION")] = None,
+    model: Annotated[str | None, _what(metavar="NAME|MODULE:FUNCTION")] = None,
+    resume: Annotated[str | None, _what(metavar="[DIR]")] = None,
+    folder: Annotated[Path | None, _how("--output", "-o", metavar="DIR")] = None,
+    steps: Annotated[int | None, _how(min=1)] = None,
+    seed: Annotated[int | None, _how(min=0)] = None,
+    overrides: Annotated[list[str] | None, _how("--set", metavar="KEY=VALUE")] = None,
+    no_growth: Annotated[bool, _how("--no-growth")] = False,
+    nursery: Annotated[str | None, _how(metavar="inline|process")] = None,
+    urza: Annotated[str | None, _library(metavar="URL")] = None,
+    enter_kernels: Annotated[int | None, _library(min=0, metavar="N")] = None,
+    deposit: Annotated[bool, _library("--deposit")] = False,
+    loggers: Annotated[list[str] | None, _how("--logger", metavar="NAME[:WHERE]")] = None,
+    dry_run: Annotated[bool, _how("--dry-run")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
 ) -> int:
-    """Train a model that grows where it lacks capacity."""
+    """Train a model that grows where it lacks capacity.
+
+    The training data is split in three: train, growth (the only data that
+    decisions see), and test (measured once, at the end). The run's folder holds
+    config.yaml, run.jsonl, checkpoint.pt, report.html with its pictures,
+    result.json, and model.pt: the grown model as plain PyTorch.
+    Ctrl-C leaves a checkpoint and says how to go on.
+
+    Options:
+        settings: Settings as YAML; ${NAME} stands for the environment variable NAME.
+        data: Data: a quick-start's, or your function that returns a DataBundle.
+        model: Model: a quick-start's, or your function that returns an nn.Module.
+        resume: Go on with the run in DIR; without DIR, with the newest one under runs/.
+        folder: Folder for everything that the run leaves; default: runs/NAME-001, -002, ...
+        steps: Optimizer steps.
+        seed: Same seed, same run, bit for bit.
+        overrides: Change one setting; may be given many times.
+        no_growth: Train the static host, for comparison: same data, same split, no search.
+        nursery: Hold races in the training loop (default), or in a worker process beside it.
+        urza: A library: its proven kernels enter races with their weights, and it is told what
+            became of them. Default where it is needed: $ESPER_URZA_URL.
+        enter_kernels: Kernels of the library that may enter races, at most.
+        deposit: Give the library the kernels that the run keeps.
+        loggers: Log figures with tensorboard[:FOLDER], mlflow[:TRACKING_URI], wandb[:PROJECT] or
+            trackio[:PROJECT]; may be given many times. W&B stays offline unless WANDB_MODE=online.
+        dry_run: Check settings, data and model, show what would be done, and stop.
+        verbose: Log everything; show where an error comes from.
+    """
     setup_logging("esper", logging.DEBUG if verbose else logging.WARNING)
     if resume is not None:
         _refuse_settings(context)

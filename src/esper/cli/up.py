@@ -45,44 +45,30 @@ _port = partial(
 )
 def up(
     *,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            "-c",
-            metavar="FILE",
-            help="The platform as YAML (EsperConfig); ${NAME} stands for the environment variable "
-            "NAME. Options come before it, and it comes before environment variables.",
-        ),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Data, logs and secrets of the platform; default: $ESPER_HOME, or the user's "
-            "data folder.",
-        ),
-    ] = None,
-    bus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|valkey|in-process|URL",
-            help="Start a Valkey server (auto: where it is installed), use the server at "
-            "redis://…, or let runs be watched only.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Kernels that are built at the same time; default: 1; 0 runs no forge."
-        ),
-    ] = None,
-    urza_port: Annotated[int | None, _port(help="Library; default: 8420.")] = None,
-    nissa_port: Annotated[int | None, _port(help="Observer and dashboard; default: 8430.")] = None,
-    tezzeret_port: Annotated[int | None, _port(help="Probes of the forge; default: 8440.")] = None,
-    bus_port: Annotated[int | None, _port(help="Valkey server; default: 8450.")] = None,
+    file: Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE")] = None,
+    folder: Annotated[Path | None, typer.Option(metavar="DIR")] = None,
+    bus: Annotated[str | None, typer.Option(metavar="auto|valkey|in-process|URL")] = None,
+    workers: Annotated[int | None, typer.Option(min=0)] = None,
+    urza_port: Annotated[int | None, _port()] = None,
+    nissa_port: Annotated[int | None, _port()] = None,
+    tezzeret_port: Annotated[int | None, _port()] = None,
+    bus_port: Annotated[int | None, _port()] = None,
 ) -> None:
-    """Run library, forge, observer, dashboard and bus until Ctrl-C; `esper train` finds them."""
+    """Run library, forge, observer, dashboard and bus until Ctrl-C; `esper train` finds them.
+
+    Options:
+        file: The platform as YAML (EsperConfig); ${NAME} stands for the environment variable NAME.
+            Options come before it, and it comes before environment variables.
+        folder: Data, logs and secrets of the platform; default: $ESPER_HOME, or the user's data
+            folder.
+        bus: Start a Valkey server (auto: where it is installed), use the server at redis://…, or
+            let runs be watched only.
+        workers: Kernels that are built at the same time; default: 1; 0 runs no forge.
+        urza_port: Library; default: 8420.
+        nissa_port: Observer and dashboard; default: 8430.
+        tezzeret_port: Probes of the forge; default: 8440.
+        bus_port: Valkey server; default: 8450.
+    """
     if bus not in {None, "auto", "valkey"}:
         refuse("--bus starts no server here", bus_port=bus_port)
     if workers == 0:

@@ -56,11 +56,13 @@ def serve(
     *,
     folder: Folder = None,
     host: Address = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Default: 8420; 0 takes a free one.")
-    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
 ) -> None:
-    """Serve a library until SIGTERM or Ctrl-C; settings come from ESPER_URZA_<SETTING>."""
+    """Serve a library until SIGTERM or Ctrl-C; settings come from ESPER_URZA_<SETTING>.
+
+    Options:
+        port: Default: 8420; 0 takes a free one.
+    """
     config = settings(folder, host=host, port=port)
     setup_logging("urza")
     with presence.presence(bus_url(os.environ), ComponentName.URZA, f"urza-{config.port}"):
@@ -72,15 +74,15 @@ def serve(
 def migrate(
     *,
     folder: Folder = None,
-    down: Annotated[
-        str | None,
-        typer.Option(metavar="REVISION", help="Go back to this revision; base is the empty one."),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit code 1 if there is work.")
-    ] = False,
+    down: Annotated[str | None, typer.Option(metavar="REVISION")] = None,
+    check: Annotated[bool, typer.Option("--check")] = False,
 ) -> int:
-    """Bring a library's database to this version's form, making it if there is none."""
+    """Bring a library's database to this version's form, making it if there is none.
+
+    Options:
+        down: Go back to this revision; base is the empty one.
+        check: Change nothing; exit code 1 if there is work.
+    """
     config = settings(folder)
     if check:
         refuse("--check changes nothing: leave one of them out", down=down)
@@ -111,13 +113,15 @@ def gc(
     *,
     folder: Folder = None,
     urza: Remote = None,
-    grace_hours: Annotated[
-        float | None,
-        typer.Option(min=0, help="Spare blobs younger than this; default: the library's setting."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    grace_hours: Annotated[float | None, typer.Option(min=0)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run")] = False,
 ) -> None:
-    """Remove blobs that no kernel refers to."""
+    """Remove blobs that no kernel refers to.
+
+    Options:
+        grace_hours: Spare blobs younger than this; default: the library's setting.
+        dry_run: Only say what would go.
+    """
     grace = None if grace_hours is None else 3600 * grace_hours
     own = settings(folder).gc_grace_seconds if grace is None else grace
     report = ask(
@@ -137,12 +141,14 @@ def audit(
     folder: Folder = None,
     urza: Remote = None,
     limit: Limit = 50,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Check the whole chain in place of showing it.")
-    ] = False,
+    verify: Annotated[bool, typer.Option("--verify")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show who changed what, oldest first, or check that nothing was altered afterwards."""
+    """Show who changed what, oldest first, or check that nothing was altered afterwards.
+
+    Options:
+        verify: Check the whole chain in place of showing it.
+    """
     if verify:
         refuse("--verify shows no entries", json=as_json)
         entries = ask(
@@ -194,21 +200,22 @@ def _say_revision(revision: str | None) -> int:
 )
 def issue(
     *,
-    name: Annotated[str, typer.Argument(help="For whom or what; the audit log names it.")],
+    name: Annotated[str, typer.Argument()],
     roles: Annotated[
         list[str], typer.Option("--role", help=f"What it may do: {_ROLES}; may be repeated.")
     ],
-    days: Annotated[float, typer.Option(min=0.001, max=3650, help="Until it expires.")] = 90,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the secret there, for its owner only."
-        ),
-    ] = None,
+    days: Annotated[float, typer.Option(min=0.001, max=3650)] = 90,
+    file: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE")] = None,
     folder: Folder = None,
     urza: Remote = None,
 ) -> None:
-    """Make a token. Its secret is shown this once: the library keeps a digest of it only."""
+    """Make a token. Its secret is shown this once: the library keeps a digest of it only.
+
+    Options:
+        name: For whom or what; the audit log names it.
+        days: Until it expires.
+        file: Write the secret there, for its owner only.
+    """
     chosen = tuple(read_choice(Role, role, "--role") for role in roles)
     try:
         wanted = TokenRequest(name=name, roles=chosen, days=days)
@@ -279,13 +286,15 @@ def list_tokens(*, folder: Folder = None, urza: Remote = None, as_json: AsJson =
 @TOKEN.command("revoke", "esper urza token revoke 3f1c...")
 def revoke(
     *,
-    token_ids: Annotated[
-        list[str], typer.Argument(metavar="TOKEN_ID...", help="As `list` shows them.")
-    ],
+    token_ids: Annotated[list[str], typer.Argument(metavar="TOKEN_ID...")],
     folder: Folder = None,
     urza: Remote = None,
 ) -> None:
-    """Take tokens back."""
+    """Take tokens back.
+
+    Options:
+        token_ids: As `list` shows them.
+    """
 
     def take_back(token_id: str) -> None:
         ask(

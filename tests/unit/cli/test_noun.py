@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -141,3 +142,43 @@ def test_a_command_that_needs_an_extra_names_it(words: list[str], missing: str, 
 def test_help_and_commands_that_need_no_service_need_no_extra(words: list[str]) -> None:
     done = without(list(EXTRA_OF), f"from esper.cli.app import app\napp({words!r})")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_docstring_is_the_help_of_a_command_and_of_its_options() -> None:
+    noun = Noun()
+
+    @noun.command("it")
+    def it(
+        *, name: Annotated[str, typer.Argument(metavar="NAME")], size: int = 3, plain: bool = False
+    ) -> None:
+        """Do it.
+
+        A line of its own,
+        and another.
+
+        Options:
+            name: Who: people
+                and others.
+            size: How large.
+        """
+
+    text = CliRunner().invoke(noun.app, ["--help"]).output
+    for line in ("Do it.", "A line of its own,", "Who: people and others.", "How large."):
+        assert line in text
+    assert "Options:" not in text
+    assert "A line of its own, and another." not in text
+
+
+def test_a_command_may_await_and_its_errors_end_in_a_line() -> None:
+    noun = Noun()
+
+    @noun.command("wait")
+    async def wait(*, bad: bool = False) -> int:
+        await asyncio.sleep(0)
+        if bad:
+            raise ConfigError("no good")
+        return 5
+
+    assert CliRunner().invoke(noun.app, []).exit_code == 5
+    result = CliRunner().invoke(noun.app, ["--bad"])
+    assert (result.exit_code, result.output.strip()) == (ExitCode.USAGE, "Error: no good")
