@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.text import Text
 
-from esper.cli.console import output, print_json, print_table, say
+from esper.cli.console import Cell, output, print_each, print_json, print_rows, say
 from esper.cli.lazy import later
-from esper.cli.library_text import collect, print_blueprint
+from esper.cli.library_text import print_blueprint
 from esper.cli.noun import Noun
 from esper.cli.options import AsJson, Limit, Urza, first_problem, read_optional, refuse
 from esper.cli.place import Host, Place
@@ -30,6 +31,7 @@ with later():
     from esper.blueprints import graph_weights, ir
     from esper.blueprints.library import catalog
     from esper.execution import artifact_check
+    from esper.services.urza.client import calls
 
 NOUN = Noun(is_group=True)
 
@@ -49,34 +51,34 @@ def list_blueprints(*, place: Place, as_json: AsJson = False) -> None:
     """List the families; with a geometry, those that fit, with parameters and FLOPs."""
     geometry = place.geometry()
     if geometry is None:
-        families: list[dict[str, Any]] = [
-            {"family": name, "sizes": list(member.sizes), "summary": member.summary}
-            for name, member in catalog.families().items()
-        ]
+        families = [_family(name) for name in catalog.families()]
         if as_json:
             print_json(output(), families)
             return
-        families_rows = [
-            (Text(one["family"], style="name"), ", ".join(one["sizes"]), one["summary"])
+        known: Iterable[dict[str, Cell]] = (
+            {
+                "family": (one["family"], "name"),
+                "sizes": ", ".join(one["sizes"]),
+                "what it is": one["summary"],
+            }
             for one in families
-        ]
-        print_table(output(), ("family", "sizes", "what it is"), families_rows)
+        )
+        print_rows(output(), known)
         return
     found = catalog.candidates(geometry)
     if as_json:
         print_json(output(), [_plain(entry) for entry in found])
         return
-    headings = ("blueprint", "mode", "parameters", "FLOPs per sample")
-    rows = [
-        (
-            Text(entry.label, style="name"),
-            entry.mode.value,
-            wording.count(entry.cost.parameters),
-            wording.count(entry.cost.flops),
-        )
+    rows: Iterable[dict[str, Cell]] = (
+        {
+            "blueprint": (entry.label, "name"),
+            "mode": entry.mode.value,
+            "parameters": wording.count(entry.cost.parameters),
+            "FLOPs per sample": wording.count(entry.cost.flops),
+        }
         for entry in found
-    ]
-    print_table(output(), headings, rows, right=headings[2:])
+    )
+    print_rows(output(), rows, right=("parameters", "FLOPs per sample"))
 
 
 @NOUN.command(
@@ -103,8 +105,7 @@ def show(
     if geometry is None:
         refuse("these choose among graphs, which need --host and --input", size=size, mode=mode)
         if as_json:
-            facts = {"family": name, "sizes": list(member.sizes), "summary": member.summary}
-            print_json(console, facts)
+            print_json(console, _family(name))
             return
         say(console, (member.name, "name"), f": {member.summary}")
         say(console, f"sizes: {', '.join(member.sizes)}")
@@ -163,11 +164,7 @@ def push(
         blueprints = of_family(family, size, mode, place, name=name)
     with library(urza) as client:
         records = [client.submit(one.model_copy(update={"state": state})) for one in blueprints]
-    if as_json:
-        print_json(output(), records)
-        return
-    for record in records:
-        print_blueprint(output(), record)
+    print_each(records, print_blueprint, as_json=as_json)
 
 
 @NOUN.command(
@@ -221,17 +218,9 @@ def search(
     """
     wanted = read_optional(BlueprintState, state, "--state")
     with library(urza) as client:
-        found = collect(
-            lambda cursor, size: client.blueprints(
-                host=host, state=wanted, family=family, cursor=cursor, limit=size
-            ),
-            limit,
-        )
-    if as_json:
-        print_json(output(), found)
-        return
-    for record in found:
-        print_blueprint(output(), record)
+        page = partial(client.blueprints, host=host, state=wanted, family=family)
+        found = calls.collect(page, limit)
+    print_each(found, print_blueprint, as_json=as_json)
 
 
 def of_family(
@@ -343,6 +332,11 @@ def _chosen(
     return [
         catalog.candidate(geometry, member.name, size, mode) for size in sizes for mode in modes
     ]
+
+
+def _family(name: str) -> dict[str, Any]:
+    member = catalog.family_named(name)
+    return {"family": name, "sizes": list(member.sizes), "summary": member.summary}
 
 
 def _plain(entry: catalog.Candidate) -> dict[str, Any]:

@@ -6,21 +6,23 @@ import asyncio
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from esper.cli.console import (
+    Cell,
     diagnostics,
     output,
     print_json,
     print_json_line,
     print_notice,
-    print_table,
+    print_rows,
     say,
 )
 from esper.cli.lazy import later
@@ -59,7 +61,7 @@ Topics = Annotated[
     "esper bus tail events.seed events.race --since 10m",
     "esper bus tail health.alerts --json",
 )
-def tail(
+async def tail(
     *,
     topics: Topics = None,
     since: Annotated[str, typer.Option(metavar="WHEN", help=f"Begin there: now, {_WHEN}.")] = "now",
@@ -69,9 +71,11 @@ def tail(
     """Show messages as they come, until Ctrl-C. Nobody else gets fewer for it."""
     wanted = read_topics(topics or ())
     after = dict.fromkeys(wanted, read_position(since, time.time()))
-    console = output()
-
-    async def follow() -> None:
+    console, handler = output(), logging.StreamHandler()
+    handler.addFilter(_once())
+    logging.basicConfig(handlers=[handler], format="%(message)s", level=logging.WARNING)
+    # Ctrl-C cancels what is awaited, and is its ordinary end.
+    with suppress(asyncio.CancelledError):
         async with bus_access.shared_bus(redis) as bus:
             while not console.quiet:  # nobody reads any more
                 # Read, not consumed: a group would hold back trimming, and count as one that lags.
@@ -84,45 +88,32 @@ def tail(
                     print_message(console, position, message, as_json=as_json)
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    handler = logging.StreamHandler()
-    handler.addFilter(_once())
-    logging.basicConfig(handlers=[handler], format="%(message)s", level=logging.WARNING)
-    try:
-        asyncio.run(follow())
-    except KeyboardInterrupt:
-        return  # its ordinary end
-
 
 @NOUN.command("stats", "esper bus stats", "esper bus stats --redis redis://127.0.0.1:6379/0")
-def stats(*, redis: Redis = None, as_json: AsJson = False) -> None:
+async def stats(*, redis: Redis = None, as_json: AsJson = False) -> None:
     """Show how far each group is behind, and how many messages were given up."""
-
-    async def ask() -> tuple[Sequence[Any], dict[str, int]]:
-        async with bus_access.shared_bus(redis) as bus:
-            dead = {topic.value: len(await _dead(bus, topic)) for topic in TopicNames}
-            return await bus.lag(), {topic: count for topic, count in dead.items() if count}
-
-    groups, dead = asyncio.run(ask())
+    async with bus_access.shared_bus(redis) as bus:
+        found = {topic.value: len(await _dead(bus, topic)) for topic in TopicNames}
+        dead = {topic: count for topic, count in found.items() if count}
+        groups = await bus.lag()
     console = output()
     if as_json:
         print_json(console, {"groups": groups, "dead": dead})
         return
     if not groups:
         say(console, ("no group reads from this bus", "quiet"))
-    else:
-        rows = [
-            (
-                Text(group.topic.value, style="name"),
-                group.group,
-                f"{group.waiting:,}",
-                f"{group.pending:,}",
-                f"{group.oldest_seconds:.1f} s" if group.waiting or group.pending else "",
-                str(group.consumers),
-            )
-            for group in groups
-        ]
-        headings = ("topic", "group", "waiting", "pending", "oldest", "consumers")
-        print_table(console, headings, rows, right=headings[2:])
+    rows: Iterable[dict[str, Cell]] = (
+        {
+            "topic": (group.topic.value, "name"),
+            "group": group.group,
+            "waiting": f"{group.waiting:,}",
+            "pending": f"{group.pending:,}",
+            "oldest": f"{group.oldest_seconds:.1f} s" if group.waiting or group.pending else "",
+            "consumers": str(group.consumers),
+        }
+        for group in groups
+    )
+    print_rows(console, rows, right=("waiting", "pending", "oldest", "consumers"))
     for topic, count in dead.items():
         letters = "message" if count == 1 else "messages"
         line = f"{count:,} {letters} of {topic} given up: esper bus dead list {topic}"
@@ -135,7 +126,7 @@ def stats(*, redis: Redis = None, as_json: AsJson = False) -> None:
     "esper bus replay control.results --since 2026-11-21T09:00 --until 2026-11-21T10:00",
     "esper bus replay telemetry.training --limit 5 --json",
 )
-def replay(
+async def replay(
     *,
     topic: Topic,
     since: Annotated[
@@ -155,22 +146,17 @@ def replay(
     wanted, now = read_topic(topic), time.time()
     begin = read_position(since, now)
     end = None if until is None else read_position(until, now)
-    console = output()
-
-    async def show() -> None:
-        left = limit
-        async with bus_access.shared_bus(redis) as bus:
-            async for position, message in bus.replay(wanted, since=begin, until=end):
-                print_message(console, position, message, as_json=as_json)
-                left -= 1
-                if not left or console.quiet:
-                    return
-
-    asyncio.run(show())
+    console, left = output(), limit
+    async with bus_access.shared_bus(redis) as bus:
+        async for position, message in bus.replay(wanted, since=begin, until=end):
+            print_message(console, position, message, as_json=as_json)
+            left -= 1
+            if not left or console.quiet:
+                return
 
 
 @DEAD.command("list", "esper bus dead list", "esper bus dead list events.training --json")
-def list_dead(
+async def list_dead(
     *,
     topics: Topics = None,
     limit: Annotated[int, typer.Option(min=1)] = 100,
@@ -183,33 +169,29 @@ def list_dead(
         limit: Most of each topic, the oldest first.
     """
     wanted = read_topics(topics or ())
-
-    async def ask() -> list[DeadLetter]:
-        async with bus_access.shared_bus(redis) as bus:
-            return [letter for one in wanted for letter in await bus.dead(one, limit=limit)]
-
-    letters = asyncio.run(ask())
+    async with bus_access.shared_bus(redis) as bus:
+        letters = [letter for one in wanted for letter in await bus.dead(one, limit=limit)]
     if as_json:
         print_json(output(), [_as_data(letter) for letter in letters])
     elif not letters:
         print_notice(diagnostics(), "no message was given up")
     else:
-        rows = [
-            (
-                Text(letter.message.topic.value, style="name"),
-                letter.dead_id,
-                letter.group,
-                str(letter.tries),
-                about(letter.message),
-                Text(letter.error, style="bad"),
-            )
+        rows: Iterable[dict[str, Cell]] = (
+            {
+                "topic": (letter.message.topic.value, "name"),
+                "id": letter.dead_id,
+                "given up by": letter.group,
+                "tries": str(letter.tries),
+                "what": about(letter.message),
+                "error": (letter.error, "bad"),
+            }
             for letter in letters
-        ]
-        print_table(output(), ("topic", "id", "given up by", "tries", "what", "error"), rows)
+        )
+        print_rows(output(), rows)
 
 
 @DEAD.command("show", "esper bus dead show events.training 1763718000000-0")
-def show_dead(
+async def show_dead(
     *,
     topic: Topic,
     dead_id: Annotated[str, typer.Argument(metavar="ID")],
@@ -221,12 +203,8 @@ def show_dead(
         dead_id: As `list` shows it.
     """
     wanted = read_topic(topic)
-
-    async def ask() -> Sequence[DeadLetter]:
-        async with bus_access.shared_bus(redis) as bus:
-            return await _dead(bus, wanted)
-
-    found = [letter for letter in asyncio.run(ask()) if letter.dead_id == dead_id]
+    async with bus_access.shared_bus(redis) as bus:
+        found = [letter for letter in await _dead(bus, wanted) if letter.dead_id == dead_id]
     if not found:
         raise BusError(
             f"the topic {topic!r} has no dead letter {dead_id!r}; "
@@ -240,7 +218,7 @@ def show_dead(
     "esper bus dead retry events.training 1763718000000-0",
     "esper bus dead retry events.training --all",
 )
-def retry(
+async def retry(
     *,
     topic: Topic,
     dead_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
@@ -256,15 +234,11 @@ def retry(
     if bool(dead_ids) == everything:
         raise ConfigError("say which messages are to be tried again: give their ids, or --all")
     wanted = read_topic(topic)
-
-    async def send() -> int:
-        async with bus_access.shared_bus(redis) as bus:
-            ids = dead_ids or [letter.dead_id for letter in await _dead(bus, wanted)]
-            for dead_id in ids:
-                await bus.retry(wanted, dead_id)
-            return len(ids)
-
-    count = asyncio.run(send())
+    async with bus_access.shared_bus(redis) as bus:
+        ids = dead_ids or [letter.dead_id for letter in await _dead(bus, wanted)]
+        for dead_id in ids:
+            await bus.retry(wanted, dead_id)
+    count = len(ids)
     text = f"{count} {'message' if count == 1 else 'messages'} published again"
     say(diagnostics(), (text, "good"))
 
@@ -312,10 +286,9 @@ def read_topic(text: str) -> TopicNames:
     Raises:
         ConfigError: There is none of that name; names the nearest.
     """
-    try:
-        return TopicNames(text)
-    except ValueError:
-        raise ConfigError(f"no topic {text!r}. {did_you_mean(text, _TOPICS)}") from None
+    if text not in _TOPICS:
+        raise ConfigError(f"no topic {text!r}. {did_you_mean(text, _TOPICS)}")
+    return TopicNames(text)
 
 
 def read_topics(texts: Sequence[str]) -> Sequence[TopicNames]:
@@ -396,10 +369,8 @@ def _about_lines(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _counted(words: Iterable[str]) -> str:
-    counts: dict[str, int] = {}
-    for word in words:
-        counts[word] = counts.get(word, 0) + 1
-    return ", ".join(word if n == 1 else f"{n} × {word}" for word, n in counts.items())
+    counts = Counter(words).items()
+    return ", ".join(word if n == 1 else f"{n} × {word}" for word, n in counts)
 
 
 def _position(seconds: float) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter
 from rich import box
@@ -37,7 +37,10 @@ THEME = Theme(
     }
 )
 
-Cell = str | Text
+Cell = str | Text | tuple[str, str]
+"""Text, with a style or without."""
+
+Record = TypeVar("Record")
 
 _ANYTHING: Final = TypeAdapter(Any)
 
@@ -99,7 +102,7 @@ def diagnostics() -> Terminal:
     return Terminal(stderr=True)
 
 
-def say(console: Console, *parts: Cell | tuple[str, str]) -> None:
+def say(console: Console, *parts: Cell) -> None:
     """Print one line of pieces, each a text or a text with its style."""
     shown = (part if isinstance(part, Text) else _piece(part) for part in parts)
     console.print(Text.assemble(*shown), soft_wrap=True)
@@ -151,10 +154,31 @@ def print_table(
     console.print(table)
 
 
+def print_rows(
+    console: Console, rows: Iterable[Mapping[str, Cell]], *, right: Iterable[str] = ()
+) -> None:
+    """Print a table of rows that all have the same headings; nothing where there is no row."""
+    found = list(rows)
+    if found:
+        print_table(console, list(found[0]), [list(row.values()) for row in found], right=right)
+
+
 def print_facts(console: Console, facts: Mapping[str, Cell], *, title: str | None = None) -> None:
     """Print names and what they stand for, one a line."""
-    rows = [(Text(name, style="quiet"), value) for name, value in facts.items()]
+    rows = [((name, "quiet"), value) for name, value in facts.items()]
     print_table(console, ("", ""), rows, title=title)
+
+
+def print_each(
+    found: Sequence[Record], told: Callable[[Console, Record], None], *, as_json: bool
+) -> None:
+    """Print records where results go: all of them as JSON, or each of them for people."""
+    console = output()
+    if as_json:
+        print_json(console, found)
+        return
+    for record in found:
+        told(console, record)
 
 
 def print_json(console: Console, data: Any) -> None:
@@ -185,6 +209,8 @@ def _plain(table: Table) -> Text:
 
 def _cell(cell: Any) -> Text:
     """A cell is one line of text: a name with an end of line in it must not become two rows."""
+    if isinstance(cell, tuple):
+        cell = Text(*cell)
     plain = cell.plain if isinstance(cell, Text) else str(cell)
     shown = visible(plain).replace("\n", r"\n")
     if isinstance(cell, Text):

@@ -61,7 +61,7 @@ Result = CommandCarriedOut | CommandRefused
     "esper control 1a2b3c cull net.0",
     "esper control 1a2b3c stop --reason 'good enough'",
 )
-def control(
+async def control(
     *,
     run: Annotated[str, typer.Argument()],
     action: Annotated[str, typer.Argument(metavar="|".join(ACTIONS))],
@@ -101,12 +101,10 @@ def control(
     if no_wait and wait is not None:
         raise ConfigError("--no-wait and --wait contradict each other: give one of them")
     seconds = None if no_wait else _WAIT_SECONDS if wait is None else wait
-    identity = read_identity(Path(run)) if Path(run).is_dir() else None
-    run_id = run if identity is None else identity.run_id
-    command = _command(run_id, action, seed, kernel, alpha, reason)
+    command = _command(run, action, seed, kernel, alpha, reason)
     try:
-        result = asyncio.run(_send(command, redis, seconds))
-    except KeyboardInterrupt:
+        result = await _send(command, redis, seconds)
+    except asyncio.CancelledError:  # Ctrl-C cancels what is awaited
         print_notice(diagnostics(), "not waiting any longer; the command stays on the bus")
         return ExitCode.INTERRUPTED
     if isinstance(result, CommandCarriedOut):
@@ -150,15 +148,17 @@ def _command(
     alpha: float | None,
     reason: str | None,
 ) -> Command:
+    identity = read_identity(Path(run)) if Path(run).is_dir() else None
+    run_id = run if identity is None else identity.run_id
     layer, _, slot = (seed or "").partition("#")
     if slot and not slot.isdecimal():
         raise ConfigError(f"{seed!r}: the slot is a number; write LAYER#SLOT, like net.0#1")
     try:
         if seed is None:
-            return StopTraining(run_id=run, reason=_REASON if reason is None else reason)
+            return StopTraining(run_id=run_id, reason=_REASON if reason is None else reason)
         return KasminaControlCommand.model_validate(
             {
-                "run_id": run,
+                "run_id": run_id,
                 "action": ACTIONS[action],
                 "layer_name": layer,
                 "seed_idx": int(slot or 0),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
-from esper.cli.console import diagnostics, output, print_json, print_notice, say
+from esper.cli.console import diagnostics, output, print_each, print_json, print_notice, say
 from esper.cli.kernel_file import NOUN, StoredKernels, read_bytes, signatures_of
 from esper.cli.lazy import later
-from esper.cli.library_text import blueprint_facts, collect, kernel_facts, print_kernel
+from esper.cli.library_text import blueprint_facts, kernel_facts, print_kernel
 from esper.cli.options import (
     AsJson,
     Limit,
@@ -43,7 +44,7 @@ from esper.report import wording
 with later():
     from esper.execution import artifact_check, kernel_store, signature_file, signatures
     from esper.execution import trust as trust_policy
-    from esper.services.urza.client import urza_client
+    from esper.services.urza.client import calls, urza_client
 
 SORTS = ("gain", "newest", "latency", "parameters")
 PUBLIC = ".pub"
@@ -294,14 +295,8 @@ def search(
     except ValidationError as problem:
         raise ConfigError(f"the search cannot be made: {first_problem(problem)}") from None
     with library(urza) as client:
-        found = collect(
-            lambda cursor, size: client.kernels(query, sort=sort, cursor=cursor, limit=size), limit
-        )
-    if as_json:
-        print_json(output(), found)
-        return
-    for record in found:
-        print_kernel(output(), record)
+        found = calls.collect(partial(client.kernels, query, sort=sort), limit)
+    print_each(found, print_kernel, as_json=as_json)
 
 
 def _resolve(client: urza_client.UrzaClient, reference: str) -> str:

@@ -1,40 +1,16 @@
-"""A library's records, and what a run took and gave, as lines for people; lists that come in pages."""
+"""A library's records as lines for people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from rich.console import Console
 
 from esper.cli.console import say
 from esper.contracts.assets import Blueprint
 from esper.contracts.base import Shape
-from esper.contracts.library import BlueprintRecord, KernelRecord, Page
-from esper.contracts.records import KernelsDelivered, KernelsEntered
+from esper.contracts.library import BlueprintRecord, KernelRecord
 from esper.report import wording
-
-Item = TypeVar("Item")
-
-PAGE = 100
-"""Most records in one answer."""
-
-
-def collect(page: Callable[[str | None, int], Page[Item]], limit: int | None = None) -> list[Item]:
-    """Return the first records of a list, or all of them.
-
-    Args:
-        page: Given where it begins and how many it may have, returns a page.
-        limit: Most records; None has no limit.
-    """
-    found: list[Item] = []
-    cursor = None
-    while True:
-        got = page(cursor, PAGE if limit is None else min(PAGE, limit - len(found)))
-        found += got.items
-        cursor = got.next_cursor
-        if cursor is None or (limit is not None and len(found) >= limit):
-            return found
 
 
 def print_blueprint(console: Console, record: BlueprintRecord) -> None:
@@ -94,31 +70,3 @@ def shape_text(shape: Shape) -> str:
 
 def _facts(console: Console, parts: Sequence[str]) -> None:
     say(console, ("  " + ", ".join(parts), "quiet"))
-
-
-def entered(record: KernelsEntered) -> str:
-    """What the library had for a run."""
-    text = f"{_counted(len(record.entered), 'kernel')} of the library may enter races"
-    if record.trouble:
-        text += f"; the library failed ({record.trouble}), the run goes on without it"
-    return text
-
-
-def delivered(delivery: KernelsDelivered) -> str:
-    """How a delivery to the library went."""
-    counts = {"kernel": delivery.kernels, "report": delivery.reports}
-    given = " and ".join(_counted(number, name) for name, number in counts.items() if number)
-    text = f"the library took {given}" if given else "there was nothing for the library"
-    if delivery.refused:
-        text += f"; it refused {wording.count(delivery.refused)}, kept as *.refused in the outbox"
-    if delivery.left:
-        text = text if given else "the library took nothing"
-        text += (
-            f"; {wording.count(delivery.left)} left in the outbox ({delivery.trouble}): "
-            "send them later with `esper report RUN --send`"
-        )
-    return text
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{wording.count(number)} {what}{'' if number == 1 else 's'}"

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from esper.cli.lazy import later
 from esper.cli.options import refuse
 from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError, LibraryUnavailableError
-from esper.contracts.library import TokenRequest
+from esper.contracts.library import (
+    AuditEntry,
+    GarbageReport,
+    IssuedToken,
+    Page,
+    TokenRecord,
+    TokenRequest,
+)
 from esper.hosting.platform_plan import forge_token, trainer_token
 from esper.hosting.private_file import write_private
 from esper.services.urza.urza_config import UrzaConfig
@@ -29,8 +37,6 @@ LOCAL: Final = "local"
 """Who the audit log names for the command line on the library's own machine."""
 _DAYS: Final = 3650.0
 """Longer than any platform runs: a token that ends would end its work. `token revoke` takes it."""
-
-Result = TypeVar("Result")
 
 
 def settings(
@@ -53,21 +59,58 @@ def is_missing(config: UrzaConfig) -> bool:
     return prefix == "sqlite" and not Path(path).exists()
 
 
-def with_library(
-    folder: Path | None,
-    work: Callable[[kernel_library.Library], Awaitable[Result]],
-    *,
-    make: bool = False,
-) -> Result:
-    """Open the library on this machine, work on it, and close it.
+@dataclass(frozen=True)
+class OwnLibrary:
+    """The library on this machine, without a server; asked in the words of `UrzaClient`."""
+
+    runner: asyncio.Runner
+    stores: kernel_library.Library
+    grace_seconds: float
+
+    def collect_garbage(self, *, grace_seconds: float | None, dry_run: bool) -> GarbageReport:
+        """Remove blobs that no kernel refers to, or only count them."""
+        grace = self.grace_seconds if grace_seconds is None else grace_seconds
+        return self.runner.run(self.stores.garbage.collect(LOCAL, grace, dry_run))
+
+    def audit(self, *, cursor: str | None, limit: int) -> Page[AuditEntry]:
+        """Read a page of the audit log."""
+        return self.runner.run(self.stores.audit.entries(cursor, limit))
+
+    def verify_audit(self) -> int:
+        """Check the whole audit log; returns how many entries it has."""
+        return self.runner.run(self.stores.audit.verify())
+
+    def issue_token(self, wanted: TokenRequest) -> IssuedToken:
+        """Make a token."""
+        return self.runner.run(self.stores.tokens.issue(LOCAL, wanted))
+
+    def tokens(self, *, cursor: str | None, limit: int) -> Page[TokenRecord]:
+        """Read a page of the tokens."""
+        return self.runner.run(self.stores.tokens.list(cursor, limit))
+
+    def revoke_token(self, token_id: str) -> None:
+        """Take a token back."""
+        self.runner.run(self.stores.tokens.revoke(LOCAL, token_id))
+
+    def knows(self, secret: str) -> bool:
+        """Whether a token is valid."""
+        try:
+            self.runner.run(self.stores.tokens.authenticate(secret))
+        except AccessDeniedError:
+            return False
+        return True
+
+
+@contextmanager
+def own_library(folder: Path | None, *, make: bool = False) -> Iterator[OwnLibrary]:
+    """Open the library on this machine, closed at the end of the block.
 
     Args:
         folder: Where it lies; None is the user's own.
-        work: Given the library.
         make: Make the library if it is not there; who only asks makes none.
 
     Raises:
-        LibraryUnavailableError: its stores are not there, cannot be reached, or are of another
+        LibraryUnavailableError: Its stores are not there, cannot be reached, or are of another
             version.
     """
     config = settings(folder)
@@ -76,43 +119,31 @@ def with_library(
             f"there is no library at {config.database_url.partition(':///')[2]}: "
             "`esper urza serve` or `esper urza migrate` makes it, --urza URL asks another one"
         )
-
-    async def opened() -> Result:
-        library = await kernel_library.Library.open(config, SystemClock())
+    with asyncio.Runner() as runner:
+        stores = runner.run(kernel_library.Library.open(config, SystemClock()))
         try:
-            return await work(library)
+            yield OwnLibrary(runner, stores, config.gc_grace_seconds)
         finally:
-            await library.close()
-
-    return asyncio.run(opened())
+            runner.run(stores.close())
 
 
-def ask(
-    urza: str | None,
-    folder: Path | None,
-    remote: Callable[[urza_client.UrzaClient], Result],
-    local: Callable[[kernel_library.Library], Awaitable[Result]],
-    *,
-    make: bool = False,
-) -> Result:
-    """Ask the library at an address, or without one, work on this machine's own.
-
-    Args:
-        urza: The address.
-        folder: Where this machine's library lies.
-        remote: Given the client, where there is an address.
-        local: Given the library, where there is none.
-        make: As in `with_library`.
+@contextmanager
+def asked_library(
+    urza: str | None, folder: Path | None, *, make: bool = False
+) -> Iterator[urza_client.UrzaClient | OwnLibrary]:
+    """Open the library at an address, or without one, this machine's own.
 
     Raises:
-        ConfigError: both an address and a folder were typed.
-        LibraryError: the library refused, or cannot be reached.
+        ConfigError: Both an address and a folder were typed.
+        LibraryError: As `own_library`; or from what it is asked.
     """
     if urza is None:
-        return with_library(folder, local, make=make)
+        with own_library(folder, make=make) as own:
+            yield own
+        return
     refuse("--urza asks another library, which has a folder of its own", folder=folder)
     with library_access.library(urza) as client:
-        return remote(client)
+        yield client
 
 
 def issue_tokens(folder: Path) -> None:
@@ -132,21 +163,9 @@ def issue_tokens(folder: Path) -> None:
         forge_token(folder): (Role.COMPILER, Role.TRAINER),
         trainer_token(folder): (Role.TRAINER,),
     }
-    kept = {path: path.read_text(encoding="utf-8") if path.exists() else "" for path in wanted}
-
-    async def issued(library: kernel_library.Library) -> None:
+    with own_library(folder / "urza", make=True) as library:
         for path, roles in wanted.items():
-            if not await _is_valid(library, kept[path]):
+            kept = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+            if not library.knows(kept):
                 request = TokenRequest(name=path.stem, roles=roles, days=_DAYS)
-                token = await library.tokens.issue(LOCAL, request)
-                write_private(path, token.secret)
-
-    with_library(folder / "urza", issued, make=True)
-
-
-async def _is_valid(library: kernel_library.Library, secret: str) -> bool:
-    try:
-        await library.tokens.authenticate(secret.strip())
-    except AccessDeniedError:
-        return False
-    return True
+                write_private(path, library.issue_token(request).secret)

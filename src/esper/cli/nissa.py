@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from esper.cli.console import diagnostics, output, print_json, print_notice, say
+from esper.cli.console import diagnostics, output, print_each, print_notice, say
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
 from esper.cli.options import Address, AsJson, Store
-from esper.cli.run_stores import with_store
+from esper.cli.run_stores import has_none_yet, open_store
 from esper.contracts.base import as_name
 from esper.contracts.enums import ComponentName
 from esper.contracts.platform_events import Alert
@@ -80,7 +81,7 @@ def serve(
 
 
 @NOUN.command("alerts", "esper nissa alerts", "esper nissa alerts --all --json")
-def list_alerts(
+async def list_alerts(
     *,
     everything: Annotated[bool, typer.Option("--all")] = False,
     store: Store = None,
@@ -91,27 +92,28 @@ def list_alerts(
     Options:
         everything: Those that are over and those that were seen, too.
     """
-    nothing: Sequence[Alert] = ()
-    found = with_store(
-        store, lambda opened: opened.alerts(open_only=not everything), missing=nothing
-    )
+    found: Sequence[Alert] = ()
+    if not has_none_yet(store):
+        async with open_store(store) as opened:
+            found = await opened.alerts(open_only=not everything)
     if not everything:
         found = [alert for alert in found if alert.acknowledged is None]
-    if as_json:
-        print_json(output(), found)
-    elif not found:
+    if not found and not as_json:
         print_notice(diagnostics(), "no alerts")
-    for alert in () if as_json else found:
-        place = "" if alert.run_id is None else f" of run {alert.run_id}"
-        seen = "" if alert.acknowledged is None else f", seen by {alert.acknowledged.by}"
-        over = "" if alert.ended_at is None else f", over at {alert.ended_at:%F %T}"
-        say(output(), f"{alert.alert_id}  {alert.severity.value} {alert.rule.value}{place}")
-        say(output(), f"  {alert.raised_at:%F %T}{over}{seen}: {alert.message}")
-        say(output(), f"  {alert.rule.runbook}")
+    print_each(found, _print_alert, as_json=as_json)
+
+
+def _print_alert(console: Console, alert: Alert) -> None:
+    place = "" if alert.run_id is None else f" of run {alert.run_id}"
+    seen = "" if alert.acknowledged is None else f", seen by {alert.acknowledged.by}"
+    over = "" if alert.ended_at is None else f", over at {alert.ended_at:%F %T}"
+    say(console, f"{alert.alert_id}  {alert.severity.value} {alert.rule.value}{place}")
+    say(console, f"  {alert.raised_at:%F %T}{over}{seen}: {alert.message}")
+    say(console, f"  {alert.rule.runbook}")
 
 
 @NOUN.command("acknowledge", "esper nissa acknowledge 0c4be1a2 --by ada")
-def acknowledge(
+async def acknowledge(
     alert: Annotated[str, typer.Argument(metavar="ALERT")],
     *,
     by: Annotated[str | None, typer.Option(metavar="NAME")] = None,
@@ -124,7 +126,8 @@ def acknowledge(
         by: Who has seen it; default: you.
     """
     who = as_name(by or getpass.getuser())
-    seen = with_store(store, lambda opened: opened.acknowledge(alert, who))
+    async with open_store(store) as opened:
+        seen = await opened.acknowledge(alert, who)
     assert seen.acknowledged is not None
     at = f"{seen.acknowledged.at:%F %T}"
     say(output(), f"{seen.rule.value} {seen.subject}: seen by {seen.acknowledged.by} at {at}")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -23,9 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from esper.cli.console import print_table, say
-from esper.cli.library_text import delivered, entered
 from esper.contracts.events import (
-    Event,
     GraftStarted,
     RaceDecided,
     RaceStarted,
@@ -37,13 +32,11 @@ from esper.contracts.events import (
     SeedRetreated,
 )
 from esper.contracts.records import (
-    CheckpointFailed,
     Evaluated,
-    KernelsDelivered,
-    KernelsEntered,
     LogEntry,
     Record,
-    RunResumed,
+    RunEnded,
+    RunInterrupted,
     RunStarted,
     StepLogged,
 )
@@ -73,8 +66,6 @@ class Standing:
     alpha: dict[str, float] = field(default_factory=dict)
     racing: int | None = None
     """Candidates in the race that is going on."""
-    fossils: list[str] = field(default_factory=list)
-    """Layers with a kernel for good."""
 
     def take(self, record: LogEntry) -> str | None:
         """Take one record in; returns news in plain English, if it is any."""
@@ -87,17 +78,15 @@ class Standing:
             case Evaluated():
                 self.growth_loss = record.growth_loss
                 self.growth_metric = record.growth_metric
-            case RunResumed():
-                return f"going on from the checkpoint of step {wording.count(self.step)}"
-            case CheckpointFailed():
-                return f"a checkpoint could not be written: {record.error}"
-            case KernelsEntered():
-                return entered(record)
-            case KernelsDelivered():
-                return delivered(record)
-            case Event():
-                return self._event(record)
-        return None
+            case RaceStarted():
+                self.racing = candidates(record.candidates)
+            case RungFinished():
+                self.racing = candidates([one for one in record.standings if one.survived])
+            case RaceDecided():
+                self.racing = None
+            case RunEnded() | RunInterrupted():
+                return None  # told at the end, with what came of it
+        return tell(record)
 
     def figures(self) -> list[str]:
         """What to say about training now, in pieces."""
@@ -114,50 +103,30 @@ class Standing:
         """A value of the run's metric, in its form."""
         return wording.score(value, is_percent=wording.is_percentage(self.metric))
 
-    def _event(self, event: Event) -> str | None:
-        if isinstance(event, RaceStarted):
-            self.racing = candidates(event.candidates)
-        elif isinstance(event, RungFinished):
-            self.racing = candidates([one for one in event.standings if one.survived])
-        elif isinstance(event, RaceDecided):
-            self.racing = None
-        elif isinstance(event, SeedFossilized):
-            self.fossils.append(event.layer_name)
-        elif isinstance(event, SeedCulled) and event.layer_name in self.fossils:
-            self.fossils.remove(event.layer_name)
-        return tell(event)
+
+@contextmanager
+def display(
+    console: Console, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[LogEntry], None]]:
+    """Show a run for as long as the block lasts: live on a terminal, in plain lines elsewhere.
+
+    Yields:
+        What takes each record of the run's log.
+    """
+    if not console.is_terminal:
+        yield PlainDisplay(console, clock)
+        return
+    live = LiveDisplay(console)
+    with Live(console=console, get_renderable=live.render, refresh_per_second=8, transient=True):
+        yield live
 
 
-class Display(AbstractContextManager["Display"]):
-    """Shows a run. Entered for as long as the run lasts, called with each record of its log."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._standing = Standing()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the console as it was."""
-
-    @abstractmethod
-    def __call__(self, record: LogEntry) -> None:
-        """Take a record in."""
-
-
-def display(console: Console, clock: Callable[[], float] = time.monotonic) -> Display:
-    """The display that suits the console: live on a terminal, plain lines elsewhere."""
-    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console, clock)
-
-
-class PlainDisplay(Display):
+class PlainDisplay:
     """Writes a line for each event, and about ten lines on how training goes."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
-        super().__init__(console)
+        self._console = console
+        self._standing = Standing()
         self._clock = clock
         self._begun = clock()
         self._next = 0.0
@@ -179,11 +148,12 @@ class PlainDisplay(Display):
         self._console.print(Text(f"{head}: {text}"), soft_wrap=True)
 
 
-class LiveDisplay(Display):
+class LiveDisplay:
     """A progress bar, the figures of the moment and the slots; news scrolls by above them."""
 
     def __init__(self, console: Console) -> None:
-        super().__init__(console)
+        self._console = console
+        self._standing = Standing()
         self._progress = Progress(
             TextColumn("[figure]training"),
             BarColumn(bar_width=None),
@@ -195,21 +165,6 @@ class LiveDisplay(Display):
             expand=True,
         )
         self._task = self._progress.add_task("training", total=None)
-        self._live = Live(
-            console=console, get_renderable=self._render, refresh_per_second=8, transient=True
-        )
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._live.stop()
 
     def __call__(self, record: LogEntry) -> None:
         """Take a record in."""
@@ -222,7 +177,8 @@ class LiveDisplay(Display):
             line = Text.assemble((f"{step}  ", "quiet"), (news, news_style(record)))
             self._console.print(line)
 
-    def _render(self) -> RenderableType:
+    def render(self) -> RenderableType:
+        """What is shown at this moment."""
         standing = self._standing
         lines: list[RenderableType] = [self._progress]
         figures = standing.figures()

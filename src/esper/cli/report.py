@@ -15,8 +15,7 @@ from esper.cli.options import refuse
 
 with later():
     from esper import bootstrap
-    from esper.cli import library_text
-    from esper.report import page, story
+    from esper.report import narrate, page, story
 
 NOUN = Noun()
 
@@ -44,5 +43,5 @@ def report(
     if not send:
         return ExitCode.OK
     delivery = bootstrap.send(folder, urza)
-    print_notice(diagnostics(), library_text.delivered(delivery))
+    print_notice(diagnostics(), narrate.delivered(delivery))
     return ExitCode.OK if not delivery.left else ExitCode.FAILED

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from esper.cli.lazy import later
 from esper.contracts.errors import RunNotFoundError, RunStoreError
@@ -18,46 +17,48 @@ with later():
 
 _SQLITE = "sqlite:///"
 
-Result = TypeVar("Result")
 
-
-def with_store(
-    url: str | None,
-    work: Callable[[run_store.RunStore], Awaitable[Result]],
-    *,
-    make: bool = False,
-    missing: Result | None = None,
-) -> Result:
-    """Open the run store that is meant, work on it, and close it.
+@asynccontextmanager
+async def open_store(url: str | None, *, make: bool = False) -> AsyncIterator[run_store.RunStore]:
+    """Open the run store that is meant, closed at the end of the block.
 
     Args:
         url: Of the store; None is what `ESPER_RUN_STORE` names, that of the platform that runs on
             this machine, or the user's own.
-        work: Given the store.
         make: Make the store if it is not there; who only reads makes none.
-        missing: What the work comes to while the user has no store yet.
+
+    Raises:
+        RunStoreError: It is not there, or cannot be reached.
     """
-    named = url is not None or bool(os.environ.get("ESPER_RUN_STORE"))
-    if not named and (platform := find()) is not None:
-        url, named = platform.store_url, True
-    address = url or nissa_config.default_url()
-    file = Path(address.removeprefix(_SQLITE))
-    if address.startswith(_SQLITE) and not make and not file.exists():
-        if missing is not None and not named:
-            return missing
+    address = _address(url)
+    if not make and (file := _missing(address)) is not None:
         raise RunStoreError(
             f"there is no run store at {file}: it is made when a run is trained, or taken in with "
             "`esper runs import FOLDER`"
         )
+    store = await run_store.RunStore.open(address)
+    try:
+        yield store
+    finally:
+        await store.close()
 
-    async def opened() -> Result:
-        store = await run_store.RunStore.open(url)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
 
-    return asyncio.run(opened())
+def has_none_yet(url: str | None) -> bool:
+    """Whether the user's own store is meant, and has not been made yet."""
+    is_named = url is not None or bool(os.environ.get("ESPER_RUN_STORE")) or find() is not None
+    return not is_named and _missing(nissa_config.default_url()) is not None
+
+
+def _address(url: str | None) -> str:
+    if url is None and not os.environ.get("ESPER_RUN_STORE") and (platform := find()) is not None:
+        return platform.store_url
+    return url or nissa_config.default_url()
+
+
+def _missing(address: str) -> Path | None:
+    """The file of a store that is not there."""
+    file = Path(address.removeprefix(_SQLITE))
+    return file if address.startswith(_SQLITE) and not file.exists() else None
 
 
 async def named(store: run_store.RunStore, name: str) -> RunSummary:

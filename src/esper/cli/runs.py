@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from esper.cli.console import (
+    Cell,
     diagnostics,
     output,
     print_error,
     print_facts,
     print_json,
     print_notice,
+    print_rows,
     print_table,
     say,
 )
@@ -25,10 +26,10 @@ from esper.cli.exit_codes import ExitCode, exit_code_of
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
 from esper.cli.options import AsJson, Store, read_choice, read_optional
-from esper.cli.run_stores import named, with_store
+from esper.cli.run_stores import has_none_yet, named, open_store
 from esper.contracts.enums import RunState
 from esper.contracts.errors import ConfigError, RunFolderError
-from esper.contracts.runs import Impact, RunSummary
+from esper.contracts.runs import RunSummary
 from esper.core.durable_file import write_durably
 from esper.report import findings, wording
 
@@ -61,7 +62,7 @@ Runs = Annotated[
 
 
 @NOUN.command("list", "esper runs list", "esper runs list --state running --text mnist1d")
-def list_runs(
+async def list_runs(
     *,
     state: Annotated[str | None, typer.Option(metavar="STATE")] = None,
     text: str | None = None,
@@ -77,88 +78,70 @@ def list_runs(
         limit: Most runs.
     """
     only = read_optional(RunState, state and state.replace(" ", "_"), "--state")
-    nothing: Sequence[RunSummary] = ()
-    found = with_store(
-        store, lambda opened: opened.runs(limit=limit, state=only, text=text), missing=nothing
-    )
+    found: Sequence[RunSummary] = ()
+    if not has_none_yet(store):
+        async with open_store(store) as opened:
+            found = await opened.runs(limit=limit, state=only, text=text)
     if as_json:
         print_json(output(), found)
         return
     if not found:
         print_notice(diagnostics(), "no such runs in the run store")
         return
-    print_table(
-        output(),
-        ("run", "name", "state", "began", "steps", "metric", "grew"),
-        [
-            (
-                run.run_id[:SHORT],
-                run.name,
-                Text(run.state.value.replace("_", " "), style=_STYLES[run.state]),
-                f"{run.started_at.astimezone():%m-%d %R}",
-                f"{wording.count(run.step)}/{wording.count(run.total_steps)}",
-                _score(run, run.growth_metric if run.test_metric is None else run.test_metric),
-                str(run.fossilized),
-            )
-            for run in found
-        ],
-        right=("steps", "metric", "grew"),
+    rows: Iterable[dict[str, Cell]] = (
+        {
+            "run": run.run_id[:SHORT],
+            "name": run.name,
+            "state": (run.state.value.replace("_", " "), _STYLES[run.state]),
+            "began": f"{run.started_at.astimezone():%m-%d %R}",
+            "steps": f"{wording.count(run.step)}/{wording.count(run.total_steps)}",
+            "metric": _score(
+                run, run.growth_metric if run.test_metric is None else run.test_metric
+            ),
+            "grew": str(run.fossilized),
+        }
+        for run in found
     )
+    print_rows(output(), rows, right=("steps", "metric", "grew"))
 
 
 @NOUN.command("show", "esper runs show newest", "esper runs show runs/mnist1d-001")
-def show(*, run: Run = "newest", store: Store = None, as_json: AsJson = False) -> None:
+async def show(*, run: Run = "newest", store: Store = None, as_json: AsJson = False) -> None:
     """Show one run: its figures, what grew, and what was expected of it."""
-
-    async def read(
-        opened: run_store.RunStore,
-    ) -> tuple[RunSummary, Sequence[Impact], Sequence[Text]]:
+    async with open_store(store) as opened:
         summary = await named(opened, run)
         impacts = await opened.impacts(summary.run_id)
         alerts = await opened.alerts(summary.run_id, open_only=True)
-        told = [Text(f"{alert.rule.value}: {alert.message}", style="warn") for alert in alerts]
-        return summary, impacts, told
-
-    summary, impacts, alerts = with_store(store, read)
     console = output()
     if as_json:
         print_json(console, {"run": summary, "impacts": impacts})
         return
     say(console, (f"run {summary.run_id}", "figure"))
     print_facts(console, figures(summary))
-    if impacts:
-        print_table(
-            console,
-            ("layer", "kernel", "step", "expected", "came to", "verdict"),
-            [
-                (
-                    impact.layer_name,
-                    impact.candidate,
-                    wording.count(impact.grafted_at),
-                    _gain(impact.predicted, impact.predicted_low, impact.predicted_high),
-                    _gain(impact.outcome, impact.outcome_low, impact.outcome_high),
-                    findings.OUTCOMES[impact.verdict],
-                )
-                for impact in impacts
-            ],
-            right=("step",),
-        )
+    rows = (
+        {
+            "layer": impact.layer_name,
+            "kernel": impact.candidate,
+            "step": wording.count(impact.grafted_at),
+            "expected": _gain(impact.predicted, impact.predicted_low, impact.predicted_high),
+            "came to": _gain(impact.outcome, impact.outcome_low, impact.outcome_high),
+            "verdict": findings.OUTCOMES[impact.verdict],
+        }
+        for impact in impacts
+    )
+    print_rows(console, rows, right=("step",))
     for alert in alerts:
-        say(console, alert)
+        say(console, (f"{alert.rule.value}: {alert.message}", "warn"))
     if summary.summary:
         say(console, summary.summary)
 
 
 @NOUN.command("compare", "esper runs compare 3f2a 91bc", "esper runs compare runs/a runs/b")
-def compare(*, runs: Runs, store: Store = None, as_json: AsJson = False) -> None:
+async def compare(*, runs: Runs, store: Store = None, as_json: AsJson = False) -> None:
     """Show runs side by side: figures, and the settings in which they differ."""
-
-    async def read(opened: run_store.RunStore) -> list[tuple[RunSummary, Settings]]:
-        found = [await named(opened, name) for name in runs]
-        return [(summary, await _settings(opened, summary.run_id)) for summary in found]
-
-    found = with_store(store, read)
-    summaries, differing = [one[0] for one in found], differences([one[1] for one in found])
+    async with open_store(store) as opened:
+        summaries = [await named(opened, name) for name in runs]
+        differing = differences([await _settings(opened, run.run_id) for run in summaries])
     if as_json:
         print_json(output(), {"runs": summaries, "settings": differing})
         return
@@ -181,7 +164,7 @@ def compare(*, runs: Runs, store: Store = None, as_json: AsJson = False) -> None
     "esper runs export 3f2a --output curves.parquet",
     "esper runs export 3f2a --format jsonl",
 )
-def export(
+async def export(
     *,
     run: Run = "newest",
     form: Annotated[str | None, typer.Option("--format", metavar="FORMAT")] = None,
@@ -198,11 +181,8 @@ def export(
     chosen = _format(form, output)
     if output is None and chosen.value == "parquet" and sys.stdout and sys.stdout.isatty():
         raise ConfigError("Parquet is nothing for a terminal: say where to with --output FILE")
-
-    async def read(opened: run_store.RunStore) -> bytes:
-        return await run_export.export(opened, (await named(opened, run)).run_id, chosen)
-
-    data = with_store(store, read)
+    async with open_store(store) as opened:
+        data = await run_export.export(opened, (await named(opened, run)).run_id, chosen)
     if output is not None:
         write_durably(output, data)
         print_notice(diagnostics(), f"{output}: {len(data):,} bytes")
@@ -212,7 +192,7 @@ def export(
 
 
 @NOUN.command("import", "esper runs import runs/mnist1d-001", "esper runs import runs/*")
-def import_(
+async def import_(
     *,
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...")],
     replace: bool = False,
@@ -224,9 +204,8 @@ def import_(
         folders: Folders of runs.
         replace: Put a run in the place of another one that is stored under its id.
     """
-
-    async def take_in(opened: run_store.RunStore) -> int:
-        status: int = ExitCode.OK
+    status: int = ExitCode.OK
+    async with open_store(store, make=True) as opened:
         for folder in folders:
             try:
                 taken = await backfill.import_folder(opened, folder, replace=replace)
@@ -238,23 +217,18 @@ def import_(
                     print_notice(diagnostics(), f"left out: {line}")
                 lines = "line" if taken.new == 1 else "lines"
                 say(output(), f"{folder}: {wording.count(taken.new)} new {lines}")
-        return status
-
-    return with_store(store, take_in, make=True)
+    return status
 
 
 @NOUN.command("forget", "esper runs forget 3f2a")
-def forget(*, runs: Runs, store: Store = None) -> None:
+async def forget(*, runs: Runs, store: Store = None) -> None:
     """Remove runs from the store. Their folders stay, and can be imported again."""
-
-    async def remove(opened: run_store.RunStore) -> list[RunSummary]:
+    async with open_store(store) as opened:
         # All that were named, or none if one is not there.
         found = [await named(opened, name) for name in runs]
         for run_id in {summary.run_id for summary in found}:
             await opened.forget(run_id)
-        return found
-
-    for summary in with_store(store, remove):
+    for summary in found:
         say(output(), f"forgotten: {summary.run_id} ({summary.name}); its folder stays")
 
 

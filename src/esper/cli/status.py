@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rich.console import Console
-from rich.text import Text
 
-from esper.cli.console import diagnostics, output, print_json, print_notice, print_table, say
+from esper.cli.console import Cell, diagnostics, output, print_json, print_notice, print_rows, say
 from esper.cli.exit_codes import ExitCode
 from esper.cli.noun import Noun
 from esper.cli.options import AsJson
@@ -42,19 +41,18 @@ def status(*, as_json: AsJson = False) -> int:
 
 def print_services(console: Console, records: Sequence[ServiceRecord]) -> None:
     """Print one row for each service."""
-    rows = [
-        (
-            record.name,
-            Text(record.state.value, "good" if record.state is ServiceState.READY else "bad"),
-            record.address,
-            "" if record.pid is None else str(record.pid),
-            str(record.restarts),
-            _since(record.since),
-        )
+    rows: Iterable[dict[str, Cell]] = (
+        {
+            "service": record.name,
+            "state": (record.state.value, "good" if record.state is ServiceState.READY else "bad"),
+            "address": record.address,
+            "process": "" if record.pid is None else str(record.pid),
+            "restarts": str(record.restarts),
+            "since": _since(record.since),
+        }
         for record in records
-    ]
-    headings = ("service", "state", "address", "process", "restarts", "since")
-    print_table(console, headings, rows, right=("process", "restarts"))
+    )
+    print_rows(console, rows, right=("process", "restarts"))
 
 
 def _since(moment: datetime) -> str:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.text import Text
+from rich.console import Console
 
-from esper.cli.console import diagnostics, output, print_json, print_notice, print_table, say
+from esper.cli.console import (
+    Cell,
+    diagnostics,
+    output,
+    print_each,
+    print_json,
+    print_notice,
+    print_rows,
+    say,
+)
 from esper.cli.exit_codes import ExitCode
 from esper.cli.lazy import later
-from esper.cli.library_text import collect
-from esper.cli.local_library import LOCAL, ask, is_missing, settings
+from esper.cli.local_library import asked_library, is_missing, settings
 from esper.cli.noun import Noun
 from esper.cli.options import (
     Address,
@@ -38,6 +46,7 @@ from esper.utils.logging import setup_logging
 with later():
     from esper.hosting import presence
     from esper.services.urza import kernel_library, urza_app
+    from esper.services.urza.client import calls
 
 NOUN = Noun(is_group=True, extra="urza")
 TOKEN = Noun("Who may do what in a library.", extra="urza")
@@ -71,7 +80,7 @@ def serve(
 
 
 @NOUN.command("migrate", "esper urza migrate", "esper urza migrate --check")
-def migrate(
+async def migrate(
     *,
     folder: Folder = None,
     down: Annotated[str | None, typer.Option(metavar="REVISION")] = None,
@@ -88,24 +97,20 @@ def migrate(
         refuse("--check changes nothing: leave one of them out", down=down)
         if is_missing(config):  # looking must not make it
             return _say_revision(None)
-
-    async def move() -> int:
-        database, schema = kernel_library.open_database(config), kernel_library.SCHEMA
-        try:
-            before = await schema.current(database)
-            if check:
-                return _say_revision(before)
-            if down is None:
-                await schema.upgrade(database)
-            else:
-                await schema.downgrade(database, down)
-            after = await schema.current(database)
-            say(output(), f"revision {before or 'none'} → {after or 'none'}")
-            return ExitCode.OK
-        finally:
-            await database.close()
-
-    return asyncio.run(move())
+    database, schema = kernel_library.open_database(config), kernel_library.SCHEMA
+    try:
+        before = await schema.current(database)
+        if check:
+            return _say_revision(before)
+        if down is None:
+            await schema.upgrade(database)
+        else:
+            await schema.downgrade(database, down)
+        after = await schema.current(database)
+        say(output(), f"revision {before or 'none'} → {after or 'none'}")
+    finally:
+        await database.close()
+    return ExitCode.OK
 
 
 @NOUN.command("gc", "esper urza gc --dry-run", "esper urza gc --grace-hours 48")
@@ -123,13 +128,8 @@ def gc(
         dry_run: Only say what would go.
     """
     grace = None if grace_hours is None else 3600 * grace_hours
-    own = settings(folder).gc_grace_seconds if grace is None else grace
-    report = ask(
-        urza,
-        folder,
-        lambda client: client.collect_garbage(grace_seconds=grace, dry_run=dry_run),
-        lambda library: library.garbage.collect(LOCAL, own, dry_run),
-    )
+    with asked_library(urza, folder) as library:
+        report = library.collect_garbage(grace_seconds=grace, dry_run=dry_run)
     done = "would be removed" if dry_run else "removed"
     blobs = "1 blob" if report.blobs == 1 else f"{wording.count(report.blobs)} blobs"
     say(output(), f"{blobs}, {wording.count(report.bytes)} bytes {done}")
@@ -151,34 +151,19 @@ def audit(
     """
     if verify:
         refuse("--verify shows no entries", json=as_json)
-        entries = ask(
-            urza,
-            folder,
-            lambda client: client.verify_audit(),
-            lambda library: library.audit.verify(),
-        )
+        with asked_library(urza, folder) as library:
+            entries = library.verify_audit()
         say(output(), f"{wording.count(entries)} entries, each seals the one before: good")
         return
-    found = collect(
-        lambda cursor, size: ask(
-            urza,
-            folder,
-            lambda client: client.audit(cursor=cursor, limit=size),
-            lambda library: library.audit.entries(cursor, size),
-        ),
-        limit,
-    )
-    if as_json:
-        print_json(output(), found)
-        return
-    for entry in found:
-        _print_entry(entry)
+    with asked_library(urza, folder) as library:
+        found = calls.collect(library.audit, limit)
+    print_each(found, _print_entry, as_json=as_json)
 
 
-def _print_entry(entry: AuditEntry) -> None:
+def _print_entry(console: Console, entry: AuditEntry) -> None:
     detail = f"  {json.dumps(entry.detail, ensure_ascii=True)}" if entry.detail else ""
     say(
-        output(),
+        console,
         (f"{entry.sequence:>6}  {entry.at:%F %T}  ", "quiet"),
         (entry.actor, "name"),
         f"  {entry.action}  {entry.subject}",
@@ -226,13 +211,8 @@ def issue(
         ) from None
 
     def issued() -> IssuedToken:
-        return ask(
-            urza,
-            folder,
-            lambda client: client.issue_token(wanted),
-            lambda library: library.tokens.issue(LOCAL, wanted),
-            make=True,
-        )
+        with asked_library(urza, folder, make=True) as library:
+            return library.issue_token(wanted)
 
     if file is None:
         token, where = issued(), "is shown this once"
@@ -259,28 +239,22 @@ def issue(
 @TOKEN.command("list", "esper urza token list")
 def list_tokens(*, folder: Folder = None, urza: Remote = None, as_json: AsJson = False) -> None:
     """List the tokens, without their secrets."""
-    found = collect(
-        lambda cursor, size: ask(
-            urza,
-            folder,
-            lambda client: client.tokens(cursor=cursor, limit=size),
-            lambda library: library.tokens.list(cursor, size),
-        )
-    )
+    with asked_library(urza, folder) as library:
+        found = calls.collect(library.tokens)
     if as_json:
         print_json(output(), found)
         return
-    rows = [
-        (
-            Text(record.token_id, style="name"),
-            record.name,
-            ", ".join(record.roles),
-            f"{record.expires_at:%F %R}",
-            Text("revoked" if record.revoked else "", style="warn"),
-        )
+    rows: Iterable[dict[str, Cell]] = (
+        {
+            "token": (record.token_id, "name"),
+            "for": record.name,
+            "roles": ", ".join(record.roles),
+            "until (UTC)": f"{record.expires_at:%F %R}",
+            "": ("revoked" if record.revoked else "", "warn"),
+        }
         for record in found
-    ]
-    print_table(output(), ("token", "for", "roles", "until (UTC)", ""), rows)
+    )
+    print_rows(output(), rows)
 
 
 @TOKEN.command("revoke", "esper urza token revoke 3f1c...")
@@ -295,18 +269,10 @@ def revoke(
     Options:
         token_ids: As `list` shows them.
     """
-
-    def take_back(token_id: str) -> None:
-        ask(
-            urza,
-            folder,
-            lambda client: client.revoke_token(token_id),
-            lambda library: library.tokens.revoke(LOCAL, token_id),
-        )
-
-    for token_id in token_ids:
-        take_back(token_id)
-        say(output(), (token_id, "name"), ": revoked")
+    with asked_library(urza, folder) as library:
+        for token_id in token_ids:
+            library.revoke_token(token_id)
+            say(output(), (token_id, "name"), ": revoked")
 
 
 def _new_file(path: Path) -> int:

@@ -23,6 +23,7 @@ from esper.contracts.events import (
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.records import (
     CheckpointFailed,
+    KernelsDelivered,
     KernelsEntered,
     LogEntry,
     RunEnded,
@@ -166,7 +167,7 @@ def _refused(event: CommandRefused) -> str:
 
 @_TELLERS.register(RunResumed)
 def _resumed(line: RunResumed) -> str:
-    return "the run goes on from its checkpoint"
+    return f"going on from the checkpoint of step {wording.count(line.step)}"
 
 
 @_TELLERS.register(RunInterrupted)
@@ -180,12 +181,36 @@ def _checkpoint_failed(line: CheckpointFailed) -> str:
     return f"a checkpoint could not be written: {line.error}"
 
 
-@_TELLERS.register(KernelsEntered)
-def _entered(line: KernelsEntered) -> str:
-    trouble = f"; {line.trouble}" if line.trouble else ""
-    return f"{len(line.entered)} kernels of the library may race{trouble}"
-
-
 @_TELLERS.register(RunEnded)
 def _ended(line: RunEnded) -> str:
     return "the run ended"
+
+
+@_TELLERS.register(KernelsEntered)
+def entered(record: KernelsEntered) -> str:
+    """What the library had for a run."""
+    text = f"{_counted(len(record.entered), 'kernel')} of the library may enter races"
+    if record.trouble:
+        text += f"; the library failed ({record.trouble}), the run goes on without it"
+    return text
+
+
+@_TELLERS.register(KernelsDelivered)
+def delivered(delivery: KernelsDelivered) -> str:
+    """How a delivery to the library went."""
+    counts = {"kernel": delivery.kernels, "report": delivery.reports}
+    given = " and ".join(_counted(number, name) for name, number in counts.items() if number)
+    text = f"the library took {given}" if given else "there was nothing for the library"
+    if delivery.refused:
+        text += f"; it refused {wording.count(delivery.refused)}, kept as *.refused in the outbox"
+    if delivery.left:
+        text = text if given else "the library took nothing"
+        text += (
+            f"; {wording.count(delivery.left)} left in the outbox ({delivery.trouble}): "
+            "send them later with `esper report RUN --send`"
+        )
+    return text
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{wording.count(number)} {what}{'' if number == 1 else 's'}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from esper.cli.local_library import settings, with_library
+from esper.cli.local_library import own_library, settings
 from esper.contracts.errors import ConfigError, LibraryUnavailableError
 from support.urza_server import without_library
 
@@ -44,13 +44,15 @@ def test_a_misspelt_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_stores_are_opened_for_one_piece_of_work(tmp_path: Path) -> None:
     folder = tmp_path / "library"
-    assert with_library(folder, lambda library: library.audit.verify(), make=True) == 0
+    with own_library(folder, make=True) as library:
+        assert library.verify_audit() == 0
     assert (folder / "urza.db").exists()
-    assert with_library(folder, lambda library: library.audit.verify()) == 0
+    with own_library(folder) as library:
+        assert library.verify_audit() == 0
 
 
 def test_who_only_asks_makes_no_library(tmp_path: Path) -> None:
     folder = tmp_path / "mistyped"
-    with pytest.raises(LibraryUnavailableError, match="esper urza migrate"):
-        with_library(folder, lambda library: library.audit.verify())
+    with pytest.raises(LibraryUnavailableError, match="esper urza migrate"), own_library(folder):
+        pass
     assert not folder.exists()

@@ -5,18 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from esper.cli.local_library import issue_tokens, with_library
+from esper.cli.local_library import issue_tokens, own_library
 from esper.contracts.enums import Role
 from esper.contracts.library import TokenRecord
 from esper.hosting.platform_plan import forge_token, trainer_token
-from esper.services.urza.kernel_library import Library
 
 
 def known(folder: Path) -> list[TokenRecord]:
-    async def listed(library: Library) -> list[TokenRecord]:
-        return list((await library.tokens.list()).items)
-
-    return with_library(folder / "urza", listed)
+    with own_library(folder / "urza") as library:
+        return list(library.tokens(cursor=None, limit=100).items)
 
 
 def test_forge_and_trainers_get_tokens_of_their_own_once(tmp_path: Path) -> None:
@@ -37,7 +34,8 @@ def test_one_that_is_lost_or_was_taken_back_is_made_again(tmp_path: Path, lost: 
         forge_token(tmp_path).unlink()
     else:
         (token,) = [token for token in known(tmp_path) if token.name == "forge"]
-        with_library(tmp_path / "urza", lambda lib: lib.tokens.revoke("test", token.token_id))
+        with own_library(tmp_path / "urza") as library:
+            library.revoke_token(token.token_id)
     issue_tokens(tmp_path)
     assert forge_token(tmp_path).read_text() != before
     assert len(known(tmp_path)) == 3

@@ -7,7 +7,6 @@ from rich.console import Console
 
 from esper.cli.console import THEME, Terminal
 from esper.cli.progress import (
-    Display,
     LiveDisplay,
     PlainDisplay,
     Standing,
@@ -45,16 +44,16 @@ def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
 
 def shown(*, terminal: bool) -> str:
     target, stream = console(terminal=terminal)
-    show: Display = display(target, clock=lambda: 0.0)
-    with show:
+    with display(target, clock=lambda: 0.0) as show:
         for record in records():
             show(record)
     return stream.getvalue()
 
 
 def test_the_display_is_live_on_a_terminal_and_plain_elsewhere() -> None:
-    assert isinstance(display(console(terminal=True)[0]), LiveDisplay)
-    assert isinstance(display(console(terminal=False)[0]), PlainDisplay)
+    with display(console(terminal=True)[0]) as live, display(console(terminal=False)[0]) as plain:
+        assert isinstance(live, LiveDisplay)
+        assert isinstance(plain, PlainDisplay)
 
 
 def test_off_a_terminal_there_are_about_ten_lines_and_one_for_each_event() -> None:

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from esper.cli.run_stores import with_store
+from esper.cli.run_stores import has_none_yet, open_store
 from esper.contracts.errors import RunStoreError
 from esper.contracts.runs import RunSummary
-from esper.services.nissa.run_store import RunStore
 
 
 @pytest.fixture(autouse=True)
@@ -18,15 +18,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-async def listed(store: RunStore) -> Sequence[RunSummary]:
-    return await store.runs()
+def listed(url: str | None, *, make: bool = False) -> Sequence[RunSummary]:
+    async def read() -> Sequence[RunSummary]:
+        async with open_store(url, make=make) as store:
+            return await store.runs()
+
+    return asyncio.run(read())
 
 
 def test_who_only_reads_makes_no_store_of_ones_own(home: Path) -> None:
-    nothing: Sequence[RunSummary] = ()
-    assert with_store(None, listed, missing=nothing) == ()
+    assert has_none_yet(None)
     with pytest.raises(RunStoreError, match="esper runs import"):
-        with_store(None, listed)
+        listed(None)
     assert list(home.iterdir()) == []
 
 
@@ -37,13 +40,15 @@ def test_a_path_that_was_mistyped_is_told_and_makes_nothing(
     url = f"sqlite:///{home / 'folder' / 'rusn.db'}"
     if by == "variable":
         monkeypatch.setenv("ESPER_RUN_STORE", url)
-    nothing: Sequence[RunSummary] = ()
+    given = url if by == "option" else None
+    assert not has_none_yet(given)
     with pytest.raises(RunStoreError, match=r"rusn\.db"):
-        with_store(url if by == "option" else None, listed, missing=nothing)
+        listed(given)
     assert list(home.iterdir()) == []
 
 
 def test_who_writes_makes_the_store(home: Path) -> None:
     url = f"sqlite:///{home / 'runs.db'}"
-    assert list(with_store(url, listed, make=True)) == []
-    assert list(with_store(url, listed)) == []
+    assert list(listed(url, make=True)) == []
+    assert list(listed(url)) == []
+    assert not has_none_yet(url)

@@ -17,7 +17,8 @@ from esper.contracts.events import (
     SeedRetreated,
 )
 from esper.contracts.operational import FieldReport
-from esper.report.narrate import tell, timeline
+from esper.contracts.records import KernelsDelivered, KernelsEntered
+from esper.report.narrate import delivered, entered, tell, timeline
 from samples.run_folders import events
 from support import told_runs
 
@@ -91,6 +92,10 @@ def test_a_run_is_told_in_order_from_its_race_to_its_end() -> None:
     assert told[-1][1] == "the run ended"
 
 
+def library(*entered: str, trouble: str | None = None) -> KernelsEntered:
+    return KernelsEntered(step=0, entered=entered, trouble=trouble)
+
+
 DONE = CommandCarriedOut(step=5, command_id="1", command="freeze 0#0")
 
 
@@ -100,7 +105,7 @@ DONE = CommandCarriedOut(step=5, command_id="1", command="freeze 0#0")
         (told_runs.event(DONE), "command carried out: freeze 0#0"),
         (
             {"type": "resume", "step": 5, "environment": {}},
-            "the run goes on from its checkpoint",
+            "going on from the checkpoint of step 5",
         ),
         ({"type": "interrupted", "step": 5, "signal": 15}, "the run was interrupted by signal 15"),
         (
@@ -113,7 +118,7 @@ DONE = CommandCarriedOut(step=5, command_id="1", command="freeze 0#0")
         ),
         (
             {"type": "library", "step": 0, "entered": [], "trouble": "no answer"},
-            "0 kernels of the library may race; no answer",
+            entered(library(trouble="no answer")),
         ),
     ],
 )
@@ -123,3 +128,22 @@ def test_what_is_no_growth_event_is_told_as_well(line: told_runs.Line, text: str
 
 def test_evaluations_are_no_news() -> None:
     assert timeline(told_runs.account([told_runs.evaluated(200, 0.5)])) == []
+
+
+def test_kernels_that_may_race_are_counted_and_a_failure_is_named() -> None:
+    assert entered(library("ab" * 32)) == "1 kernel of the library may enter races"
+    told = entered(library(trouble="nobody answers"))
+    assert told.startswith("0 kernels")
+    assert "(nobody answers), the run goes on without it" in told
+
+
+def test_what_the_library_took_refused_and_left_is_told() -> None:
+    assert delivered(KernelsDelivered()) == "there was nothing for the library"
+    assert (
+        delivered(KernelsDelivered(kernels=1, reports=2))
+        == "the library took 1 kernel and 2 reports"
+    )
+    assert "it refused 1" in delivered(KernelsDelivered(reports=1, refused=1))
+    waiting = delivered(KernelsDelivered(left=3, trouble="it is away"))
+    assert waiting.startswith("the library took nothing; 3 left in the outbox (it is away)")
+    assert "--send" in waiting

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
@@ -38,6 +38,25 @@ from esper.services.urza.client.core import Answer, Call
 BLOB_TYPE: Final = "application/octet-stream"
 PAGE: Final = 100
 """Records in one answer, where nobody says otherwise."""
+
+Item = TypeVar("Item")
+
+
+def collect(page: Callable[..., Page[Item]], limit: int | None = None) -> list[Item]:
+    """Return the first records of a list that comes in pages, or all of them.
+
+    Args:
+        page: Returns the page that begins at `cursor` and has at most `limit` records.
+        limit: Most records; None has no limit.
+    """
+    found: list[Item] = []
+    cursor = None
+    while True:
+        got = page(cursor=cursor, limit=PAGE if limit is None else min(PAGE, limit - len(found)))
+        found += got.items
+        cursor = got.next_cursor
+        if cursor is None or (limit is not None and len(found) >= limit):
+            return found
 
 
 # Blueprints ---------------------------------------------------------------------------------------

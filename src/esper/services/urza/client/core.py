@@ -32,12 +32,10 @@ from esper.contracts.errors import (
 from esper.contracts.library import KernelRegistration
 from esper.contracts.version import VERSION
 from esper.services.urza.client.client_config import ClientConfig
-from esper.utils.spans import current_traceparent
 
 Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
 
-PREFIX: Final = "/api/v1"
 RETRIED: Final = frozenset({408, 429, 502, 503, 504})
 """Statuses that say: not now."""
 _SHOWN: Final = 2000
@@ -77,7 +75,7 @@ class Answer:
     status: int
     """HTTP status."""
     headers: Mapping[str, str]
-    """Header fields; names in lower case."""
+    """Header fields, by their names in lower case."""
     content: bytes
     """The body."""
 
@@ -108,62 +106,34 @@ class Call(Generic[Result]):
     """What must have been done before."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """A call addressed to one library: what goes onto the wire, the same at every try."""
-
-    method: str
-    """HTTP method."""
-    url: str
-    """Where to."""
-    params: tuple[tuple[str, str], ...]
-    """Query parameters."""
-    headers: Mapping[str, str] = field(repr=False)
-    """Header fields, the token among them."""
-    content: bytes | None = field(repr=False)
-    """The body."""
-
-
-def request_of(call: Call[Result], config: ClientConfig, key: str) -> Request:
-    """Address a call to a library; `key` becomes its `Idempotency-Key` if it carries one."""
+def common_headers(config: ClientConfig) -> dict[str, str]:
+    """Return what every request to a library carries, the token included."""
     headers = {
         "accept": "application/json, application/problem+json, application/octet-stream",
         # Kernels do not compress, and an answer cannot grow beyond its limit by being unpacked.
         "accept-encoding": "identity",
         "user-agent": f"esper/{VERSION}",
-        **call.headers,
     }
-    traceparent = current_traceparent()
-    if traceparent is not None:
-        headers["traceparent"] = traceparent
-    if config.token is not None:
-        headers["authorization"] = f"Bearer {config.token}"
-    if call.keyed:
-        headers["idempotency-key"] = key
-    return Request(
-        method=call.method,
-        url=f"{config.url}{PREFIX}{call.path}",
-        params=call.params,
-        headers=headers,
-        content=call.content,
+    return (
+        headers if config.token is None else headers | {"authorization": f"Bearer {config.token}"}
     )
 
 
-def able(answer: Answer, request: Request) -> Answer:
+def able(answer: Answer, what: str) -> Answer:
     """Return an answer that is one.
 
     Raises:
         LibraryUnavailableError: The library says: not now.
     """
     if answer.status in RETRIED:
-        error = refusal(answer, f"{request.method} {request.url}")
+        error = refusal(answer, what)
         if isinstance(error, LibraryUnavailableError):
             error.retry_after = _seconds(answer.headers.get("retry-after", ""))
         raise error
     return answer
 
 
-def result_of(call: Call[Result], answer: Answer, request: Request) -> Result:
+def result_of(call: Call[Result], answer: Answer, what: str) -> Result:
     """Return what the answer says.
 
     Raises:
@@ -171,7 +141,7 @@ def result_of(call: Call[Result], answer: Answer, request: Request) -> Result:
     """
     if 200 <= answer.status < 300:
         return call.read(answer)
-    error = refusal(answer, f"{request.method} {request.url}")
+    error = refusal(answer, what)
     if call.missing is not None and isinstance(error, (LibraryNotFoundError, KernelNotFoundError)):
         return call.missing(error)
     raise error
@@ -205,34 +175,16 @@ def unreachable(config: ClientConfig, error: Exception, tries: int) -> LibraryUn
     )
 
 
-def wire(request: Request) -> dict[str, Any]:
-    """Return a request as httpx takes it."""
-    return {
-        "method": request.method,
-        "url": request.url,
-        "params": list(request.params),
-        "headers": dict(request.headers),
-        "content": request.content,
-    }
-
-
-def check_size(content: bytearray, config: ClientConfig, request: Request) -> None:
+def check_size(content: bytearray, most: int, what: str) -> None:
     """Refuse to read on beyond the limit.
 
     Raises:
         LibraryError: So much has come already.
     """
-    if len(content) > config.max_bytes:
+    if len(content) > most:
         raise LibraryError(
-            f"{request.method} {request.url}: the answer is larger than {config.max_bytes} bytes "
-            "(max_bytes); nothing of it was kept"
+            f"{what}: the answer is larger than {most} bytes (max_bytes); nothing of it was kept"
         )
-
-
-def answer_of(status: int, headers: Mapping[str, str], content: bytearray) -> Answer:
-    """Return what came back."""
-    names = {name.lower(): value for name, value in headers.items()}
-    return Answer(status=status, headers=names, content=bytes(content))
 
 
 def shown(text: str) -> str:

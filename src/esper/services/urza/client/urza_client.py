@@ -8,9 +8,10 @@ uploads, and what carries an idempotency key. Setting an alias and issuing a tok
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from functools import wraps
+from contextlib import aclosing, closing
+from functools import partial, wraps
 from itertools import count
-from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, ClassVar, Final, Generic, ParamSpec, Self, TypeVar, overload
 from uuid import uuid4
 
 import httpx
@@ -20,10 +21,13 @@ from esper.execution.error_recovery import KINDS, ErrorRecoveryManager, RetryCon
 from esper.execution.error_tracker import ErrorKind
 from esper.services.urza.client import calls, core
 from esper.services.urza.client.client_config import ClientConfig
+from esper.services.urza.client.core import Answer, Call
+from esper.utils.spans import current_traceparent
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+PREFIX: Final = "/api/v1"
 FIRST_DELAY: Final = 0.2
 """Seconds before the first further try, at most."""
 
@@ -33,11 +37,11 @@ KINDS.add(httpx.RequestError, ErrorKind.UNREACHABLE)
 class _Method(Generic[Arguments, Result]):
     """A method that sends the call which `make` describes, and returns what is answered."""
 
-    def __init__(self, make: Callable[Arguments, core.Call[Result]]) -> None:
+    def __init__(self, make: Callable[Arguments, Call[Result]]) -> None:
         self._make = make
 
     @overload
-    def __get__(self, client: None, owner: type) -> Callable[Arguments, core.Call[Result]]: ...
+    def __get__(self, client: None, owner: type) -> Callable[Arguments, Call[Result]]: ...
     @overload
     def __get__(self, client: UrzaClient, owner: type) -> Callable[Arguments, Result]: ...
     @overload
@@ -50,6 +54,10 @@ class _Method(Generic[Arguments, Result]):
 
 class _Methods:
     """What a library can be asked for."""
+
+    _transport: ClassVar[Any]
+    """What carries requests: httpx's client of either kind."""
+    _http: Any
 
     # The port BlueprintQueue
     lease = _Method(calls.lease)
@@ -107,11 +115,28 @@ class _Methods:
         self._recovery = recovery or ErrorRecoveryManager(
             retry=RetryConfig(attempts=self.config.retries, base_seconds=FIRST_DELAY)
         )
-        # A proxy that serves the outside has no way back to this machine.
-        self._open(timeout=self.config.timeout_seconds, trust_env=not self.config.is_loopback)
+        self._http = self._transport(
+            headers=core.common_headers(self.config),
+            timeout=self.config.timeout_seconds,
+            # A proxy that serves the outside has no way back to this machine.
+            trust_env=not self.config.is_loopback,
+        )
 
-    def _open(self, **options: Any) -> None:
-        raise NotImplementedError
+    def _request(self, call: Call[Any]) -> httpx.Request:
+        """Return what goes onto the wire, the same at every try."""
+        headers = dict(call.headers)
+        if (traceparent := current_traceparent()) is not None:
+            headers["traceparent"] = traceparent
+        if call.keyed:
+            headers["idempotency-key"] = uuid4().hex
+        request: httpx.Request = self._http.build_request(
+            call.method,
+            f"{self.config.url}{PREFIX}{call.path}",
+            params=call.params,
+            headers=headers,
+            content=call.content,
+        )
+        return request
 
 
 class UrzaClient(_Methods):
@@ -133,8 +158,8 @@ class UrzaClient(_Methods):
             later may help.
     """
 
-    def _open(self, **options: Any) -> None:
-        self._http = httpx.Client(**options)
+    _transport = httpx.Client
+    _http: httpx.Client
 
     def close(self) -> None:
         """Release the connections."""
@@ -148,34 +173,33 @@ class UrzaClient(_Methods):
 
     def search(self, query: KernelQuery, *, limit: int) -> Sequence[KernelRecord]:
         """Return the kernels that fit, those with the largest proven gain first."""
-        found: list[KernelRecord] = []
-        cursor = None
-        while len(found) < limit:
-            more = min(calls.PAGE, limit - len(found))
-            page = self.kernels(query, cursor=cursor, limit=more)
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        return found[:limit]
+        return calls.collect(partial(self.kernels, query), limit)
 
-    def send(self, call: core.Call[Result]) -> Result:
+    def send(self, call: Call[Result]) -> Result:
         """Carry out a call, and what comes before it."""
         if call.first is not None:
             self.send(call.first)
-        request, tries = core.request_of(call, self.config, uuid4().hex), count()
+        request, tries = self._request(call), count()
+        what = f"{call.method} {request.url.copy_with(query=None)}"
 
-        def once() -> core.Answer:
+        def once() -> Answer:
             next(tries)
-            return core.able(self._exchange(request), request)
+            response, content = self._http.send(request, stream=True), bytearray()
+            with closing(response):
+                for piece in response.iter_bytes():
+                    content += piece
+                    core.check_size(content, self.config.max_bytes, what)
+            headers = response.headers
+            answer = Answer(status=response.status_code, headers=headers, content=bytes(content))
+            return core.able(answer, what)
 
         try:
             answer = self._recovery.run(self.config.url, once, again=call.keyed or call.repeatable)
         except httpx.RequestError as error:
             raise core.unreachable(self.config, error, next(tries)) from error
-        return core.result_of(call, answer, request)
+        return core.result_of(call, answer, what)
 
-    def sending(self, make: Callable[Arguments, core.Call[Result]]) -> Callable[Arguments, Result]:
+    def sending(self, make: Callable[Arguments, Call[Result]]) -> Callable[Arguments, Result]:
         """Return a function that sends what `make` describes."""
 
         @wraps(make)
@@ -184,14 +208,6 @@ class UrzaClient(_Methods):
 
         return method
 
-    def _exchange(self, request: core.Request) -> core.Answer:
-        with self._http.stream(**core.wire(request)) as response:
-            content = bytearray()
-            for piece in response.iter_bytes():
-                content += piece
-                core.check_size(content, self.config, request)
-        return core.answer_of(response.status_code, response.headers, content)
-
 
 class AsyncUrzaClient(_Methods):
     """A library at a URL, for code that runs in an event loop. Arguments are those of `UrzaClient`.
@@ -199,8 +215,8 @@ class AsyncUrzaClient(_Methods):
     It belongs to the loop in which it is first used.
     """
 
-    def _open(self, **options: Any) -> None:
-        self._http = httpx.AsyncClient(**options)
+    _transport = httpx.AsyncClient
+    _http: httpx.AsyncClient
 
     async def close(self) -> None:
         """Release the connections."""
@@ -225,25 +241,34 @@ class AsyncUrzaClient(_Methods):
                 break
         return found[:limit]
 
-    async def send(self, call: core.Call[Result]) -> Result:
+    async def send(self, call: Call[Result]) -> Result:
         """Carry out a call, and what comes before it."""
         if call.first is not None:
             await self.send(call.first)
-        request, tries = core.request_of(call, self.config, uuid4().hex), count()
+        request, tries = self._request(call), count()
+        what = f"{call.method} {request.url.copy_with(query=None)}"
 
-        async def once() -> core.Answer:
+        async def once() -> Answer:
             next(tries)
-            return core.able(await self._exchange(request), request)
+            response, content = await self._http.send(request, stream=True), bytearray()
+            async with aclosing(response):
+                async for piece in response.aiter_bytes():
+                    content += piece
+                    core.check_size(content, self.config.max_bytes, what)
+            headers = response.headers
+            answer = Answer(status=response.status_code, headers=headers, content=bytes(content))
+            return core.able(answer, what)
 
-        again = call.keyed or call.repeatable
         try:
-            answer = await self._recovery.arun(self.config.url, once, again=again)
+            answer = await self._recovery.arun(
+                self.config.url, once, again=call.keyed or call.repeatable
+            )
         except httpx.RequestError as error:
             raise core.unreachable(self.config, error, next(tries)) from error
-        return core.result_of(call, answer, request)
+        return core.result_of(call, answer, what)
 
     def sending(
-        self, make: Callable[Arguments, core.Call[Result]]
+        self, make: Callable[Arguments, Call[Result]]
     ) -> Callable[Arguments, Coroutine[Any, Any, Result]]:
         """Return a function that sends what `make` describes."""
 
@@ -252,11 +277,3 @@ class AsyncUrzaClient(_Methods):
             return await self.send(make(*args, **options))
 
         return method
-
-    async def _exchange(self, request: core.Request) -> core.Answer:
-        async with self._http.stream(**core.wire(request)) as response:
-            content = bytearray()
-            async for piece in response.aiter_bytes():
-                content += piece
-                core.check_size(content, self.config, request)
-        return core.answer_of(response.status_code, response.headers, content)

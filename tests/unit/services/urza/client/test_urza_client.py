@@ -16,6 +16,7 @@ from esper.services.urza.client import calls
 from esper.services.urza.client.client_config import ClientConfig
 from esper.services.urza.client.core import digest_of
 from esper.services.urza.client.urza_client import AsyncUrzaClient, UrzaClient
+from esper.utils.spans import root_of, within
 from support.scripted_http import Reply, ScriptedServer, scripted_server
 
 BUSY = Reply(503, headers={"retry-after": "1"})
@@ -55,6 +56,43 @@ def test_a_client_is_what_forge_and_trainer_ask_for(client: UrzaClient) -> None:
     assert isinstance(client, BlueprintQueue)
     assert isinstance(client, KernelLibrary)
     assert isinstance(client, SignedSource)
+
+
+def test_a_request_carries_token_and_key_under_the_prefix(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    server.replies += [DONE, NO_PAGE]
+    client.collect_garbage(grace_seconds=1)
+    client.aliases()
+    posted, read = server.received
+    assert posted.path == "/api/v1/garbage-collections/"
+    assert posted.headers["authorization"] == "Bearer esper_t_secret"
+    assert posted.headers["idempotency-key"]
+    assert posted.headers["accept-encoding"] == "identity"
+    assert "idempotency-key" not in read.headers
+
+
+def test_a_request_without_a_token_says_none(server: ScriptedServer) -> None:
+    server.replies += [NO_PAGE]
+    with UrzaClient(server.url) as stranger:
+        stranger.aliases()
+    assert "authorization" not in server.received[0].headers
+
+
+def test_a_request_made_within_an_adaptation_says_so(
+    client: UrzaClient, server: ScriptedServer
+) -> None:
+    server.replies += [NO_PAGE, NO_PAGE]
+    client.aliases()
+    with within(root_of("a" * 32)):
+        client.aliases()
+    alone, inside = server.received
+    assert "traceparent" not in alone.headers
+    assert inside.headers["traceparent"] == root_of("a" * 32).header
+
+
+def test_the_token_is_not_in_the_text_of_a_request(client: UrzaClient) -> None:
+    assert "secret" not in repr(client._request(calls.aliases()))
 
 
 def test_a_keyed_call_is_repeated_with_the_same_key(
@@ -183,12 +221,23 @@ def test_a_token_is_asked_for_once_and_without_a_key(
     assert len(server.received) == 1
 
 
+def test_a_list_that_comes_in_pages_is_collected_up_to_its_limit() -> None:
+    def page(*, cursor: str | None, limit: int) -> Page[int]:
+        begin = int(cursor or 0)
+        end = min(250, begin + limit)
+        return Page(items=tuple(range(begin, end)), next_cursor=str(end) if end < 250 else None)
+
+    assert calls.collect(page) == list(range(250))
+    assert calls.collect(page, 120) == list(range(120))
+    assert calls.collect(page, 9_999) == list(range(250))
+
+
 METHODS = sorted(
     name for name, _ in inspect.getmembers(calls, inspect.isfunction) if name[0] != "_"
 )
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if n != "replace"])
+@pytest.mark.parametrize("name", [n for n in METHODS if n not in {"collect", "replace"}])
 def test_both_clients_have_every_call_as_a_method_with_its_words(name: str) -> None:
     call = getattr(calls, name)
     with UrzaClient("http://127.0.0.1:1") as waiting:
