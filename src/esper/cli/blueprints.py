@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from esper.cli.console import Cell, output, print_each, print_json, print_rows, say
+from esper.cli.console import Row, output, print_each, print_json, print_rows, say
 from esper.cli.lazy import later
 from esper.cli.library_text import print_blueprint
 from esper.cli.noun import Noun
-from esper.cli.options import AsJson, Limit, Urza, first_problem, read_optional, refuse
+from esper.cli.options import AsJson, Limit, Urza, first_problem, read_optional, refuse, typed
 from esper.cli.place import Host, Place
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState, KernelMode
@@ -55,7 +55,7 @@ def list_blueprints(*, place: Place, as_json: AsJson = False) -> None:
         if as_json:
             print_json(output(), families)
             return
-        known: Iterable[dict[str, Cell]] = (
+        known: Iterable[Row] = (
             {
                 "family": (one["family"], "name"),
                 "sizes": ", ".join(one["sizes"]),
@@ -69,7 +69,7 @@ def list_blueprints(*, place: Place, as_json: AsJson = False) -> None:
     if as_json:
         print_json(output(), [_plain(entry) for entry in found])
         return
-    rows: Iterable[dict[str, Cell]] = (
+    rows: Iterable[Row] = (
         {
             "blueprint": (entry.label, "name"),
             "mode": entry.mode.value,
@@ -263,30 +263,20 @@ def of_file(
         document = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file} cannot be read as JSON: {error}") from error
-    chosen = read_optional(KernelMode, mode, "--mode")
-    if not isinstance(document, dict) or "blueprint" not in document:
-        return blueprint(
-            ir.GraphIR.from_json(text),
-            name=name or file.stem,
-            family=OWN,
-            size=OWN,
-            mode=chosen or KernelMode.REPLACING,
-            host=host or "",
-        )
-    try:
-        pulled = BlueprintRecord.model_validate_json(text).blueprint
-    except ValidationError as problem:
-        raise ConfigError(
-            f"{file} is not what `esper blueprints pull --json` writes: {first_problem(problem)}"
-        ) from None
-    return blueprint(
-        ir.GraphIR.from_json(json.dumps(pulled.architecture)),
-        name=name or pulled.name,
-        family=pulled.family,
-        size=pulled.size,
-        mode=chosen or pulled.mode,
-        host=host or pulled.host,
+    told = {"name": file.stem, "family": OWN, "size": OWN, "mode": KernelMode.REPLACING, "host": ""}
+    if isinstance(document, dict) and "blueprint" in document:
+        try:
+            pulled = BlueprintRecord.model_validate_json(text).blueprint
+        except ValidationError as problem:
+            raise ConfigError(
+                f"{file} is not what `esper blueprints pull --json` writes: "
+                f"{first_problem(problem)}"
+            ) from None
+        text, told = json.dumps(pulled.architecture), {key: getattr(pulled, key) for key in told}
+    asked = typed(
+        name=name or None, mode=read_optional(KernelMode, mode, "--mode"), host=host or None
     )
+    return blueprint(ir.GraphIR.from_json(text), **{**told, **asked})
 
 
 def blueprint(graph: ir.GraphIR, **facts: Any) -> Blueprint:

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from esper.cli.console import (
-    Cell,
+    Row,
     diagnostics,
     output,
     print_json,
@@ -102,7 +102,7 @@ async def stats(*, redis: Redis = None, as_json: AsJson = False) -> None:
         return
     if not groups:
         say(console, ("no group reads from this bus", "quiet"))
-    rows: Iterable[dict[str, Cell]] = (
+    rows: Iterable[Row] = (
         {
             "topic": (group.topic.value, "name"),
             "group": group.group,
@@ -176,7 +176,7 @@ async def list_dead(
     elif not letters:
         print_notice(diagnostics(), "no message was given up")
     else:
-        rows: Iterable[dict[str, Cell]] = (
+        rows: Iterable[Row] = (
             {
                 "topic": (letter.message.topic.value, "name"),
                 "id": letter.dead_id,

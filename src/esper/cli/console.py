@@ -39,6 +39,8 @@ THEME = Theme(
 
 Cell = str | Text | tuple[str, str]
 """Text, with a style or without."""
+Row = Mapping[str, Cell]
+"""Cells by their headings."""
 
 Record = TypeVar("Record")
 
@@ -155,12 +157,13 @@ def print_table(
 
 
 def print_rows(
-    console: Console, rows: Iterable[Mapping[str, Cell]], *, right: Iterable[str] = ()
+    console: Console, rows: Iterable[Row], *, right: Iterable[str] = (), title: str | None = None
 ) -> None:
     """Print a table of rows that all have the same headings; nothing where there is no row."""
     found = list(rows)
     if found:
-        print_table(console, list(found[0]), [list(row.values()) for row in found], right=right)
+        cells = [list(row.values()) for row in found]
+        print_table(console, list(found[0]), cells, right=right, title=title)
 
 
 def print_facts(console: Console, facts: Mapping[str, Cell], *, title: str | None = None) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from esper.blueprints.geometry import Geometry
-from esper.cli.console import print_facts, print_table, say
+from esper.cli.console import Row, print_facts, print_rows, say
+from esper.cli.library_text import shape_text
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.morphable_model import MorphableModel
 from esper.execution.kasmina_layer import KasminaLayer
@@ -45,18 +47,17 @@ def print_plan(console: Console, config: TolariaConfig, session: Session) -> Non
 
 def print_layers(console: Console, model: MorphableModel) -> None:
     """Print one row for each layer that can grow."""
-    rows = [
-        (
-            Text(name, style="name"),
-            facts["type"],
-            facts["reads"],
-            wording.count(facts["parameters"]),
-            slots_text(facts["slots"]),
-        )
+    rows: Iterable[Row] = (
+        {
+            "layer": (name, "name"),
+            "type": facts["type"],
+            "reads": facts["reads"],
+            "parameters": wording.count(facts["parameters"]),
+            "slots": slots_text(facts["slots"]),
+        }
         for name, facts in describe_layers(model).items()
-    ]
-    headings = ("layer", "type", "reads", "parameters", "slots")
-    print_table(console, headings, rows, right=("parameters",), title="layers that can grow")
+    )
+    print_rows(console, rows, right=("parameters",), title="layers that can grow")
 
 
 def describe_layers(model: MorphableModel) -> dict[str, dict[str, Any]]:
@@ -68,9 +69,9 @@ def geometry_text(geometry: Geometry | None) -> str:
     """A geometry in a few words: `flat 784 (from 1x28x28) → 128`."""
     if geometry is None:
         return "not traced"
-    source = f" (from {_shape(geometry.source_shape)})" if geometry.source_shape else ""
+    source = f" (from {shape_text(geometry.source_shape)})" if geometry.source_shape else ""
     causal = ", causal" if geometry.causal else ""
-    shapes = f"{_shape(geometry.input_shape)}{source} → {_shape(geometry.output_shape)}"
+    shapes = f"{shape_text(geometry.input_shape)}{source} → {shape_text(geometry.output_shape)}"
     return f"{geometry.layout.value} {shapes}{causal}"
 
 
@@ -108,7 +109,3 @@ def _slot(seed: Seed) -> dict[str, Any]:
         "kernel_id": seed.kernel_id,
         "strikes": seed.strikes,
     }
-
-
-def _shape(shape: tuple[int | None, ...]) -> str:
-    return "x".join("?" if size is None else str(size) for size in shape) or "scalar"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -114,6 +114,11 @@ def read_tags(tags: Sequence[str] | None) -> dict[str, str]:
         if found.setdefault(name, value) != value:
             raise ConfigError(f"--tag {name} is given twice, as {found[name]!r} and {value!r}")
     return found
+
+
+def typed(**options: Any) -> dict[str, Any]:
+    """Return the options that were typed."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def refuse(why: str, **given: object) -> None:

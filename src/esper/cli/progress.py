@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from esper.cli.console import print_table, say
+from esper.cli.console import Row, print_rows, print_table, say
 from esper.contracts.events import (
     GraftStarted,
     RaceDecided,
@@ -41,7 +41,7 @@ from esper.contracts.records import (
     StepLogged,
 )
 from esper.report import findings, story, wording
-from esper.report.findings import candidates
+from esper.report.findings import Graft, candidates
 from esper.report.narrate import tell
 from esper.report.page import WrittenReport
 from esper.report.run_account import RunAccount
@@ -229,10 +229,8 @@ def print_closing(console: Console, result: RunResult, report: WrittenReport) ->
     say(console)
     # Metric, size and compute: just before growth, and now.
     print_table(console, ("", "before", "now"), _figures(run), right=("before", "now"))
-    if run.grafts:
-        # What was added where, and what came out again.
-        headings = ("kernel", "layer", "mode", "step", "held-out gain", "interval", "")
-        print_table(console, headings, _additions(run))
+    # What was added where, and what came out again.
+    print_rows(console, map(_addition, run.grafts))
     say(console, ("report: ", "quiet"), (str(report.page), "name"))
     model = result.folder / "model.pt"
     say(console, ("grown model, plain PyTorch: ", "quiet"), (str(model), "name"))
@@ -259,19 +257,14 @@ def _figures(run: RunAccount) -> list[tuple[str, str, str]]:
     return [*rows, ("  as a multiple", "", wording.multiple(cost.multiple))]
 
 
-def _additions(run: RunAccount) -> list[tuple[str | Text, ...]]:
-    rows: list[tuple[str | Text, ...]] = []
-    for graft in run.grafts:
-        evidence = graft.verdict.evidence
-        rows.append(
-            (
-                findings.blueprint(graft.candidate),
-                graft.candidate.layer_name or "(model)",
-                graft.candidate.mode.value,
-                wording.count(graft.chosen.step),
-                wording.signed_percent(evidence.gain) if evidence else wording.MISSING,
-                wording.interval(evidence) if evidence else "",
-                Text("in", style="good") if graft.stayed else Text("taken out", style="warn"),
-            )
-        )
-    return rows
+def _addition(graft: Graft) -> Row:
+    evidence = graft.verdict.evidence
+    return {
+        "kernel": findings.blueprint(graft.candidate),
+        "layer": graft.candidate.layer_name or "(model)",
+        "mode": graft.candidate.mode.value,
+        "step": wording.count(graft.chosen.step),
+        "held-out gain": wording.signed_percent(evidence.gain) if evidence else wording.MISSING,
+        "interval": wording.interval(evidence) if evidence else "",
+        "": ("in", "good") if graft.stayed else ("taken out", "warn"),
+    }

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from esper.cli.console import (
-    Cell,
+    Row,
     diagnostics,
     output,
     print_error,
@@ -34,6 +34,7 @@ from esper.core.durable_file import write_durably
 from esper.report import findings, wording
 
 with later():
+    from esper.report import run_account
     from esper.services.nissa import backfill, run_export, run_store
 
 NOUN = Noun(is_group=True, extra="nissa")
@@ -50,7 +51,6 @@ _STYLES = {
     RunState.LOST: "bad",
 }
 
-Settings = Mapping[str, object]
 Run = Annotated[
     str,
     typer.Argument(metavar="RUN", help="Id, beginning of an id, `newest`, or the folder of a run."),
@@ -88,7 +88,7 @@ async def list_runs(
     if not found:
         print_notice(diagnostics(), "no such runs in the run store")
         return
-    rows: Iterable[dict[str, Cell]] = (
+    rows: Iterable[Row] = (
         {
             "run": run.run_id[:SHORT],
             "name": run.name,
@@ -141,7 +141,9 @@ async def compare(*, runs: Runs, store: Store = None, as_json: AsJson = False) -
     """Show runs side by side: figures, and the settings in which they differ."""
     async with open_store(store) as opened:
         summaries = [await named(opened, name) for name in runs]
-        differing = differences([await _settings(opened, run.run_id) for run in summaries])
+        differing = run_account.differences(
+            [await _settings(opened, run.run_id) for run in summaries]
+        )
     if as_json:
         print_json(output(), {"runs": summaries, "settings": differing})
         return
@@ -259,26 +261,10 @@ def figures(run: RunSummary) -> dict[str, str]:
     return {heading: figure for heading, figure in known.items() if figure}
 
 
-def flat(value: object, prefix: str = "") -> Settings:
-    """Return nested settings by their dotted names."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    found: dict[str, object] = {}
-    for name, inner in value.items():
-        found.update(flat(inner, f"{prefix}.{name}" if prefix else str(name)))
-    return found
-
-
-def differences(settings: Sequence[Settings]) -> dict[str, list[object]]:
-    """Return the settings that are not the same in all runs, with the value in each."""
-    names = dict.fromkeys(name for one in settings for name in one)
-    rows = {name: [one.get(name) for one in settings] for name in names}
-    return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
-
-
-async def _settings(store: run_store.RunStore, run_id: str) -> Settings:
+async def _settings(store: run_store.RunStore, run_id: str) -> Mapping[str, Any]:
     start = await store.lines(run_id, types=("start",), limit=1)
-    return flat(start[0].body.get("config")) if start else {}
+    settings = start[0].body.get("config") if start else None
+    return settings if isinstance(settings, dict) else {}
 
 
 def _format(word: str | None, output: Path | None) -> run_export.ExportFormat:

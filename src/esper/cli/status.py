@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rich.console import Console
 
-from esper.cli.console import Cell, diagnostics, output, print_json, print_notice, print_rows, say
+from esper.cli.console import Row, diagnostics, output, print_json, print_notice, print_rows, say
 from esper.cli.exit_codes import ExitCode
 from esper.cli.noun import Noun
 from esper.cli.options import AsJson
@@ -41,7 +41,7 @@ def status(*, as_json: AsJson = False) -> int:
 
 def print_services(console: Console, records: Sequence[ServiceRecord]) -> None:
     """Print one row for each service."""
-    rows: Iterable[dict[str, Cell]] = (
+    rows: Iterable[Row] = (
         {
             "service": record.name,
             "state": (record.state.value, "good" if record.state is ServiceState.READY else "bad"),

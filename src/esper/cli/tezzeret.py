@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +13,13 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from esper.cli import blueprints
-from esper.cli.console import output, print_json, print_table, say
+from esper.cli.console import Row, output, print_json, print_rows, say
 from esper.cli.exit_codes import ExitCode
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
-from esper.cli.options import AsJson, Urza, refuse
+from esper.cli.options import AsJson, Urza, refuse, typed
 from esper.cli.place import Place
 from esper.contracts.assets import Blueprint
 from esper.contracts.errors import ConfigError
@@ -79,14 +79,13 @@ class Bench:
         ]
         if self.compiled:
             targets.append(targets[-1].model_copy(update={"compiled": True}))
-        asked = {
-            "build_seconds": self.build_seconds,
-            "memory_bytes": None if self.memory_mib is None else self.memory_mib * _MEBIBYTE,
-            "threads": self.threads,
-            "compile_cache": self.compile_cache,
+        given = typed(
+            build_seconds=self.build_seconds,
+            memory_bytes=None if self.memory_mib is None else self.memory_mib * _MEBIBYTE,
+            threads=self.threads,
+            compile_cache=self.compile_cache,
             **more,
-        }
-        given: Any = {name: value for name, value in asked.items() if value is not None}
+        )
         return forge_config.TezzeretConfig(targets=tuple(targets), **given)
 
 
@@ -198,12 +197,12 @@ def _print_outcome(blueprint: Blueprint, outcome: build_job.Outcome, *, as_json:
     if report is None:
         say(console, reason)
         return
-    rows = [
-        (
-            Text(check.name, style="name"),
-            Text("good", style="good") if check.passed else Text("FAILED", style="bad"),
-            check.detail,
-        )
+    rows: Iterable[Row] = (
+        {
+            "check": (check.name, "name"),
+            "": ("good", "good") if check.passed else ("FAILED", "bad"),
+            "what was found": check.detail,
+        }
         for check in report.checks
-    ]
-    print_table(console, ("check", "", "what was found"), rows)
+    )
+    print_rows(console, rows)

@@ -17,7 +17,7 @@ from esper.cli.exit_codes import ExitCode
 from esper.cli.lazy import later
 from esper.cli.main import NEWEST
 from esper.cli.noun import Noun
-from esper.cli.options import refuse
+from esper.cli.options import refuse, typed
 from esper.contracts.errors import ConfigError, RunFolderError
 from esper.services.urza.client.client_config import URL
 from esper.utils.environment import substitute
@@ -145,16 +145,16 @@ def train(
         search = {"nursery": nursery, "enter_kernels": enter_kernels, "deposit": deposit}
         if no_growth:
             refuse("--no-growth searches nothing, and keeps no kernels", **search)
-        given = {
-            "data": data if quick_start is None else quick_start,
-            "model": model,
-            "seed": seed,
-            "steps": steps,
-            "output": None if folder is None else str(folder),
-            "grow": False if no_growth else None,
-            "nursery": nursery,
-        }
-        wanted = {"enter": enter_kernels, "deposit": deposit or None}
+        given = typed(
+            data=data if quick_start is None else quick_start,
+            model=model,
+            seed=seed,
+            steps=steps,
+            output=None if folder is None else str(folder),
+            grow=False if no_growth else None,
+            nursery=nursery,
+        )
+        wanted = typed(enter=enter_kernels, deposit=deposit or None)
         config = new_config(settings, given, library_options(urza, wanted, settings), overrides)
     console = diagnostics()
     if dry_run:
@@ -188,7 +188,7 @@ def new_config(
         found = substitute(read_yaml(file), os.environ)
         assert isinstance(found, dict)  # what read_yaml returns stays a mapping
         values = dict(found)
-    values |= {name: value for name, value in given.items() if value is not None}
+    values |= given
     if library:
         values["library"] = {**(values.get("library") or {}), **library}
     values = training_config.with_overrides(values, overrides or ())
@@ -204,18 +204,17 @@ def new_config(
 
 
 def library_options(
-    urza: str | None, given: Mapping[str, object], file: Path | None
+    urza: str | None, wanted: Mapping[str, Any], file: Path | None
 ) -> dict[str, Any]:
     """What the options say about a library, as settings.
 
     Raises:
         ConfigError: something is wanted of a library, and nobody says where it is.
     """
-    wanted = {name: value for name, value in given.items() if value is not None}
     if urza is not None:
         return {"url": urza, **wanted}
     if not wanted or file is not None:
-        return wanted
+        return dict(wanted)
     platform = discovery.find()
     url = os.environ.get(URL) or (None if platform is None else platform.urza_url)
     if url is None:

@@ -9,14 +9,14 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from esper.cli.console import diagnostics, output, print_notice, say
 from esper.cli.lazy import later
 from esper.cli.noun import Noun
-from esper.cli.options import refuse
+from esper.cli.options import refuse, typed
 from esper.cli.status import print_services
 from esper.configs import EsperConfig
 from esper.hosting.discovery import Platform
@@ -74,15 +74,10 @@ def up(
     if workers == 0:
         refuse("--workers 0 runs no forge", tezzeret_port=tezzeret_port)
     home = data_home()
-    typed: dict[str, Any] = {
-        "bus": bus,
-        "workers": workers,
-        "urza_port": urza_port,
-        "nissa_port": nissa_port,
-        "tezzeret_port": tezzeret_port,
-        "bus_port": bus_port,
-    }
-    given = {name: value for name, value in typed.items() if value is not None}
+    ports = typed(
+        urza_port=urza_port, nissa_port=nissa_port, tezzeret_port=tezzeret_port, bus_port=bus_port
+    )
+    given = typed(bus=bus, workers=workers, **ports)
     read = None
     if file is not None:
         read = platform_config.platform_config(EsperConfig.from_yaml(file), folder or home)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from esper.cli.console import (
-    Cell,
+    Row,
     diagnostics,
     output,
     print_each,
@@ -244,7 +244,7 @@ def list_tokens(*, folder: Folder = None, urza: Remote = None, as_json: AsJson =
     if as_json:
         print_json(output(), found)
         return
-    rows: Iterable[dict[str, Cell]] = (
+    rows: Iterable[Row] = (
         {
             "token": (record.token_id, "name"),
             "for": record.name,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from esper.contracts.runs import RunSummary
 from esper.report import wording
-from esper.report.run_account import RunAccount
+from esper.report.run_account import RunAccount, differences
 
 _PLACE = "output"
 """Where a run's folder is says nothing about the run."""
@@ -65,10 +65,12 @@ def figures(runs: Sequence[RunSummary]) -> list[Row]:
 
 def differing_settings(accounts: Sequence[RunAccount]) -> list[tuple[str, Sequence[str]]]:
     """Return the settings that are not the same in all runs, by dotted name."""
-    flat = [dict(_flat({} if run.start is None else run.start.config)) for run in accounts]
-    names = sorted({name for settings in flat for name in settings} - {_PLACE})
-    rows = [(name, [_shown(settings, name) for settings in flat]) for name in names]
-    return [(name, values) for name, values in rows if len(set(values)) > 1]
+    found = differences([{} if run.start is None else run.start.config for run in accounts])
+    return [
+        (name, ["—" if value is None else str(value) for value in values])
+        for name, values in sorted(found.items())
+        if name != _PLACE
+    ]
 
 
 def _row(label: str, values: Sequence[float | None], text: Any, sign: int) -> Row:
@@ -85,15 +87,3 @@ def _row(label: str, values: Sequence[float | None], text: Any, sign: int) -> Ro
             for value in values
         ],
     )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _shown(settings: Mapping[str, Any], name: str) -> str:
-    return "—" if settings.get(name) is None else str(settings[name])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 from esper.contracts.errors import ConfigError
 from esper.contracts.ports import Bus
 from esper.hosting.discovery import find
 from esper.services.oona.open import open_bus
+from esper.utils.environment import secret_from
 
 
 def find_bus(url: str | None = None) -> str | None:
@@ -61,12 +61,4 @@ def bus_url(environ: Mapping[str, str]) -> str | None:
     Raises:
         ConfigError: Both are set, or the file cannot be read.
     """
-    direct, file = environ.get(URL), environ.get(URL_FILE)
-    if direct and file:
-        raise ConfigError(f"both {URL} and {URL_FILE} are set; keep one")
-    if not file:
-        return direct or None
-    try:
-        return Path(file).read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{URL_FILE}: {file} cannot be read: {error}") from error
+    return secret_from(environ, URL)

@@ -13,7 +13,7 @@ just before growth  the last evaluation at or before the step of the first graft
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -283,3 +283,19 @@ def races_of(events: Sequence[Event]) -> tuple[RaceRecord, ...]:
         elif isinstance(event, RaceDecided) and event.race in races:
             races[event.race] = races[event.race].model_copy(update={"end": event.step})
     return tuple(races.values())
+
+
+def differences(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[object]]:
+    """Return the settings that are not the same in all runs, by dotted name, with each's value."""
+    flat = [dict(_flat(one)) for one in settings]
+    names = dict.fromkeys(name for one in flat for name in one)
+    rows = {name: [one.get(name) for one in flat] for name in names}
+    return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

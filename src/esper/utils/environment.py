@@ -135,6 +135,18 @@ def settings_from(
     return found
 
 
+def secret_from(environ: Mapping[str, str], name: str) -> str | None:
+    """Return what a variable holds, or the file that `<name>_FILE` names; None where neither is set.
+
+    Raises:
+        ConfigError: Both are set, or the file cannot be read.
+    """
+    direct, file = environ.get(name), environ.get(f"{name}_FILE")
+    if direct and file:
+        raise ConfigError(f"both {name} and {name}_FILE are set; keep one")
+    return (_text(f"{name}_FILE", file) if file else direct) or None
+
+
 def _text(variable: str, name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8").strip()

@@ -64,8 +64,8 @@ def test_a_library_is_named_by_an_option_or_where_one_is_wanted_by_the_environme
     with pytest.raises(ConfigError, match="--urza URL"):
         library_options(None, {"deposit": True}, None)
     monkeypatch.setenv("ESPER_URZA_URL", "http://127.0.0.1:1")
-    assert library_options(None, {"enter": None, "deposit": None}, None) == {}
-    wanted = library_options(None, {"enter": 2, "deposit": None}, None)
+    assert library_options(None, {}, None) == {}
+    wanted = library_options(None, {"enter": 2}, None)
     assert wanted == {"url": "http://127.0.0.1:1", "enter": 2}
     named = library_options("http://127.0.0.1:2", {"deposit": True}, None)
     library = new_config(None, {"data": "digits"}, named).library

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from esper.contracts.enums import RunState
-from esper.report.run_account import RunAccount
+from esper.report.run_account import RunAccount, differences
 from support import told_runs
 
 
@@ -71,3 +71,10 @@ def test_a_model_has_the_parameters_that_the_newest_kernel_left() -> None:
     after = told_runs.account(*parts, told_runs.fossil_lines()).growth
     assert (before.parameters_before, before.parameters_after) == (15_210, 15_210)
     assert after.parameters_after == 32_610
+
+
+def test_settings_that_differ_are_told_by_their_dotted_names() -> None:
+    one = {"seed": 0, "optimizer": {"lr": 0.1, "name": "adamw"}}
+    two = {"seed": 0, "optimizer": {"lr": 0.2, "name": "adamw"}, "extra": True}
+    assert differences([one, two]) == {"optimizer.lr": [0.1, 0.2], "extra": [None, True]}
+    assert differences([one, one]) == {}

@@ -51,12 +51,13 @@ def collect(page: Callable[..., Page[Item]], limit: int | None = None) -> list[I
     """
     found: list[Item] = []
     cursor = None
-    while True:
+    while limit is None or len(found) < limit:
         got = page(cursor=cursor, limit=PAGE if limit is None else min(PAGE, limit - len(found)))
         found += got.items
         cursor = got.next_cursor
-        if cursor is None or (limit is not None and len(found) >= limit):
-            return found
+        if cursor is None:
+            break
+    return found
 
 
 # Blueprints ---------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from esper.contracts.errors import ConfigError
+from esper.utils.environment import secret_from
 from esper.utils.ranges import COUNT, POSITIVE, WHOLE, check_numbers
 
 URL: Final = "ESPER_URZA_URL"
@@ -83,7 +83,7 @@ class ClientConfig:
             raise ConfigError(f"no library is named: give --urza URL, or set {URL}")
         return ClientConfig(
             url=url,
-            token=token or _token(environ),
+            token=token or secret_from(environ, TOKEN),
             allow_plain_http=environ.get(PLAIN_HTTP, "") not in {"", "0", "false", "no"},
         )
 
@@ -105,15 +105,3 @@ def _split(url: str) -> SplitResult:
             f"and port only, and the token in {TOKEN} or {TOKEN_FILE}"
         )
     return parts
-
-
-def _token(environ: Mapping[str, str]) -> str | None:
-    direct, file = environ.get(TOKEN), environ.get(TOKEN_FILE)
-    if direct and file:
-        raise ConfigError(f"both {TOKEN} and {TOKEN_FILE} are set; keep one")
-    if not file:
-        return direct or None
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{TOKEN_FILE}: {file} cannot be read: {error}") from error
