@@ -31,7 +31,7 @@ with later():
     from esper.blueprints import graph_weights, ir
     from esper.blueprints.library import catalog
     from esper.execution import artifact_check
-    from esper.services.urza.client import calls
+    from esper.services.urza.client import core
 
 NOUN = Noun(is_group=True)
 
@@ -219,7 +219,7 @@ def search(
     wanted = read_optional(BlueprintState, state, "--state")
     with library(urza) as client:
         page = partial(client.blueprints, host=host, state=wanted, family=family)
-        found = calls.collect(page, limit)
+        found = core.collect(page, limit)
     print_each(found, print_blueprint, as_json=as_json)
 
 

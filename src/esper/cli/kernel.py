@@ -44,7 +44,7 @@ from esper.report import wording
 with later():
     from esper.execution import artifact_check, kernel_store, signature_file, signatures
     from esper.execution import trust as trust_policy
-    from esper.services.urza.client import calls, urza_client
+    from esper.services.urza.client import core, urza_client
 
 SORTS = ("gain", "newest", "latency", "parameters")
 PUBLIC = ".pub"
@@ -295,7 +295,7 @@ def search(
     except ValidationError as problem:
         raise ConfigError(f"the search cannot be made: {first_problem(problem)}") from None
     with library(urza) as client:
-        found = calls.collect(partial(client.kernels, query, sort=sort), limit)
+        found = core.collect(partial(client.kernels, query, sort=sort), limit)
     print_each(found, print_kernel, as_json=as_json)
 
 

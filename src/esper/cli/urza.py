@@ -46,7 +46,7 @@ from esper.utils.logging import setup_logging
 with later():
     from esper.hosting import presence
     from esper.services.urza import kernel_library, urza_app
-    from esper.services.urza.client import calls
+    from esper.services.urza.client import core
 
 NOUN = Noun(is_group=True, extra="urza")
 TOKEN = Noun("Who may do what in a library.", extra="urza")
@@ -156,7 +156,7 @@ def audit(
         say(output(), f"{wording.count(entries)} entries, each seals the one before: good")
         return
     with asked_library(urza, folder) as library:
-        found = calls.collect(library.audit, limit)
+        found = core.collect(library.audit, limit)
     print_each(found, _print_entry, as_json=as_json)
 
 
@@ -240,7 +240,7 @@ def issue(
 def list_tokens(*, folder: Folder = None, urza: Remote = None, as_json: AsJson = False) -> None:
     """List the tokens, without their secrets."""
     with asked_library(urza, folder) as library:
-        found = calls.collect(library.tokens)
+        found = core.collect(library.tokens)
     if as_json:
         print_json(output(), found)
         return

@@ -181,7 +181,7 @@ def test_a_kernel_is_stored_once_and_found_by_what_it_is(trainer: UrzaClient) ->
 def test_a_search_follows_the_pages_to_its_limit(
     trainer: UrzaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("esper.services.urza.client.calls.PAGE", 2)
+    monkeypatch.setattr("esper.services.urza.client.core.PAGE", 2)
     task = uuid4().hex
     for _ in range(5):
         data = new_kernel()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
@@ -36,28 +36,6 @@ from esper.services.urza.client import core
 from esper.services.urza.client.core import Answer, Call
 
 BLOB_TYPE: Final = "application/octet-stream"
-PAGE: Final = 100
-"""Records in one answer, where nobody says otherwise."""
-
-Item = TypeVar("Item")
-
-
-def collect(page: Callable[..., Page[Item]], limit: int | None = None) -> list[Item]:
-    """Return the first records of a list that comes in pages, or all of them.
-
-    Args:
-        page: Returns the page that begins at `cursor` and has at most `limit` records.
-        limit: Most records; None has no limit.
-    """
-    found: list[Item] = []
-    cursor = None
-    while limit is None or len(found) < limit:
-        got = page(cursor=cursor, limit=PAGE if limit is None else min(PAGE, limit - len(found)))
-        found += got.items
-        cursor = got.next_cursor
-        if cursor is None:
-            break
-    return found
 
 
 # Blueprints ---------------------------------------------------------------------------------------
@@ -79,7 +57,7 @@ def blueprints(
     state: BlueprintState | None = None,
     family: str | None = None,
     cursor: str | None = None,
-    limit: int = PAGE,
+    limit: int = core.PAGE,
 ) -> Call[Page[BlueprintRecord]]:
     """Read a page of the blueprints that fit."""
     params = core.params_of(host=host, state=state, family=family, cursor=cursor, limit=limit)
@@ -98,7 +76,7 @@ def move_blueprint(
 # Leases -------------------------------------------------------------------------------------------
 
 
-def waiting(*, limit: int = PAGE) -> Call[Page[BlueprintRecord]]:
+def waiting(*, limit: int = core.PAGE) -> Call[Page[BlueprintRecord]]:
     """Read the blueprints that wait for a worker, the oldest first."""
     path = "/internal/unvalidated-blueprints"
     return core.getting(path, Page[BlueprintRecord], core.params_of(limit=limit))
@@ -258,7 +236,7 @@ def kernels(
     *,
     sort: str = "gain",
     cursor: str | None = None,
-    limit: int = PAGE,
+    limit: int = core.PAGE,
 ) -> Call[Page[KernelRecord]]:
     """Read a page of the kernels that fit; `sort`: gain, newest, latency or parameters."""
     query = query or KernelQuery()
@@ -288,7 +266,7 @@ def lineage(kernel_id: str) -> Call[Lineage]:
 
 
 def outcomes(
-    kernel_id: str, *, cursor: str | None = None, limit: int = PAGE
+    kernel_id: str, *, cursor: str | None = None, limit: int = core.PAGE
 ) -> Call[Page[KernelOutcome]]:
     """Read a page of a kernel's field reports, oldest first."""
     path = f"/kernels/{core.part(kernel_id)}/field-reports"
@@ -308,7 +286,7 @@ def alias(name: str) -> Call[Alias]:
     return core.getting(_alias(name), Alias)
 
 
-def aliases(*, cursor: str | None = None, limit: int = PAGE) -> Call[Page[Alias]]:
+def aliases(*, cursor: str | None = None, limit: int = core.PAGE) -> Call[Page[Alias]]:
     """Read a page of the aliases, by name."""
     return core.getting("/aliases/", Page[Alias], core.params_of(cursor=cursor, limit=limit))
 
@@ -341,7 +319,7 @@ def delete_alias(name: str, *, revision: int) -> Call[None]:
 # Keeping the library ------------------------------------------------------------------------------
 
 
-def audit(*, cursor: str | None = None, limit: int = PAGE) -> Call[Page[AuditEntry]]:
+def audit(*, cursor: str | None = None, limit: int = core.PAGE) -> Call[Page[AuditEntry]]:
     """Read a page of the audit log, oldest first."""
     return core.getting("/audit/", Page[AuditEntry], core.params_of(cursor=cursor, limit=limit))
 
@@ -382,7 +360,7 @@ def issue_token(wanted: TokenRequest) -> Call[IssuedToken]:
     )
 
 
-def tokens(*, cursor: str | None = None, limit: int = PAGE) -> Call[Page[TokenRecord]]:
+def tokens(*, cursor: str | None = None, limit: int = core.PAGE) -> Call[Page[TokenRecord]]:
     """Read a page of the tokens, without their secrets."""
     return core.getting("/tokens/", Page[TokenRecord], core.params_of(cursor=cursor, limit=limit))
 

@@ -29,15 +29,18 @@ from esper.contracts.errors import (
     RevisionConflictError,
     SubmissionError,
 )
-from esper.contracts.library import KernelRegistration
+from esper.contracts.library import KernelRegistration, Page
 from esper.contracts.version import VERSION
 from esper.services.urza.client.client_config import ClientConfig
 
 Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 RETRIED: Final = frozenset({408, 429, 502, 503, 504})
 """Statuses that say: not now."""
+PAGE: Final = 100
+"""Records in one answer, where nobody says otherwise."""
 _SHOWN: Final = 2000
 """Characters of an answer's text that an error repeats."""
 
@@ -262,6 +265,24 @@ def posting(
         content=json_bytes(document),
         keyed=True,
     )
+
+
+def collect(page: Callable[..., Page[Item]], limit: int | None = None) -> list[Item]:
+    """Return the first records of a list that comes in pages, or all of them.
+
+    Args:
+        page: Returns the page that begins at `cursor` and has at most `limit` records.
+        limit: Most records; None has no limit.
+    """
+    found: list[Item] = []
+    cursor = None
+    while limit is None or len(found) < limit:
+        got = page(cursor=cursor, limit=PAGE if limit is None else min(PAGE, limit - len(found)))
+        found += got.items
+        cursor = got.next_cursor
+        if cursor is None:
+            break
+    return found
 
 
 def record(model: type[Model]) -> Callable[[Answer], Model]:

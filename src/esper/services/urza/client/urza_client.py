@@ -94,7 +94,7 @@ class _Methods:
     # Keeping the library
     audit = _Method(calls.audit)
     verify_audit = _Method(calls.verify_audit)
-    collect_garbage = _Method(calls.collect_garbage)
+    collect_garbage = _Method(core.collect_garbage)
     issue_token = _Method(calls.issue_token)
     tokens = _Method(calls.tokens)
     revoke_token = _Method(calls.revoke_token)
@@ -173,7 +173,7 @@ class UrzaClient(_Methods):
 
     def search(self, query: KernelQuery, *, limit: int) -> Sequence[KernelRecord]:
         """Return the kernels that fit, those with the largest proven gain first."""
-        return calls.collect(partial(self.kernels, query), limit)
+        return core.collect(partial(self.kernels, query), limit)
 
     def send(self, call: Call[Result]) -> Result:
         """Carry out a call, and what comes before it."""
@@ -233,7 +233,7 @@ class AsyncUrzaClient(_Methods):
         found: list[KernelRecord] = []
         cursor = None
         while len(found) < limit:
-            more = min(calls.PAGE, limit - len(found))
+            more = min(core.PAGE, limit - len(found))
             page = await self.kernels(query, cursor=cursor, limit=more)
             found += page.items
             cursor = page.next_cursor
