@@ -94,7 +94,7 @@ class _Methods:
     # Keeping the library
     audit = _Method(calls.audit)
     verify_audit = _Method(calls.verify_audit)
-    collect_garbage = _Method(core.collect_garbage)
+    collect_garbage = _Method(calls.collect_garbage)
     issue_token = _Method(calls.issue_token)
     tokens = _Method(calls.tokens)
     revoke_token = _Method(calls.revoke_token)
