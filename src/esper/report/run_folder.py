@@ -31,7 +31,7 @@ from esper.contracts.runs import Curve
 from esper.report.run_account import Line, RunAccount
 from esper.services.nissa.projection import figures_of, state_of, step_of
 from esper.services.nissa.thinning import curve_of
-from esper.utils.plain_file import open_plain, read_plain
+from esper.utils.plain_file import open_plain, read_record
 
 REPORT_FILE = "report.json"
 RESULT_FILE = "result.json"
@@ -97,16 +97,11 @@ def _missing(folder: Path, lines: list[Line]) -> list[Line]:
     """What the log does not have, but a file beside it."""
     found: list[Line] = []
     report, result = folder / REPORT_FILE, folder / RESULT_FILE
-    try:
-        if report.exists() and not any(isinstance(line, GrowthClosed) for line in lines):
-            growth = GrowthReport.model_validate_json(_read(report))
-            found.append(GrowthClosed(step=growth.steps, report=growth))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top level"
-        raise RunFolderError(f"{report}: {first['msg']} at {where}") from error
+    if report.exists() and not any(isinstance(line, GrowthClosed) for line in lines):
+        growth = read_record(report, GrowthReport, most=_LARGEST)
+        found.append(GrowthClosed(step=growth.steps, report=growth))
     if result.exists() and not any(isinstance(line, RunEnded) for line in lines):
-        closing = _read_object(result)
+        closing = read_record(result, dict[str, Any], most=_LARGEST)
         found.append(RunEnded(step=step_of({"step": closing.get("steps")}), result=closing))
     return found
 
@@ -125,23 +120,6 @@ def _curves(account: RunAccount, bodies: list[dict[str, Any]]) -> dict[str, Curv
 def _curve(name: str, points: list[tuple[int, float | None]]) -> Curve:
     found = np.array(points, dtype=np.float64).reshape(-1, 2)
     return curve_of(name, found[:, 0].astype(np.int64), found[:, 1], POINTS)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(_read(path))
-    except (ValueError, RecursionError) as error:
-        raise RunFolderError(f"{path} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise RunFolderError(f"{path} holds a {type(value).__name__}, not an object")
-    return value
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_plain(path, _LARGEST)
-    except OSError as error:
-        raise RunFolderError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def log_records(path: Path) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,14 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from esper.contracts.errors import RunFolderError
+from esper.utils import strict_json
+
+Record = TypeVar("Record")
 
 
 def open_plain(path: Path, *, pipes: bool = False) -> BinaryIO:
@@ -43,3 +50,27 @@ def read_plain(path: Path, most: int, *, pipes: bool = False) -> bytes:
     if len(data) > most:
         raise OSError(errno.EFBIG, f"has more than {most:,} bytes", str(path))
     return data
+
+
+def read_record(path: Path, kind: type[Record], *, most: int = 2**20) -> Record:
+    """Read a JSON file of a run folder, strictly.
+
+    Args:
+        path: The file.
+        kind: What it is: a model, or a dictionary.
+        most: Greatest length, bytes.
+
+    Raises:
+        RunFolderError: It cannot be read, is no regular file, is too long, or is damaged.
+    """
+    try:
+        data = strict_json.loads(read_plain(path, most), max_bytes=most, max_depth=32)
+        return TypeAdapter(kind).validate_python(data)
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except strict_json.StrictJsonError as error:
+        problem = str(error)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        problem = f"is damaged: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
+    raise RunFolderError(f"{path} {problem}. Put the right file back, or move it away")

@@ -25,7 +25,8 @@ from esper.contracts.records import KernelsDelivered
 from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
 from esper.orchestration.kernel_outcomes import Fossil, fossil_outcome, fossils, kernel_outcomes
-from esper.services.tolaria.run_folder import REPORT, read_record
+from esper.services.tolaria.run_folder import REPORT
+from esper.utils.plain_file import read_record
 from esper.utils.spans import SpanContext, root_of, trace_id_of, within
 
 logger = logging.getLogger(__name__)

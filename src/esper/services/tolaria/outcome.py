@@ -20,10 +20,10 @@ from esper.services.tolaria.run_folder import (
     REPORT,
     RESULT,
     RunFolder,
-    read_record,
 )
 from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import Session
+from esper.utils.plain_file import read_record
 
 _STATIC = "Growth was off: the host was trained as it is."
 _INTERRUPTED = "The run was interrupted and can be resumed."

@@ -21,19 +21,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
 
 from esper.contracts.errors import ConfigError, RunFolderError
 from esper.core import checkpoint
 from esper.core.durable_file import write_durably
 from esper.services.tolaria.training_config import TolariaConfig, config_from_mapping
-from esper.utils import strict_json
 from esper.utils.home import private_folder
-from esper.utils.plain_file import read_plain
 from esper.utils.run_identity import IDENTITY, RunIdentity, read_identity
 from esper.utils.yaml_file import read_yaml
 
@@ -45,31 +42,6 @@ MODEL = "model.pt"
 RESULT = "result.json"
 
 _LOCK = ".lock"
-
-
-M = TypeVar("M", bound=BaseModel)
-
-_LONGEST = 2**20
-"""Bytes of a file of a run that is read whole."""
-
-
-def read_record(path: Path, kind: type[M]) -> M:
-    """Read a file of a run folder, which may have come from elsewhere.
-
-    Raises:
-        RunFolderError: it cannot be read, is no regular file, is too long, or is damaged.
-    """
-    try:
-        data = strict_json.loads(read_plain(path, _LONGEST), max_bytes=_LONGEST, max_depth=32)
-        return kind.model_validate(data)
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    except strict_json.StrictJsonError as error:
-        problem = str(error)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        problem = f"is damaged: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
-    raise RunFolderError(f"{path} {problem}. Put the right file back, or move it away")
 
 
 def resume_command(folder: Path) -> str:

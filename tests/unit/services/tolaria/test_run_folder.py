@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from esper.contracts.errors import RunFolderError
-from esper.services.tolaria.result import RunResult
 from esper.services.tolaria.run_folder import (
     RunFolder,
     next_free,
-    read_record,
     resume_command,
     saved_config,
 )
@@ -95,31 +92,6 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("data: 3\nsteps: x\n", encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"config\.yaml cannot be used"):
         saved_config(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b'{"status": "finished", "status": "finished"}', "'status' twice"),
-        (b'{"status": "finished"}', "is damaged: name: Field required"),
-        (b"[" * 100, "nested 100 deep"),
-        (b" " * (2**20 + 1), "more than 1,048,576 bytes"),
-        (b"{", "is not valid UTF-8 JSON"),
-    ],
-)
-def test_a_damaged_result_is_named_with_what_is_wrong(
-    tmp_path: Path, content: bytes, problem: str
-) -> None:
-    (tmp_path / "result.json").write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"result\.json") as caught:
-        read_record(tmp_path / "result.json", RunResult)
-    assert problem in str(caught.value)
-
-
-def test_a_pipe_in_the_place_of_a_result_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "result.json")
-    with pytest.raises(RunFolderError, match="no regular file"):
-        read_record(tmp_path / "result.json", RunResult)
 
 
 def test_next_free_folder_counts_up(tmp_path: Path) -> None:
