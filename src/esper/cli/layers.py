@@ -13,6 +13,7 @@ from esper.cli.console import Row, print_facts, print_rows, say
 from esper.cli.library_text import shape_text
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.morphable_model import MorphableModel
+from esper.execution.kasmina_host import plain_class
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.seed import Seed
 from esper.report import wording
@@ -90,11 +91,11 @@ def slots_text(slots: list[dict[str, Any]]) -> Text:
 def _describe(layer: KasminaLayer) -> dict[str, Any]:
     geometry = layer.geometry
     return {
-        "type": type(layer).__name__.removeprefix("Kasmina"),
+        "type": plain_class(layer.host).__name__,
         "reads": geometry_text(geometry),
         "host": None if geometry is None else geometry.host,
         "host_dropped": layer.host_dropped,
-        "parameters": sum(parameter.numel() for parameter in layer.parameters()),
+        "parameters": sum(parameter.numel() for parameter in layer.host.parameters()),
         "slots": [_slot(seed) for seed in layer.seeds()],
     }
 

@@ -18,7 +18,7 @@ from torch.fx.proxy import GraphAppendingTracer
 from esper.contracts.errors import UnsupportedLayerError
 from esper.execution.blending import blend
 from esper.execution.host_branch import PLACEHOLDERS
-from esper.execution.hosts.host_registry import plain_class
+from esper.execution.kasmina_host import plain_class
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.seed_slots import KERNELS
 
@@ -34,7 +34,7 @@ _INLINED = (
     nn.GroupNorm,
 )
 _HOST = "host"
-_ESPER = ("_esper", "_live", PLACEHOLDERS)
+_ESPER = ("_esper", PLACEHOLDERS)
 _STORES = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 # Private attributes of a replaced child that torch's own parents read.
@@ -59,12 +59,12 @@ def compose(layer: KasminaLayer) -> fx.GraphModule:
         UnsupportedLayerError: The host's `forward` takes `*args` or `**kwargs`.
     """
     root, graph = nn.Module(), fx.Graph()
-    root.train(layer.training)
+    root.train(layer.host.training)
     tracer = GraphAppendingTracer(graph)
     inputs = tuple(_placeholder(tracer, parameter) for parameter in _signature(layer))
     graph.output(_nodes(_blended(layer, root, tracer, inputs)))
     graph.lint()
-    module = fx.GraphModule(root, graph, class_name=f"Grown{plain_class(layer).__name__}")
+    module = fx.GraphModule(root, graph, class_name=f"Grown{plain_class(layer.host).__name__}")
     _keep_attributes(module, layer)
     return module
 
@@ -74,16 +74,17 @@ def _blended(
 ) -> Any:
     # A kernel in an attention layer sees the query; whether key and value are the same tensor is
     # the running layer's check, which a graph with three inputs cannot repeat.
-    seen = (args[0],) * len(args) if isinstance(layer, nn.MultiheadAttention) else args
-    x = _batch_first(layer.kernel_input(seen, {}), layer.batch_axis)
+    kind, axis = layer.kind, layer.kind.batch_axis(layer)
+    seen = (args[0],) * len(args) if isinstance(layer.host, nn.MultiheadAttention) else args
+    x = _batch_first(kind.kernel_input(layer, seen, {}), axis)
     output: Any = None
     base: Any = None
-    if not layer._live[0].full:
+    if not layer.live[0].full:
         output = _host_call(layer, root, tracer, args)
-        base = _batch_first(layer.host_output(output), layer.batch_axis)
-    for branch in layer._live:
+        base = _batch_first(kind.host_output(layer, output), axis)
+    for branch in layer.live:
         name = f"kernel_{branch.slot}"
-        root.add_module(name, layer.get_submodule(f"{KERNELS}.{branch.key}"))
+        root.add_module(name, layer.host.get_submodule(f"{KERNELS}.{branch.key}"))
         out: Any = tracer.create_proxy("call_module", name, (x,), {})
         if base is None or branch.full:
             base = out
@@ -92,10 +93,10 @@ def _blended(
             root.register_buffer(alpha, layer.state.alpha_blend[branch.slot].clone())
             weight: Any = tracer.create_proxy("get_attr", alpha, (), {})
             base = blend(base, out, weight, branch.mode)
-    blended = base.movedim(0, layer.batch_axis) if layer.batch_axis else base
-    if isinstance(layer, nn.LSTM | nn.GRU):
-        return _rejoin_recurrent(layer, output, blended)
-    return layer.rejoin(output, blended)
+    blended = base.movedim(0, axis) if axis else base
+    if isinstance(layer.host, nn.LSTM | nn.GRU):
+        return _rejoin_recurrent(layer.host, output, blended)
+    return kind.rejoin(layer, output, blended)
 
 
 def _batch_first(value: Any, axis: int) -> Any:
@@ -121,9 +122,9 @@ def _host_call(
 
 def _host_of(layer: KasminaLayer) -> nn.Module:
     """Return the plain host over the same parameters, without kernels and hooks."""
-    plain = plain_class(layer)
+    plain = plain_class(layer.host)
     host = plain.__new__(plain)
-    attributes = {name: value for name, value in vars(layer).items() if name not in _ESPER}
+    attributes = {name: value for name, value in vars(layer.host).items() if name not in _ESPER}
     attributes |= {name: attributes[name].copy() for name in _STORES}
     attributes |= {name: OrderedDict() for name in _HOOKS}
     attributes["_modules"].pop(KERNELS, None)
@@ -156,7 +157,7 @@ def _rejoin_recurrent(layer: nn.LSTM | nn.GRU, output: Any, blended: Any) -> Any
 
 
 def _signature(layer: KasminaLayer) -> list[inspect.Parameter]:
-    kind = plain_class(layer)
+    kind = plain_class(layer.host)
     parameters = list(inspect.signature(kind.forward).parameters.values())[1:]
     for parameter in parameters:
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
@@ -187,11 +188,12 @@ def _keep_attributes(module: fx.GraphModule, layer: KasminaLayer) -> None:
     A dropped host's weights keep their placeholders, for their dtype and device. A parameter that
     is now inside `host` reads as None, which is how torch's own layers say that there is none.
     """
-    names = [n for n in vars(layer) if not n.startswith("_") and n != "training"]
-    kept: dict[str, Any] = dict.fromkeys(layer._parameters)
+    host = layer.host
+    names = [n for n in vars(host) if not n.startswith("_") and n != "training"]
+    kept: dict[str, Any] = dict.fromkeys(host._parameters)
     for name in (*names, *_READ_BY_PARENTS):
-        value = getattr(layer, name, None)
-        if name in vars(layer) and isinstance(value, Attribute | Tensor):
+        value = getattr(host, name, None)
+        if name in vars(host) and isinstance(value, Attribute | Tensor):
             kept[name] = value
     kept = {name: value for name, value in kept.items() if not hasattr(module, name)}
     for name, value in kept.items():

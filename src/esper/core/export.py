@@ -9,7 +9,7 @@ from torch import nn
 from esper.core.composition import compose
 from esper.core.morphable_model import MorphableModel
 from esper.execution.conversion import restore
-from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.kasmina_layer import KasminaLayer, layer_of
 from esper.execution.seed_slots import KERNELS
 
 
@@ -22,7 +22,7 @@ def export(model: nn.Module) -> nn.Module:
     (`self_attn.batch_first`, `linear1.weight`) still find them.
 
     Args:
-        model: A `MorphableModel`, or any module with KasminaLayers inside.
+        model: A `MorphableModel`, or any module with layers inside that host kernels.
 
     Returns:
         A module that pickles, deep-copies, goes through `torch.export` and ONNX, and loads with
@@ -35,8 +35,8 @@ def export(model: nn.Module) -> nn.Module:
     plain = copy.deepcopy(model.wrapped_model if isinstance(model, MorphableModel) else model)
     replaced: dict[nn.Module, nn.Module] = {}
     for module in list(plain.modules()):
-        if isinstance(module, KasminaLayer):
-            replaced[module] = _plain_layer(module)
+        if (layer := layer_of(module)) is not None:
+            replaced[module] = _plain_layer(layer)
     if plain in replaced:
         return replaced[plain]
     for parent in list(plain.modules()):
@@ -48,17 +48,17 @@ def export(model: nn.Module) -> nn.Module:
 
 
 def _plain_layer(layer: KasminaLayer) -> nn.Module:
-    if layer._live:
+    if layer.live:
         return compose(layer)
     # What is left of a kernel at alpha 0, which computes nothing.
-    layer._modules.pop(KERNELS, None)
+    layer.host._modules.pop(KERNELS, None)
     return restore(layer)
 
 
 def _leave_fused_paths(model: nn.Module, grown: set[nn.Module]) -> None:
     """Switch off torch's fused encoder paths above a grown layer: they would skip its kernels.
 
-    In a KasminaLayer a forward hook does this, which a plain module does not have.
+    In a layer that hosts kernels a forward hook does this, which a plain module does not have.
     """
     for module in model.modules():
         if grown.isdisjoint(module.modules()):

@@ -22,8 +22,9 @@ from esper.contracts.lifecycle import SeedPhase
 from esper.core.kernel_guard import Isolations, guard
 from esper.core.morphable_model import MorphableModel
 from esper.execution.host_branch import PLACEHOLDERS
-from esper.execution.hosts.host_registry import plain_class
+from esper.execution.kasmina_host import plain_class
 from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.kasmina_layer import kasmina_layers as find_layers
 from esper.execution.seed import Seed
 from esper.execution.seed_slots import KERNELS
 
@@ -36,8 +37,7 @@ def kasmina_layers(model: nn.Module) -> dict[str, KasminaLayer]:
     """Return the KasminaLayers of any model by qualified name; none for a plain model."""
     if isinstance(model, MorphableModel):
         return model.kasmina_layers
-    found = model.named_modules()
-    return {name: layer for name, layer in found if isinstance(layer, KasminaLayer)}
+    return find_layers(model)
 
 
 def manifest(model: nn.Module) -> Record:
@@ -87,11 +87,11 @@ def replay(model: nn.Module, saved: Record) -> None:
 
 
 def _layer_record(layer: KasminaLayer) -> Record:
-    kernels = layer._modules.get(KERNELS)
+    kernels = layer.kernels
     return {
-        "type": plain_class(layer).__name__,
+        "type": plain_class(layer.host).__name__,
         "host_dropped": layer.host_dropped,
-        "order": list(layer._esper.order),
+        "order": list(layer.order),
         "kernels": [] if kernels is None else [int(key) for key in kernels._modules],
         "host": {path: _own_tensors(module) for path, module in _host_modules(layer).items()},
         "seeds": [_seed_record(layer, seed) for seed in layer.seeds()],
@@ -122,7 +122,7 @@ def _seed_record(layer: KasminaLayer, seed: Seed) -> Record:
 
 def _host_modules(layer: KasminaLayer) -> dict[str, nn.Module]:
     """Return the layer and the modules below it that are the host's, by path."""
-    below = layer.named_modules()
+    below = layer.host.named_modules()
     return {path: m for path, m in below if path.split(".")[0] != KERNELS}
 
 
@@ -159,7 +159,7 @@ def _check_layers(layers: Mapping[str, KasminaLayer], saved: Mapping[str, Record
             f"unexpected here {unexpected or 'none'}. Wrap the same model with the same targets."
         )
     for name, record in saved.items():
-        kind, slots = plain_class(layers[name]).__name__, len(record["seeds"])
+        kind, slots = plain_class(layers[name].host).__name__, len(record["seeds"])
         if kind != record["type"] or layers[name].num_seeds != slots:
             raise CheckpointError(
                 f"the checkpoint is of another model: layer '{name}' is {record['type']} with "
@@ -176,11 +176,11 @@ def _replay_layer(layer: KasminaLayer, record: Record) -> set[str]:
         for path, module in _host_modules(layer).items():
             made = _rebuild_tensors(module, record["host"][path], layer.state.device)
             rebuilt |= {_join(path, name) for name in made}
-        layer._esper.host_dropped = False
+        layer.host_dropped = False
     _replay_kernels(layer, record)
     for seed, entry in zip(layer.seeds(), record["seeds"], strict=True):
         _replay_seed(layer, seed, entry)
-    layer._esper.order[:] = record["order"]
+    layer.order[:] = record["order"]
     layer._refresh()
     return rebuilt
 
@@ -259,8 +259,7 @@ def _replay_kernels(layer: KasminaLayer, record: Record) -> None:
     for seed in layer.seeds():
         layer._release(seed)
     for index, kernel in kernels.items():
-        layer._kernels_dict(create=True)[str(index)] = kernel
-        layer.seed(index).kernel = kernel
+        layer._register(layer.seed(index), kernel)
 
 
 def _replay_seed(layer: KasminaLayer, seed: Seed, entry: Record) -> None:

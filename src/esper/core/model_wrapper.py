@@ -37,7 +37,7 @@ def wrap(
 ) -> MorphableModel:
     """Return a model that computes what `model` computes, and whose layers can carry kernels.
 
-    Each target layer changes its class and nothing else: parameter names, `state_dict` keys and
+    Each target layer changes its class, and nothing that it has is named otherwise: parameter names, `state_dict` keys and
     tied weights stay, and outputs are bit-identical until a kernel is blended in.
 
     Args:

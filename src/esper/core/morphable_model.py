@@ -48,11 +48,11 @@ _ISOLATIONS = 1000
 
 
 class MorphableModel(nn.Module):
-    """A PyTorch model whose KasminaLayers can load, blend in, keep and drop kernels.
+    """A PyTorch model whose layers can load, blend in, keep and drop kernels.
 
     Args:
-        wrapped_model: The model with KasminaLayers inside.
-        kasmina_layers: Those layers by qualified name.
+        wrapped_model: The model, whose layers host kernels.
+        kasmina_layers: The KasminaLayers of those layers, by qualified name.
         original_model: The model as it was before, for comparison. It is no submodule: its
             parameters are not this model's.
         supply: Where `load_kernel` finds kernels; default: the local store.
@@ -327,7 +327,7 @@ class MorphableModel(nn.Module):
                 for change in changes:
                     change(self)
         for layer in self.kasmina_layers.values():
-            if layer._live and layer.executor is not None:
+            if layer.live and layer.executor is not None:
                 layer.executor.poll()
         return len(changes)
 
@@ -403,7 +403,7 @@ class MorphableModel(nn.Module):
         self, layer_name: str, change: Callable[[KasminaLayer], object], *, values: bool = False
     ) -> None:
         layer = self.layer(layer_name)
-        before, beside = dict(self.named_parameters()), dict(layer.named_parameters())
+        before, beside = dict(self.named_parameters()), dict(layer.host.named_parameters())
         with transaction([layer], self._optimizers, values=values):
             change(layer)
             guard(layer, self.isolations)

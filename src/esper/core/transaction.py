@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 from torch import nn
@@ -47,12 +46,12 @@ def transaction(
 
 
 def _layer_undo(layer: KasminaLayer, *, values: bool) -> Undo:
-    undo = [_module_undo(module) for module in layer.modules()]
+    undo = [_module_undo(module) for module in layer.host.modules()]
     undo.append(_growth_undo(layer))
-    trained = [(parameter, parameter.requires_grad) for parameter in layer.parameters()]
+    trained = [(parameter, parameter.requires_grad) for parameter in layer.host.parameters()]
     undo.append(lambda: _train_again(trained))
     if values:
-        tensors = [*layer.parameters(), *layer.buffers()]
+        tensors = [*layer.host.parameters(), *layer.host.buffers()]
         kept = [(tensor, tensor.detach().clone()) for tensor in tensors]
         undo.append(lambda: _write_back(kept))
     return lambda: _run(undo)
@@ -89,13 +88,12 @@ def _module_undo(module: nn.Module) -> Undo:
 
 
 def _growth_undo(layer: KasminaLayer) -> Undo:
-    growth, state = layer._esper, layer.state
+    state = layer.state
     seeds = [
-        (seed, {name: getattr(seed, name) for name in Seed.__slots__}) for seed in growth.seeds
+        (seed, {name: getattr(seed, name) for name in Seed.__slots__}) for seed in layer.seeds()
     ]
     # The seeds and the state stay the same objects with their old content: others may hold them.
-    kept = {field.name: getattr(growth, field.name) for field in fields(growth)}
-    kept = {name: list(v) if isinstance(v, list) else v for name, v in kept.items()}
+    kept = {name: list(v) if isinstance(v, list) else v for name, v in vars(layer).items()}
     tensors = {name: getattr(state, name).clone() for name in FIELDS}
 
     def put_back() -> None:
@@ -103,7 +101,7 @@ def _growth_undo(layer: KasminaLayer) -> Undo:
             for name, value in values.items():
                 setattr(seed, name, value)
         for name, value in kept.items():
-            setattr(growth, name, value)
+            setattr(layer, name, value)
         for name, value in tensors.items():
             setattr(state, name, value)
 

@@ -1,27 +1,16 @@
-"""Turning a layer into a KasminaLayer and back: a change of class, nothing else."""
-
-# a change of class is surgery on nn.Module
+"""Turning a layer into one that hosts seeds and back: a change of class, nothing else."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from esper.contracts.errors import ConfigError, RegistryError, UnsupportedLayerError
-from esper.execution.host_branch import reference_tensor
-from esper.execution.hosts.host_catalog import HOSTS
-from esper.execution.hosts.host_registry import (
-    clashing_names,
-    kasmina_class,
-    plain_class,
-    supported_hosts,
-)
+from esper.execution.hosts.host_registry import HOSTS, supported_hosts
+from esper.execution.kasmina_host import KasminaHost, kasmina_class, plain_class
 from esper.execution.kasmina_layer import KasminaLayer
-from esper.execution.seed import Growth, Seed
-from esper.execution.seed_slots import KERNELS
-from esper.execution.state_layout import KasminaStateLayout
 
 if TYPE_CHECKING:
     from esper.blueprints.geometry import Geometry
@@ -40,9 +29,10 @@ def convert(
     telemetry: bool = True,
     geometry: Geometry | None = None,
 ) -> KasminaLayer:
-    """Make `module` a KasminaLayer, in place.
+    """Let `module` host seeds, in place.
 
-    The object, its parameters, buffers, hooks and `state_dict` keys stay; only its class changes.
+    The object, its parameters, buffers, hooks and `state_dict` keys stay; its class changes, and it
+    has one more attribute, `_esper`.
 
     Args:
         module: A layer of a registered host type or of a subclass.
@@ -52,11 +42,11 @@ def convert(
         geometry: What goes in and out; kernels are checked against it when they are installed.
 
     Returns:
-        `module` itself.
+        What governs its seeds. `host` of it is `module`.
 
     Raises:
         UnsupportedLayerError: The type is no host, is one already, has not seen its first input yet
-            (lazy), or uses a name that a KasminaLayer needs.
+            (lazy), or has an attribute `_esper`.
         ConfigError: `num_seeds` is below 1.
     """
     if num_seeds < 1:
@@ -68,16 +58,16 @@ def convert(
         raise UnsupportedLayerError(
             f"layer '{name}' of type {kind.__name__} cannot change its class: {error}"
         ) from error
-    layer = cast("KasminaLayer", module)
-    like = reference_tensor(layer, keep=KERNELS)
-    device = "cpu" if like is None or like.device.type == "meta" else like.device
-    layer._esper = Growth(
+    known = HOSTS.lookup_type(plain_class(module))
+    layer = KasminaLayer(
+        module,
+        known,
         name=name,
-        seeds=tuple(Seed(index) for index in range(num_seeds)),
-        state=KasminaStateLayout(num_seeds, device),
-        geometry=geometry if geometry is not None else layer.own_geometry(),
+        num_seeds=num_seeds,
+        geometry=geometry if geometry is not None else known.geometry(module),
         telemetry=telemetry,
     )
+    module._esper = layer  # type: ignore[assignment]  # a module by its new class
     return layer
 
 
@@ -87,21 +77,24 @@ def restore(layer: KasminaLayer) -> nn.Module:
     Raises:
         UnsupportedLayerError: It holds kernels, or a fossil took its host's place.
     """
-    if layer.host_dropped or KERNELS in layer._modules or layer._live:
+    if layer.host_dropped or layer.kernels is not None or layer.live:
         raise UnsupportedLayerError(
             f"layer '{layer.name}' has grown and cannot be the plain layer again; cull its kernels, "
             f"or export the model to keep them"
         )
-    plain = plain_class(layer)
-    del layer._esper
-    layer.__class__ = plain  # type: ignore[assignment]  # the very change of class
-    return layer
+    module = layer.host
+    plain = plain_class(module)
+    del module._esper
+    module.__class__ = plain
+    return module
 
 
-def _target_class(module: nn.Module, name: str) -> type[KasminaLayer]:
+def _target_class(module: nn.Module, name: str) -> type[KasminaHost]:
     kind = type(module)
-    if isinstance(module, KasminaLayer):
-        raise UnsupportedLayerError(f"layer '{name}' is a KasminaLayer already: '{module.name}'")
+    if isinstance(module, KasminaHost):
+        raise UnsupportedLayerError(
+            f"layer '{name}' is a KasminaLayer already: '{module._esper.name}'"
+        )
     try:
         target = kasmina_class(kind)
     except RegistryError:
@@ -113,10 +106,9 @@ def _target_class(module: nn.Module, name: str) -> type[KasminaLayer]:
         raise UnsupportedLayerError(
             f"layer '{name}' is lazy and has no weights yet; run the model once, then wrap it"
         )
-    clashes = clashing_names(module)
-    if clashes:
+    if hasattr(module, "_esper"):
         raise UnsupportedLayerError(
-            f"layer '{name}' of type {kind.__name__} has attributes that a KasminaLayer needs "
-            f"itself: {', '.join(clashes)}. Rename them to let it host seeds"
+            f"layer '{name}' of type {kind.__name__} has an attribute '_esper', where its "
+            f"KasminaLayer is to be kept. Rename it to let the layer host seeds"
         )
     return target

@@ -35,7 +35,7 @@ from esper.execution.health_measures import (
     strided_sample,
     strided_views,
 )
-from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.kasmina_layer import KasminaLayer, kasmina_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ class _LayerProbe:
         self._clock = clock
         self._started: Any = None
         self._ended: Any = None
-        named = dict(layer.named_parameters())
+        named = dict(layer.host.named_parameters())
         views = strided_views(named.values(), _WEIGHTS)
         copies = torch.cat(views).float().split([len(v) for v in views]) if views else ()
         self._weights = dict(zip(named, copies, strict=True))
@@ -73,10 +73,10 @@ class _LayerProbe:
         if self._ended is not None:
             return
         self._ended = self._now()
-        main = self.layer.host_output(output)
+        main = self.layer.kind.host_output(self.layer, output)
         if main.is_nested or not main.is_floating_point():
             return
-        self.activations = ActivationSample.take(main.detach(), self.layer.unit_axis)
+        self.activations = ActivationSample.take(main.detach(), self.layer.kind.unit_axis)
         if main.requires_grad:
             main.register_hook(self.activations.note_gradient)
 
@@ -132,14 +132,13 @@ class HealthProbe:
     def arm(self) -> None:
         """Put hooks on all layers whose telemetry is enabled. Arming twice starts afresh."""
         self.disarm()
-        layers = [m for m in self._model.modules() if isinstance(m, KasminaLayer)]
-        for layer_id, layer in enumerate(layers):
+        for layer_id, layer in enumerate(kasmina_layers(self._model).values()):
             if not layer.telemetry_enabled:
                 continue
             probe = _LayerProbe(layer, self._clock)
             self._probes.append((layer_id, probe))
-            self._handles.append(layer.register_forward_pre_hook(probe.before))
-            self._handles.append(layer.register_forward_hook(probe.after))
+            self._handles.append(layer.host.register_forward_pre_hook(probe.before))
+            self._handles.append(layer.host.register_forward_hook(probe.after))
 
     def disarm(self) -> None:
         """Remove the hooks and forget what they measured."""
@@ -177,7 +176,7 @@ class HealthProbe:
         self._gradients = {n: deque(h.unbind(), maxlen=_SNR_STEPS) for n, h in state.items()}
 
     def _figures(self, probe: _LayerProbe, trained: set[int]) -> dict[str, Tensor]:
-        named = dict(probe.layer.named_parameters())
+        named = dict(probe.layer.host.named_parameters())
         found: dict[str, Tensor] = {}
         if probe.activations is not None:
             found["activation_variance"] = probe.activations.variance

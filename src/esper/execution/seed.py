@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from esper.contracts.enums import KernelMode
@@ -11,10 +11,7 @@ from esper.contracts.lifecycle import SeedPhase
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from esper.blueprints.geometry import Geometry
     from esper.blueprints.ir import GraphIR
-    from esper.execution.kernel_executor import KernelExecutor
-    from esper.execution.state_layout import KasminaStateLayout
 
 
 @dataclass(slots=True)
@@ -55,21 +52,3 @@ class Branch(NamedTuple):
     """Only for a substitute, which is registered nowhere."""
     alpha: Tensor | None = None
     """Only for a substitute."""
-
-
-@dataclass(slots=True)
-class Growth:
-    """All that a KasminaLayer adds to its host layer's instance."""
-
-    name: str
-    seeds: tuple[Seed, ...]
-    state: KasminaStateLayout
-    geometry: Geometry | None = None
-    telemetry: bool = True
-    host_dropped: bool = False
-    order: list[int] = field(default_factory=list)
-    """Slots whose kernels take part, in the order in which they began to."""
-    substitutes: list[Branch] = field(default_factory=list)
-    executor: KernelExecutor | None = None
-    calls: int = 0
-    """Forward passes in which a kernel took part; compiled ones are not counted."""

@@ -16,14 +16,18 @@ from esper.contracts.errors import AlphaError, IllegalTransitionError, SeedIndex
 from esper.contracts.lifecycle import SeedEvent, SeedPhase, advance
 from esper.execution.blending import checked_alpha
 from esper.execution.host_branch import drop_parameters, reference_tensor
+from esper.execution.hosts.host_registry import HOSTS
+from esper.execution.kasmina_host import plain_class
 from esper.execution.probing import check_kernel
-from esper.execution.seed import Branch, Growth, Seed
+from esper.execution.seed import Branch, Seed
+from esper.execution.state_layout import KasminaStateLayout
 
 if TYPE_CHECKING:
     from esper.blueprints.geometry import Geometry
     from esper.blueprints.ir import GraphIR
     from esper.execution.execution_stats import KernelFailure
-    from esper.execution.state_layout import KasminaStateLayout
+    from esper.execution.hosts.host_registry import Host
+    from esper.execution.kernel_executor import KernelExecutor
 
 KERNELS = "esper_kernels"
 """Name of the submodule that holds the kernels, by slot."""
@@ -36,62 +40,66 @@ def keep_off_fused_path(*_: Any) -> None:
     """Do nothing: as a forward hook, keep the parent off its fused inference path."""
 
 
-class SeedSlots(nn.Module):
-    """The part of a KasminaLayer that holds its seeds; see `kasmina_layer.KasminaLayer`."""
+class SeedSlots:
+    """The part of a KasminaLayer that holds its seeds; see `kasmina_layer.KasminaLayer`.
 
-    _esper: Growth
-    _live: tuple[Branch, ...] = ()
-    """What the forward pass runs beside or instead of the host. Empty on the class, so that a
-    dormant layer carries nothing."""
+    Attributes:
+        host: The layer of the model, in which it stands.
+        name: Qualified name in the model.
+        geometry: What goes in and out, if it is known.
+        state: The seeds' state as tensors on the layer's device.
+        telemetry_enabled: Whether health probes measure this layer.
+        host_dropped: Whether a replacing fossil took the host branch's place for good.
+        executor: Guards the kernels; None runs them unguarded.
+        order: Slots whose kernels take part, in the order in which they began to.
+        live: What the forward pass runs beside or instead of the host.
+        calls: Forward passes in which a kernel took part; compiled ones are not counted.
+    """
+
+    def __init__(
+        self,
+        host: nn.Module,
+        kind: Host,
+        *,
+        name: str,
+        num_seeds: int,
+        geometry: Geometry | None,
+        telemetry: bool,
+    ) -> None:
+        self.host, self.kind, self.name = host, kind, name
+        self.geometry = geometry
+        self.telemetry_enabled = telemetry
+        like = reference_tensor(host, keep=KERNELS)
+        device = "cpu" if like is None or like.device.type == "meta" else like.device
+        self.state = KasminaStateLayout(num_seeds, device)
+        self.host_dropped = False
+        self.executor: KernelExecutor | None = None
+        self.order: list[int] = []
+        self.live: tuple[Branch, ...] = ()
+        self.calls = 0
+        self._seeds = tuple(Seed(index) for index in range(num_seeds))
+        self._substitutes: list[Branch] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is known of the host's type, which may be functions of a user's own."""
+        return {name: value for name, value in vars(self).items() if name != "kind"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.kind = HOSTS.lookup_type(plain_class(self.host))
 
     # What is there --------------------------------------------------------------------------------
 
     @property
-    def name(self) -> str:
-        """Qualified name in the model."""
-        return self._esper.name
-
-    @property
     def num_seeds(self) -> int:
         """Number of slots."""
-        return len(self._esper.seeds)
+        return len(self._seeds)
 
     @property
-    def geometry(self) -> Geometry | None:
-        """What goes in and out, if it is known."""
-        return self._esper.geometry
-
-    @geometry.setter
-    def geometry(self, geometry: Geometry | None) -> None:
-        self._esper.geometry = geometry
-
-    @property
-    def state(self) -> KasminaStateLayout:
-        """The seeds' state as tensors on the layer's device."""
-        return self._esper.state
-
-    @property
-    def host_dropped(self) -> bool:
-        """Whether a replacing fossil took the host branch's place for good."""
-        return self._esper.host_dropped
-
-    @property
-    def executor(self) -> Any:
-        """The `KernelExecutor` that guards the kernels; None runs them unguarded."""
-        return self._esper.executor
-
-    @executor.setter
-    def executor(self, executor: Any) -> None:
-        self._esper.executor = executor
-
-    @property
-    def telemetry_enabled(self) -> bool:
-        """Whether health probes measure this layer."""
-        return self._esper.telemetry
-
-    @telemetry_enabled.setter
-    def telemetry_enabled(self, enabled: bool) -> None:
-        self._esper.telemetry = bool(enabled)
+    def kernels(self) -> nn.ModuleDict | None:
+        """The submodule of the host that holds the kernels by slot; None while there is none."""
+        found = self.host._modules.get(KERNELS)
+        return found if isinstance(found, nn.ModuleDict) else None
 
     def seed(self, seed_idx: int) -> Seed:
         """Return the mirror of one slot.
@@ -99,7 +107,7 @@ class SeedSlots(nn.Module):
         Raises:
             SeedIndexError: The layer has no such slot.
         """
-        seeds = self._esper.seeds
+        seeds = self._seeds
         if isinstance(seed_idx, bool) or not isinstance(seed_idx, int):
             seed_idx = -1 if not hasattr(seed_idx, "__index__") else seed_idx.__index__()
         if not 0 <= seed_idx < len(seeds):
@@ -111,11 +119,11 @@ class SeedSlots(nn.Module):
 
     def seeds(self) -> tuple[Seed, ...]:
         """Return the mirrors of all slots."""
-        return self._esper.seeds
+        return self._seeds
 
     def live_seeds(self) -> tuple[Seed, ...]:
         """Return the seeds that hold a kernel or have become part of the host, by slot."""
-        return tuple(seed for seed in self._esper.seeds if seed.phase in RUNNING)
+        return tuple(seed for seed in self._seeds if seed.phase in RUNNING)
 
     # Moves ---------------------------------------------------------------------------------------
 
@@ -162,8 +170,8 @@ class SeedSlots(nn.Module):
             phase = advance(phase, event)
         mode = KernelMode(mode)
         self._prepare(kernel)
-        self._kernels_dict(create=True)[str(seed_idx)] = kernel
-        seed.kernel, seed.mode, seed.ir = kernel, mode, ir
+        self._register(seed, kernel)
+        seed.mode, seed.ir = mode, ir
         seed.kernel_id, seed.label, seed.strikes, seed.alpha = kernel_id, label, 0, 0.0
         self._enter_phase(seed, phase)
         self.state.write(seed_idx, kernel_id=kernel_id or "", alpha=0.0)
@@ -186,10 +194,10 @@ class SeedSlots(nn.Module):
         value = checked_alpha(alpha, f"seed {seed_idx} of layer '{self.name}'")
         if value > 0.0 and seed.phase is not SeedPhase.GRAFTING:
             self._advance(seed, SeedEvent.BLEND)
-            self._esper.order.append(seed_idx)
+            self.order.append(seed_idx)
         elif value == 0.0 and seed.phase is not SeedPhase.TRAINING:
             self._advance(seed, SeedEvent.RETREAT)
-            self._esper.order.remove(seed_idx)
+            self.order.remove(seed_idx)
         self._write_alpha(seed, value)
 
     def freeze_kernel(self, seed_idx: int) -> None:
@@ -225,14 +233,14 @@ class SeedSlots(nn.Module):
                 f"seed {seed_idx} of layer '{self.name}' replaces the host but its alpha is "
                 f"{seed.alpha}; bring it to 1.0 before fossilising, or cull it"
             )
-        first = self._esper.order[0] == seed_idx
+        first = self.order[0] == seed_idx
         self._enter_phase(seed, phase)
-        may_fold = not (seed.frozen or self._esper.host_dropped)
+        may_fold = not (seed.frozen or self.host_dropped)
         if may_fold and (first or replacing) and self.fold(seed):
             self._release(seed)
             if replacing:
                 self._supersede(seed_idx)
-            self._esper.order.remove(seed_idx)
+            self.order.remove(seed_idx)
         elif replacing:
             self._supersede(seed_idx)
             self.drop_host()
@@ -295,12 +303,16 @@ class SeedSlots(nn.Module):
 
     def fold(self, seed: Seed) -> bool:
         """Fold a kernel into the host's weights if algebra allows; return whether it did."""
-        return False
+        # A subclass of a host type may do something else with its weights.
+        if seed.kernel is None or plain_class(self.host) not in HOSTS:
+            return False
+        return self.kind.fold(self.host, seed.kernel, seed.mode, seed.alpha)
 
     def drop_host(self) -> None:
         """Release the host's parameters and buffers; attributes such as `in_features` stay."""
-        drop_parameters(self, keep=KERNELS)
-        self._esper.host_dropped = True
+        drop_parameters(self.host, keep=KERNELS)
+        self.kind.forget_dropped(self.host)
+        self.host_dropped = True
 
     def _advance(self, seed: Seed, event: SeedEvent) -> None:
         self._enter_phase(seed, advance(seed.phase, event))
@@ -315,67 +327,64 @@ class SeedSlots(nn.Module):
         self._refresh()
 
     def _leave_order(self, seed_idx: int) -> None:
-        if seed_idx in self._esper.order:
-            self._esper.order.remove(seed_idx)
+        if seed_idx in self.order:
+            self.order.remove(seed_idx)
 
     def _supersede(self, seed_idx: int) -> None:
         """Release fossils that came before a replacing one: nothing they compute is used."""
-        order = self._esper.order
+        order = self.order
         for earlier in order[: order.index(seed_idx)]:
-            seed = self._esper.seeds[earlier]
+            seed = self._seeds[earlier]
             if seed.phase is SeedPhase.FOSSILIZED:
                 self._release(seed)
                 order.remove(earlier)
 
     def _prepare(self, kernel: nn.Module) -> None:
-        like = reference_tensor(self, keep=KERNELS)
+        like = reference_tensor(self.host, keep=KERNELS)
         if like is not None:
             kernel.to(device=like.device, dtype=like.dtype)
         else:
             kernel.to(self.state.device)
         if self.geometry is not None:
             check_kernel(kernel, self.geometry, f"layer '{self.name}'")
-        kernel.train(self.training)
+        kernel.train(self.host.training)
 
-    def _kernels_dict(self, *, create: bool = False) -> nn.ModuleDict:
-        kernels = self._modules.get(KERNELS)
-        if kernels is None and create:
-            kernels = nn.ModuleDict()
-            kernels.train(self.training)
-            self.add_module(KERNELS, kernels)
-        return kernels  # type: ignore[return-value]  # a ModuleDict by construction
+    def _register(self, seed: Seed, kernel: nn.Module) -> None:
+        kernels = self.kernels
+        if kernels is None:
+            kernels = nn.ModuleDict().train(self.host.training)
+            self.host.add_module(KERNELS, kernels)
+        kernels[str(seed.index)] = kernel
+        seed.kernel = kernel
 
     def _release(self, seed: Seed) -> None:
         seed.kernel = None
-        kernels = self._modules.get(KERNELS)
-        if isinstance(kernels, nn.ModuleDict) and str(seed.index) in kernels:
+        kernels = self.kernels
+        if kernels is not None and str(seed.index) in kernels:
             del kernels[str(seed.index)]
             if not kernels:
-                delattr(self, KERNELS)
+                delattr(self.host, KERNELS)
 
     def _refresh(self) -> None:
         """Work out what the forward pass runs, and leave no trace if that is the host alone."""
         branches: list[Branch] = []
-        seeds = self._esper.seeds
+        seeds = self._seeds
         registered = [
             Branch(i, str(i), seeds[i].mode, _is_full(seeds[i]))
-            for i in self._esper.order
+            for i in self.order
             if seeds[i].alpha > 0.0
         ]
-        for branch in [*registered, *self._esper.substitutes]:
+        for branch in [*registered, *self._substitutes]:
             if branch.full:
                 branches.clear()
             branches.append(branch)
-        hooks = self._forward_hooks
+        self.live = tuple(branches)
+        hooks = self.host._forward_hooks
         present = [key for key, hook in hooks.items() if hook is keep_off_fused_path]
-        if branches:
-            self._live = tuple(branches)
-            if not present:
-                self.register_forward_hook(keep_off_fused_path)
-        else:
-            self.__dict__.pop("_live", None)
-            for key in present:
-                del hooks[key]
+        if branches and not present:
+            self.host.register_forward_hook(keep_off_fused_path)
+        for key in present if not branches else ():
+            del hooks[key]
 
 
 def _is_full(seed: Seed) -> bool:

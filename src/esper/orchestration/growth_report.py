@@ -8,7 +8,8 @@ from esper.blueprints.graph_weights import describe
 from esper.contracts.enums import Verdict
 from esper.contracts.growth import GrowthDecision, GrowthReport, LayerRecord
 from esper.core.morphable_model import MorphableModel
-from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.kasmina_host import plain_class
+from esper.execution.kasmina_layer import KasminaLayer, layer_of
 from esper.execution.seed_slots import KERNELS
 from esper.orchestration.run import Run
 
@@ -42,9 +43,9 @@ def layer_records(model: nn.Module) -> tuple[LayerRecord, ...]:
     for name, module in root.named_modules():
         if KERNELS in name.split("."):
             continue
-        if isinstance(module, KasminaLayer):
-            records.extend(_grown(name, module))
-            if module.host_dropped:
+        if (layer := layer_of(module)) is not None:
+            records.extend(_grown(name, layer))
+            if layer.host_dropped:
                 continue
         own = sum(p.numel() for p in module.parameters(recurse=False))
         if own:
@@ -53,7 +54,7 @@ def layer_records(model: nn.Module) -> tuple[LayerRecord, ...]:
 
 
 def _plain(name: str, module: nn.Module, parameters: int) -> LayerRecord:
-    kind = type(module).__name__.removeprefix("Kasmina")
+    kind = plain_class(module).__name__
     return LayerRecord(name=name, kind=kind, detail=module.extra_repr(), parameters=parameters)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import TrainingError
-from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.kasmina_layer import layer_of
 from esper.orchestration.counterfactual import call_model
 
 
@@ -148,8 +148,8 @@ class Shadow:
         rest: Mapping[str, nn.Parameter],
     ) -> Iterator[nn.Module]:
         """The copy with ``kernel`` at full alpha in ``slot`` and ``rest`` behind it."""
-        layer = self.model.get_submodule(slot)
-        assert isinstance(layer, KasminaLayer)
+        layer = layer_of(self.model.get_submodule(slot))
+        assert layer is not None
         frozen = _exchange(self.model, rest)
         try:
             with layer.substitute(kernel, mode, alpha=1.0):

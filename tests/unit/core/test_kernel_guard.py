@@ -36,9 +36,9 @@ def test_a_seed_that_strikes_out_is_isolated_and_noted_once() -> None:
     guard(guarded, isolations)
     x = torch.ones(2, 3)
     for strikes in (1, 2, 3):
-        guarded(x)
+        guarded.host(x)
         assert guarded.seed(0).strikes == strikes
-    guarded(x)
+    guarded.host(x)
     assert guarded.seed(0).phase is SeedPhase.ERROR_RECOVERY
     ((name, failure),) = isolations
     assert (name, failure.seed_index, failure.strikes) == ("0", 0, 3)

@@ -239,7 +239,7 @@ def test_copies_are_complete_and_independent(
     output = model.eval()(x)
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(twin(x), output)
-        assert twin.layer("0") is twin.wrapped_model[0]
+        assert twin.layer("0").host is twin.wrapped_model[0]
         assert twin.layer("0") is not model.layer("0")
         twin.set_seed_alpha("0", 0, 0.0)
         assert not torch.equal(twin(x), output)

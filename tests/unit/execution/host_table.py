@@ -12,9 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from esper.execution.hosts import host_catalog as catalog
-from esper.execution.kasmina_layer import KasminaLayer
-
 
 class PerPosition(nn.Module):
     """(B, ..., in) to (B, ..., out), with a hidden layer."""
@@ -42,7 +39,6 @@ class HostCase:
     make: Callable[[], nn.Module]
     kernel: Callable[[], nn.Module]
     inputs: Callable[[], Tensor]
-    kind: type[KasminaLayer]
     call: Callable[[nn.Module, Tensor], Any] = lambda layer, x: layer(x)
     main: Callable[[Any], Tensor] = lambda output: output
     to_kernel: Callable[[Tensor], Tensor] = lambda x: x
@@ -74,77 +70,66 @@ CASES = [
         make=lambda: nn.Linear(6, 5),
         kernel=lambda: PerPosition(6, 5),
         inputs=_floats(4, 6),
-        kind=catalog.KasminaLinear,
     ),
     HostCase(
         name="linear_tokens",
         make=lambda: nn.Linear(6, 5, bias=False),
         kernel=lambda: PerPosition(6, 5),
         inputs=_floats(4, 7, 6),
-        kind=catalog.KasminaLinear,
     ),
     HostCase(
         name="conv1d",
         make=lambda: nn.Conv1d(3, 6, 5, stride=2, padding=2),
         kernel=_conv(1),
         inputs=_floats(4, 3, 12),
-        kind=catalog.KasminaConv1d,
     ),
     HostCase(
         name="conv2d",
         make=lambda: nn.Conv2d(3, 6, 3, stride=2, padding=1, padding_mode="reflect"),
         kernel=_conv(2),
         inputs=_floats(4, 3, 8, 10),
-        kind=catalog.KasminaConv2d,
     ),
     HostCase(
         name="layer_norm",
         make=lambda: nn.LayerNorm(6),
         kernel=lambda: PerPosition(6, 6),
         inputs=_floats(4, 7, 6),
-        kind=catalog.KasminaLayerNorm,
     ),
     HostCase(
         name="rms_norm",
         make=lambda: nn.RMSNorm(6),
         kernel=lambda: PerPosition(6, 6),
         inputs=_floats(4, 7, 6),
-        kind=catalog.KasminaRMSNorm,
     ),
     HostCase(
         name="group_norm",
         make=lambda: nn.GroupNorm(2, 6),
         kernel=lambda: nn.Conv1d(6, 6, 3, padding=1),
         inputs=_floats(4, 6, 7),
-        kind=catalog.KasminaGroupNorm,
     ),
     HostCase(
         name="batch_norm1d",
         make=lambda: nn.BatchNorm1d(6),
         kernel=lambda: PerPosition(6, 6),
         inputs=_floats(4, 6),
-        kind=catalog.KasminaBatchNorm1d,
     ),
     HostCase(
         name="batch_norm2d",
         make=lambda: nn.BatchNorm2d(6),
         kernel=lambda: nn.Conv2d(6, 6, 3, padding=1),
         inputs=_floats(4, 6, 5, 5),
-        kind=catalog.KasminaBatchNorm2d,
     ),
     HostCase(
         name="embedding",
         make=lambda: nn.Embedding(11, 6, padding_idx=0),
         kernel=lambda: nn.Sequential(nn.Embedding(11, 3), nn.Linear(3, 6)),
         inputs=_ids,
-        kind=catalog.KasminaEmbedding,
     ),
     HostCase(
         name="attention",
         make=lambda: nn.MultiheadAttention(6, 2, batch_first=True),
         kernel=lambda: PerPosition(6, 6),
         inputs=_floats(4, 7, 6),
-        kind=catalog.KasminaMultiheadAttention,
         call=_attend,
         main=_first,
     ),
@@ -153,7 +138,6 @@ CASES = [
         make=lambda: nn.MultiheadAttention(6, 2),
         kernel=lambda: PerPosition(6, 6),
         inputs=_floats(7, 4, 6),
-        kind=catalog.KasminaMultiheadAttention,
         call=_attend,
         main=_first,
         to_kernel=_swap,
@@ -163,7 +147,6 @@ CASES = [
         make=lambda: nn.LSTM(6, 5, num_layers=2, batch_first=True),
         kernel=lambda: PerPosition(6, 5),
         inputs=_floats(4, 7, 6),
-        kind=catalog.KasminaLSTM,
         main=_first,
     ),
     HostCase(
@@ -171,7 +154,6 @@ CASES = [
         make=lambda: nn.LSTM(6, 5, proj_size=3),
         kernel=lambda: PerPosition(6, 3),
         inputs=_floats(7, 4, 6),
-        kind=catalog.KasminaLSTM,
         main=_first,
         to_kernel=_swap,
     ),
@@ -180,7 +162,6 @@ CASES = [
         make=lambda: nn.GRU(6, 5, batch_first=True, bidirectional=True),
         kernel=lambda: PerPosition(6, 10),
         inputs=_floats(4, 7, 6),
-        kind=catalog.KasminaGRU,
         main=_first,
     ),
 ]

@@ -19,35 +19,46 @@ class Scaled(nn.Linear):
 
 
 class Named(nn.Linear):
+    """Uses names that a KasminaLayer has too."""
+
     def __init__(self) -> None:
         super().__init__(2, 2)
-        self.name = "mine"
+        self.name, self.state, self.live, self.executor = "mine", 3, (), None
+
+    def seeds(self) -> int:
+        return 7
+
+
+class Taken(nn.Linear):
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self._esper = "mine"
 
 
 def test_subclass_of_a_host_keeps_its_own_forward() -> None:
     torch.manual_seed(0)
     plain, x = Scaled(3, 3), torch.randn(2, 3)
     layer = convert(copy.deepcopy(plain))
-    assert isinstance(layer, Scaled)
-    assert torch.equal(layer(x), plain(x))
+    assert isinstance(layer.host, Scaled)
+    assert torch.equal(layer.host(x), plain(x))
     layer.install(0, nn.Sequential(nn.Linear(3, 3), nn.Tanh()), mode="residual")
     layer.set_alpha(0, 0.5)
-    assert torch.allclose(layer(x), plain(x) + 0.5 * layer.seed(0).kernel(x))
+    assert torch.allclose(layer.host(x), plain(x) + 0.5 * layer.seed(0).kernel(x))
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert type(other) is type(layer)
-        assert torch.equal(other(x), layer(x))
+        assert type(other.host) is type(layer.host)
+        assert torch.equal(other.host(x), layer.host(x))
         other.cull(0)
         assert torch.equal(restore(other)(x), plain(x))
-        assert type(other) is Scaled
+        assert type(other.host) is Scaled
 
 
 def test_linear_kernel_is_not_folded_into_a_subclass() -> None:
     layer, x = convert(Scaled(3, 3)), torch.randn(2, 3)
     layer.install(0, nn.Linear(3, 3), mode="residual")
     layer.set_alpha(0, 0.5)
-    want = layer(x)
+    want = layer.host(x)
     layer.fossilize(0)
-    assert torch.equal(layer(x), want)
+    assert torch.equal(layer.host(x), want)
     assert layer.seed(0).kernel is not None
 
 
@@ -60,7 +71,7 @@ def test_unsupported_type_is_refused_with_what_is_supported() -> None:
 def test_layer_is_not_converted_twice() -> None:
     layer = convert(nn.Linear(2, 2), name="fc")
     with pytest.raises(UnsupportedLayerError, match="already"):
-        convert(layer, name="fc")
+        convert(layer.host, name="fc")
 
 
 def test_layer_needs_a_seed() -> None:
@@ -74,11 +85,23 @@ def test_lazy_layer_is_refused_until_it_has_weights() -> None:
         convert(nn.LazyLinear(3), name="fc")
 
 
-def test_layer_whose_attributes_clash_is_refused_and_left_alone() -> None:
-    layer = Named()
-    with pytest.raises(UnsupportedLayerError, match="itself: name"):
-        convert(layer, name="fc")
-    assert type(layer) is Named
+def test_layer_may_use_any_name_of_its_own() -> None:
+    module, x = Named(), torch.randn(2, 2)
+    layer = convert(module, name="fc")
+    layer.install(0, nn.Sequential(nn.Linear(2, 2), nn.Tanh()), mode="replacing")
+    layer.set_alpha(0, 1.0)
+    assert torch.equal(module(x), layer.seed(0).kernel(x))
+    layer.fossilize(0)
+    assert (module.name, module.state, module.live, module.executor) == ("mine", 3, (), None)
+    assert module.seeds() == 7
+
+
+def test_layer_with_an_attribute_where_ours_would_be_is_refused_and_left_alone() -> None:
+    module = Taken()
+    with pytest.raises(UnsupportedLayerError, match="has an attribute '_esper'"):
+        convert(module, name="fc")
+    assert type(module) is Taken
+    assert module._esper == "mine"
 
 
 def test_grown_layer_cannot_be_restored() -> None:
@@ -91,9 +114,9 @@ def test_grown_layer_cannot_be_restored() -> None:
 def test_parametrized_layer_can_host() -> None:
     plain, x = nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)), torch.randn(2, 3)
     layer = convert(copy.deepcopy(plain))
-    assert torch.equal(layer(x), plain(x))
+    assert torch.equal(layer.host(x), plain(x))
     layer.install(0, nn.Sequential(nn.Linear(3, 3), nn.Tanh()), mode="replacing")
     layer.set_alpha(0, 1.0)
     layer.fossilize(0)
-    assert all(name.startswith("esper_kernels") for name, _ in layer.named_parameters())
-    assert layer(x).isfinite().all()
+    assert all(name.startswith("esper_kernels") for name, _ in layer.host.named_parameters())
+    assert layer.host(x).isfinite().all()

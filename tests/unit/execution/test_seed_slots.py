@@ -67,7 +67,7 @@ def test_install_into_a_taken_slot_changes_nothing() -> None:
     with pytest.raises(IllegalTransitionError):
         layer.install(0, Bent(), mode="replacing")
     assert layer.seed(0).kernel is kernel
-    assert layer.get_submodule("esper_kernels.0") is kernel
+    assert layer.host.get_submodule("esper_kernels.0") is kernel
 
 
 def test_kernel_of_the_wrong_shape_is_refused_at_install_and_changes_nothing() -> None:
@@ -76,7 +76,7 @@ def test_kernel_of_the_wrong_shape_is_refused_at_install_and_changes_nothing() -
         with pytest.raises(KernelMismatchError, match=words):
             layer.install(0, kernel, mode="replacing")
     assert layer.seed(0).phase is SeedPhase.DORMANT
-    assert not list(layer.children())
+    assert not list(layer.host.children())
     layer.install(0, Bent(), mode="replacing")
 
 
@@ -91,12 +91,13 @@ def test_probe_leaves_random_state_flags_and_buffers_alone() -> None:
 
 
 def test_kernel_takes_over_dtype_and_training_flag() -> None:
-    layer = _layer().to(torch.bfloat16).eval()
+    layer = _layer()
+    layer.host.to(torch.bfloat16).eval()
     kernel = Bent()
     layer.install(0, kernel, mode="replacing")
     assert kernel.map.weight.dtype is torch.bfloat16
     assert not kernel.training
-    layer.train()
+    layer.host.train()
     assert kernel.training
 
 
@@ -108,7 +109,7 @@ def test_alpha_above_zero_grafts_and_zero_retreats() -> None:
     assert layer.state.alpha_blend[0] == 0.5
     layer.set_alpha(0, 0.0)
     assert layer.seed(0).phase is SeedPhase.TRAINING
-    assert "_live" not in vars(layer)
+    assert not layer.live
 
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
@@ -183,18 +184,18 @@ def test_reserved_slot_can_be_culled() -> None:
 
 def test_third_strike_isolates_and_retry_returns_to_training() -> None:
     layer, x = _layer(), torch.randn(4, 6)
-    want = layer(x)
+    want = layer.host(x)
     layer.install(0, Bent(), mode="replacing")
     layer.set_alpha(0, 0.5)
     layer.on_isolate(struck_out(0))
     seed = layer.seed(0)
     assert (seed.phase, seed.strikes, seed.alpha) == (SeedPhase.ERROR_RECOVERY, 3, 0.0)
-    assert torch.equal(layer(x), want)
+    assert torch.equal(layer.host(x), want)
     assert layer.get_layer_stats()["error_seeds"] == 1
     layer.retry(0)
     assert (seed.phase, seed.strikes, seed.alpha) == (SeedPhase.TRAINING, 0, 0.0)
     layer.set_alpha(0, 0.5)
-    assert not torch.equal(layer(x), want)
+    assert not torch.equal(layer.host(x), want)
 
 
 def test_replacing_fossil_releases_fossils_that_it_supersedes() -> None:
@@ -204,15 +205,15 @@ def test_replacing_fossil_releases_fossils_that_it_supersedes() -> None:
     layer.fossilize(0)
     layer.install(1, Bent(), mode="replacing")
     layer.set_alpha(1, 1.0)
-    want = layer(x)
+    want = layer.host(x)
     layer.fossilize(1)
-    assert torch.equal(layer(x), want)
-    assert all(name.startswith("esper_kernels.1.") for name in layer.state_dict())
+    assert torch.equal(layer.host(x), want)
+    assert all(name.startswith("esper_kernels.1.") for name in layer.host.state_dict())
     layer.install(2, Bent(), mode="residual")
     layer.set_alpha(2, 0.5)
-    assert not torch.equal(layer(x), want)
+    assert not torch.equal(layer.host(x), want)
     layer.cull(2)
-    assert torch.equal(layer(x), want)
+    assert torch.equal(layer.host(x), want)
 
 
 def test_kernels_fold_in_the_order_in_which_they_began_to_take_part() -> None:
@@ -224,21 +225,21 @@ def test_kernels_fold_in_the_order_in_which_they_began_to_take_part() -> None:
     layer.set_alpha(0, 0.25)
     host = layer.host_forward(x)
     want = torch.lerp(torch.lerp(host, first(x), 0.5), second(x), 0.25)
-    assert torch.allclose(layer(x), want)
+    assert torch.allclose(layer.host(x), want)
 
 
 def test_linear_kernel_taking_over_a_linear_host_becomes_its_weights() -> None:
     layer, x, kernel = _layer(), torch.randn(4, 6), nn.Linear(6, 5)
     layer.install(0, kernel, mode="replacing")
     layer.set_alpha(0, 1.0)
-    want = layer(x)
+    want = layer.host(x)
     layer.fossilize(0)
-    assert torch.equal(layer(x), want)
-    assert layer.weight is kernel.weight
-    assert list(layer.state_dict()) == ["weight", "bias"]
+    assert torch.equal(layer.host(x), want)
+    assert layer.host.weight is kernel.weight
+    assert list(layer.host.state_dict()) == ["weight", "bias"]
     assert (layer.seed(0).phase, layer.seed(0).kernel) == (SeedPhase.FOSSILIZED, None)
     assert not layer.host_dropped
-    assert "_live" not in vars(layer)
+    assert not layer.live
 
 
 @pytest.mark.parametrize(
@@ -251,23 +252,23 @@ def test_linear_kernel_taking_over_a_linear_host_becomes_its_weights() -> None:
 )
 def test_linear_residual_folds_into_the_host(kernel: object) -> None:
     layer, x = _layer(), torch.randn(4, 6)
-    weight = layer.weight
+    weight = layer.host.weight
     layer.install(0, kernel(), mode="residual")
     layer.set_alpha(0, 0.5)
-    want = layer(x)
+    want = layer.host(x)
     layer.fossilize(0)
-    assert torch.allclose(layer(x), want, atol=1e-6)
-    assert layer.weight is weight
-    assert list(layer.state_dict()) == ["weight", "bias"]
+    assert torch.allclose(layer.host(x), want, atol=1e-6)
+    assert layer.host.weight is weight
+    assert list(layer.host.state_dict()) == ["weight", "bias"]
 
 
 def test_kernel_with_a_bias_does_not_fold_into_a_host_without_one() -> None:
     layer, x = convert(nn.Linear(6, 5, bias=False)), torch.randn(4, 6)
     layer.install(0, nn.Linear(6, 5), mode="residual")
     layer.set_alpha(0, 1.0)
-    want = layer(x)
+    want = layer.host(x)
     layer.fossilize(0)
-    assert torch.equal(layer(x), want)
+    assert torch.equal(layer.host(x), want)
     assert layer.seed(0).kernel is not None
 
 
@@ -278,10 +279,10 @@ def test_fossil_frees_the_memory_of_the_host() -> None:
     )
     layer.set_alpha(0, 1.0)
     layer.fossilize(0)
-    assert layer.weight.untyped_storage().nbytes() <= 8
-    assert layer.weight.shape == (1000, 1000)
-    assert layer.weight.isnan().all()
-    assert (layer.in_features, layer.out_features) == (1000, 1000)
+    assert layer.host.weight.untyped_storage().nbytes() <= 8
+    assert layer.host.weight.shape == (1000, 1000)
+    assert layer.host.weight.isnan().all()
+    assert (layer.host.in_features, layer.host.out_features) == (1000, 1000)
 
 
 def test_a_frozen_kernel_takes_part_and_trains_no_further() -> None:
@@ -291,14 +292,14 @@ def test_a_frozen_kernel_takes_part_and_trains_no_further() -> None:
     layer.freeze_kernel(0)
     layer.freeze_kernel(0)
     x = torch.randn(2, 6)
-    out = layer(x)
+    out = layer.host(x)
     assert not torch.equal(out, layer.host_forward(x))
     out.sum().backward()
     seed = layer.seed(0)
     assert seed.frozen
     assert seed.kernel is not None
     assert all(p.grad is None for p in seed.kernel.parameters())
-    assert layer.weight.grad is not None
+    assert layer.host.weight.grad is not None
     layer.cull(0)
     layer.install(0, Bent(), mode="replacing")
     assert not layer.seed(0).frozen
@@ -315,7 +316,7 @@ def test_a_frozen_kernel_is_not_folded_into_weights_that_train() -> None:
     layer.install(0, nn.Linear(6, 5), mode="residual")
     layer.set_alpha(0, 1.0)
     layer.freeze_kernel(0)
-    before = layer.weight.detach().clone()
+    before = layer.host.weight.detach().clone()
     layer.fossilize(0)
     assert layer.seed(0).kernel is not None
-    assert torch.equal(layer.weight, before)
+    assert torch.equal(layer.host.weight, before)

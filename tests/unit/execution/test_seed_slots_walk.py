@@ -46,13 +46,19 @@ def _make(layer: KasminaLayer, move: tuple[Any, ...]) -> None:
 
 def _facts(layer: KasminaLayer) -> tuple[Any, ...]:
     seeds = [(s.phase, s.alpha, s.kernel, s.mode) for s in layer.seeds()]
-    return seeds, list(layer.state_dict()), layer._live, layer.host_dropped, layer.state.snapshot()
+    return (
+        seeds,
+        list(layer.host.state_dict()),
+        layer.live,
+        layer.host_dropped,
+        layer.state.snapshot(),
+    )
 
 
 def _reference(layer: KasminaLayer, plain: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Compute the output from the mirror alone, without any of the shortcuts."""
     out = torch.full_like(x, torch.nan) if layer.host_dropped else plain(x)
-    for index in layer._esper.order:
+    for index in layer.order:
         seed = layer.seed(index)
         if seed.kernel is None:
             continue
@@ -81,11 +87,11 @@ def test_every_walk_keeps_mirror_tensors_modules_and_output_in_step(
         for seed in layer.seeds():
             assert layer.state.lifecycle_states[seed.index] == int(seed.phase)
             assert layer.state.alpha_blend[seed.index] == seed.alpha
-            registered = f"esper_kernels.{seed.index}" in dict(layer.named_modules())
+            registered = f"esper_kernels.{seed.index}" in dict(layer.host.named_modules())
             assert registered == (seed.kernel is not None)
             assert (seed.alpha > 0) == (seed.phase in {SeedPhase.GRAFTING, SeedPhase.FOSSILIZED})
         if all(seed.alpha == 0 for seed in layer.seeds()):
-            assert "_live" not in vars(layer)
-            assert torch.equal(layer(x), plain(x))
+            assert not layer.live
+            assert torch.equal(layer.host(x), plain(x))
         else:
-            assert torch.allclose(layer(x), _reference(layer, plain, x), atol=1e-6)
+            assert torch.allclose(layer.host(x), _reference(layer, plain, x), atol=1e-6)

@@ -62,18 +62,18 @@ def test_cleared_slot_is_as_new() -> None:
 
 def test_state_keeps_dtypes_when_the_layer_is_cast_and_is_not_in_the_state_dict() -> None:
     layer = convert(nn.Linear(2, 2))
-    layer.double()
-    layer.half()
+    layer.host.double()
+    layer.host.half()
     assert layer.state.alpha_blend.dtype is torch.float16
     assert layer.state.health_accumulator.dtype is torch.float32
-    assert set(layer.state_dict()) == {"weight", "bias"}
-    assert not list(layer.buffers())
+    assert set(layer.host.state_dict()) == {"weight", "bias"}
+    assert not list(layer.host.buffers())
 
 
 def test_state_survives_a_move_to_meta_and_back() -> None:
     layer = convert(nn.Linear(2, 2))
     layer.state.write(0, alpha=0.5)
-    layer.to("meta").to_empty(device="cpu")
+    layer.host.to("meta").to_empty(device="cpu")
     assert layer.state.alpha_blend[0] == 0.5
 
 

@@ -1,52 +1,59 @@
-"""`nn.Conv1d` and `nn.Conv2d` as hosts."""
+"""`nn.Conv1d` and `nn.Conv2d` as hosts.
+
+Kernels map (B, in_channels, L) to (B, out_channels, L') and (B, in_channels, H, W) to
+(B, out_channels, H', W'), L', H' and W' as the host makes them.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from typing_extensions import override
 
-from esper.execution.hosts.host_registry import HOSTS
-from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.hosts.host_registry import Host, Shape, host_type
+
+if TYPE_CHECKING:
+    from esper.execution.kasmina_layer import KasminaLayer
 
 
-@HOSTS.register(nn.Conv1d)
-class KasminaConv1d(KasminaLayer, nn.Conv1d):
-    """Kernels map (B, in_channels, L) to (B, out_channels, L'), L' as the host makes it."""
+class _ConvolutionHost(Host):
+    """What the convolutions have in common."""
 
-    _batched_dims = 3
+    @override
+    def forward(self, plain: type[nn.Module]) -> Callable[..., Any]:
+        if plain not in {nn.Conv1d, nn.Conv2d}:  # a subclass may have a forward of its own
+            return super().forward(plain)
+
+        def forward(self: Any, input: Tensor) -> Any:  # the stock layer's name for it
+            layer = self._esper
+            if layer.live:
+                return layer.run(self, (input,), {})
+            return self._conv_forward(input, self.weight, self.bias)
+
+        return forward
+
+    @override
+    def expected_shape(self, layer: KasminaLayer, x: Tensor) -> Shape:
+        host: Any = layer.host
+        return (x.shape[0], host.out_channels, *spatial_sizes(host, x))
+
+
+@host_type(nn.Conv1d)
+class Conv1dHost(_ConvolutionHost):
+    """What is known of `nn.Conv1d`."""
+
+    batched_dims = 3
     unit_axis = -2
 
-    @override
-    def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
-        if self._live:
-            grown: Tensor = self._grown((input,), {})
-            return grown
-        found: Tensor = self._conv_forward(input, self.weight, self.bias)
-        return found
 
-    @override
-    def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:
-        return (x.shape[0], self.out_channels, *spatial_sizes(self, x))
+@host_type(nn.Conv2d)
+class Conv2dHost(_ConvolutionHost):
+    """What is known of `nn.Conv2d`."""
 
-
-@HOSTS.register(nn.Conv2d)
-class KasminaConv2d(KasminaLayer, nn.Conv2d):
-    """Kernels map (B, in_channels, H, W) to (B, out_channels, H', W'), as the host makes them."""
-
-    _batched_dims = 4
+    batched_dims = 4
     unit_axis = -3
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
-        if self._live:
-            grown: Tensor = self._grown((input,), {})
-            return grown
-        found: Tensor = self._conv_forward(input, self.weight, self.bias)
-        return found
-
-    @override
-    def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:
-        return (x.shape[0], self.out_channels, *spatial_sizes(self, x))
 
 
 def spatial_sizes(layer: nn.Conv1d | nn.Conv2d, x: Tensor) -> tuple[int, ...]:

@@ -1,25 +1,26 @@
-"""`nn.Embedding` as a host."""
+"""`nn.Embedding` as a host.
+
+Kernels map integers below `num_embeddings`, (B,) or (B, S), to (..., embedding_dim).
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from typing_extensions import override
 
-from esper.execution.hosts.host_registry import HOSTS
-from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.hosts.host_registry import Host, Shape, host_type
+
+if TYPE_CHECKING:
+    from esper.execution.kasmina_layer import KasminaLayer
 
 
-@HOSTS.register(nn.Embedding)
-class KasminaEmbedding(KasminaLayer, nn.Embedding):
-    """Kernels map integers below `num_embeddings`, (B,) or (B, S), to (..., embedding_dim)."""
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
-        if self._live:
-            found: Tensor = self._grown((input,), {})
-            return found
-        return nn.Embedding.forward(self, input)
+@host_type(nn.Embedding)
+class EmbeddingHost(Host):
+    """What is known of `nn.Embedding`."""
 
     @override
-    def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:
-        return (*x.shape, self.embedding_dim)
+    def expected_shape(self, layer: KasminaLayer, x: Tensor) -> Shape:
+        host: Any = layer.host
+        return (*x.shape, host.embedding_dim)

@@ -1,54 +1,60 @@
-"""`nn.Linear` as a host."""
+"""`nn.Linear` as a host: kernels map (B, ..., in_features) to (B, ..., out_features)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
 from esper.contracts.enums import KernelMode
-from esper.execution.hosts.host_registry import HOSTS
-from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.hosts.host_registry import Host, Shape, host_type
 from esper.execution.linear_algebra import affine_map
-from esper.execution.seed import Seed
+
+if TYPE_CHECKING:
+    from esper.execution.kasmina_layer import KasminaLayer
 
 
-@HOSTS.register(nn.Linear)
-class KasminaLinear(KasminaLayer, nn.Linear):
-    """Kernels map (B, ..., in_features) to (B, ..., out_features)."""
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
-        if self._live:
-            found: Tensor = self._grown((input,), {})
-            return found
-        # The stock one-liner, repeated: a call of `super().forward` costs more than our own test.
-        return functional.linear(input, self.weight, self.bias)
+@host_type(nn.Linear)
+class LinearHost(Host):
+    """What is known of `nn.Linear`."""
 
     @override
-    def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:
-        return (*x.shape[:-1], self.out_features)
+    def forward(self, plain: type[nn.Module]) -> Callable[..., Any]:
+        if plain is not nn.Linear:  # a subclass may have a forward of its own
+            return super().forward(plain)
+
+        def forward(self: Any, input: Tensor) -> Any:  # the stock layer's name for it
+            layer = self._esper
+            if layer.live:
+                return layer.run(self, (input,), {})
+            # The stock one-liner, repeated: to call it would cost more than our own test.
+            return functional.linear(input, self.weight, self.bias)
+
+        return forward
 
     @override
-    def fold(self, seed: Seed) -> bool:
+    def expected_shape(self, layer: KasminaLayer, x: Tensor) -> Shape:
+        return (*x.shape[:-1], layer.host.out_features)
+
+    @override
+    def fold(self, module: nn.Module, kernel: nn.Module, mode: KernelMode, alpha: float) -> bool:
         """Fold a kernel that is one linear map.
 
         A replacing `nn.Linear` gives its own parameters to the host, so that its optimizer state
         stays valid; a residual one, or a chain of them, is added to the host's weights.
         """
-        kernel = seed.kernel
-        # A subclass may do something else with its weights.
-        if kernel is None or type(self) is not KasminaLinear:
-            return False
         found = affine_map(kernel)
-        if found is None:
+        if found is None or not isinstance(module, nn.Linear):
             return False
-        if seed.mode is KernelMode.REPLACING:
-            if found.single is None or found.single.weight.shape != self.weight.shape:
+        if mode is KernelMode.REPLACING:
+            if found.single is None or found.single.weight.shape != module.weight.shape:
                 return False
-            self.weight, self.bias = found.single.weight, found.single.bias
+            module.weight, module.bias = found.single.weight, found.single.bias
             return True
-        if found.bias is not None and self._parameters["bias"] is None:
+        if found.bias is not None and module._parameters["bias"] is None:
             return False
-        found.add_to(self, seed.alpha)
+        found.add_to(module, alpha)
         return True

@@ -6,82 +6,28 @@ has taken a batch norm's place, the host is not computed and its running statist
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 from typing_extensions import override
 
-from esper.execution.hosts.host_registry import HOSTS
-from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.hosts.host_registry import Host, Shape, host_type
+
+if TYPE_CHECKING:
+    from esper.execution.kasmina_layer import KasminaLayer
 
 
-class _SameShape(KasminaLayer):
-    """What the normalisation hosts have in common."""
+@host_type(nn.LayerNorm, nn.RMSNorm)
+class NormHost(Host):
+    """What is known of norms over the last axes."""
 
     @override
-    def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:
+    def expected_shape(self, layer: KasminaLayer, x: Tensor) -> Shape:
         return tuple(x.shape)
 
 
-@HOSTS.register(nn.LayerNorm)
-class KasminaLayerNorm(_SameShape, nn.LayerNorm):
-    """`nn.LayerNorm` with seeds."""
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
-        if self._live:
-            found: Tensor = self._grown((input,), {})
-            return found
-        return nn.LayerNorm.forward(self, input)
-
-
-@HOSTS.register(nn.RMSNorm)
-class KasminaRMSNorm(_SameShape, nn.RMSNorm):
-    """`nn.RMSNorm` with seeds."""
-
-    @override
-    def forward(self, x: Tensor) -> Tensor:
-        if self._live:
-            found: Tensor = self._grown((x,), {})
-            return found
-        return nn.RMSNorm.forward(self, x)
-
-
-@HOSTS.register(nn.GroupNorm)
-class KasminaGroupNorm(_SameShape, nn.GroupNorm):
-    """`nn.GroupNorm` with seeds."""
+@host_type(nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d)
+class ChannelNormHost(NormHost):
+    """What is known of norms of channels."""
 
     unit_axis = 1
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
-        if self._live:
-            found: Tensor = self._grown((input,), {})
-            return found
-        return nn.GroupNorm.forward(self, input)
-
-
-@HOSTS.register(nn.BatchNorm1d)
-class KasminaBatchNorm1d(_SameShape, nn.BatchNorm1d):
-    """`nn.BatchNorm1d` with seeds."""
-
-    unit_axis = 1
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
-        if self._live:
-            found: Tensor = self._grown((input,), {})
-            return found
-        return nn.BatchNorm1d.forward(self, input)
-
-
-@HOSTS.register(nn.BatchNorm2d)
-class KasminaBatchNorm2d(_SameShape, nn.BatchNorm2d):
-    """`nn.BatchNorm2d` with seeds."""
-
-    unit_axis = 1
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:  # the stock layer's name for it
-        if self._live:
-            found: Tensor = self._grown((input,), {})
-            return found
-        return nn.BatchNorm2d.forward(self, input)

@@ -8,7 +8,7 @@ the host is not computed, the other final states are zeros.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,17 +16,21 @@ from torch.nn.utils.rnn import PackedSequence
 from typing_extensions import override
 
 from esper.contracts.errors import KernelMismatchError
-from esper.execution.hosts.host_registry import HOSTS
-from esper.execution.kasmina_layer import KasminaLayer
+from esper.execution.hosts.host_registry import Host, Shape, host_type
+
+if TYPE_CHECKING:
+    from esper.execution.kasmina_layer import KasminaLayer
 
 
-class _Recurrent(KasminaLayer, nn.RNNBase):
+class _RecurrentHost(Host):
     """What the recurrent hosts have in common."""
 
-    _batched_dims = 3
+    batched_dims = 3
 
     @override
-    def kernel_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    def kernel_input(
+        self, layer: KasminaLayer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Tensor:
         """Return the input sequence.
 
         Raises:
@@ -35,85 +39,73 @@ class _Recurrent(KasminaLayer, nn.RNNBase):
         sequence = args[0] if args else kwargs["input"]
         if isinstance(sequence, PackedSequence):
             raise KernelMismatchError(
-                f"layer '{self.name}' was called with a PackedSequence, which kernels cannot take; "
+                f"layer '{layer.name}' was called with a PackedSequence, which kernels cannot take; "
                 f"give it a padded tensor (pad_packed_sequence), or cull its kernels"
             )
         found: Tensor = sequence
         return found
 
     @override
-    def host_output(self, output: Any) -> Tensor:
+    def host_output(self, layer: KasminaLayer, output: Any) -> Tensor:
         found: Tensor = output[0]
         return found
 
     @override
-    def expected_shape(self, x: Tensor) -> tuple[int | None, ...]:
-        return (x.shape[0], x.shape[1], self._directions * self._width)
-
-    @property
-    @override
-    def batch_axis(self) -> int:
-        """Axis of the batch, which the layer itself knows."""
-        return 0 if self.batch_first else 1
+    def expected_shape(self, layer: KasminaLayer, x: Tensor) -> Shape:
+        host: Any = layer.host
+        return (x.shape[0], x.shape[1], (1 + host.bidirectional) * _width(host))
 
     @override
-    def drop_host(self) -> None:
-        """Release the host's parameters, the layer's own second list of them included."""
-        super().drop_host()
-        self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
-        self._flat_weight_refs = [None] * len(self._flat_weights)
-
-    @property
-    def _directions(self) -> int:
-        return 2 if self.bidirectional else 1
-
-    @property
-    def _width(self) -> int:
-        return self.proj_size or self.hidden_size
-
-    def _hidden(self, host: Tensor | None, blended: Tensor) -> Tensor:
-        """Return h_n, (D * num_layers, [B,] H), its last layer read off `blended`."""
-        time = 1 if self.batch_first and blended.dim() == self._batched_dims else 0
-        width = self._width
-        last = [blended.select(time, -1)[..., :width]]
-        if self.bidirectional:
-            last.append(blended.select(time, 0)[..., width:])
-        final = torch.stack(last)
-        below = self._directions * (self.num_layers - 1)
-        if host is not None:
-            return torch.cat([host[:below], final.to(host.dtype)])
-        return torch.cat([final.new_zeros(below, *final.shape[1:]), final])
-
-
-@HOSTS.register(nn.LSTM)
-class KasminaLSTM(_Recurrent, nn.LSTM):
-    """`nn.LSTM` with seeds; returns `(output, (h_n, c_n))`."""
+    def batch_axis(self, layer: KasminaLayer) -> int:
+        """Return the axis of the batch, which the layer itself knows."""
+        return 0 if layer.host.batch_first else 1
 
     @override
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        if self._live:
-            return self._grown(args, kwargs)
-        return nn.LSTM.forward(self, *args, **kwargs)
+    def forget_dropped(self, module: nn.Module) -> None:
+        host: Any = module
+        host._flat_weights = [getattr(host, name) for name in host._flat_weights_names]
+        host._flat_weight_refs = [None] * len(host._flat_weights)
+
+
+@host_type(nn.LSTM)
+class LSTMHost(_RecurrentHost):
+    """What is known of `nn.LSTM`, which returns `(output, (h_n, c_n))`."""
 
     @override
-    def rejoin(self, output: Any, blended: Tensor) -> Any:
+    def rejoin(self, layer: KasminaLayer, output: Any, blended: Tensor) -> Any:
+        host: Any = layer.host
         if output is not None:
             hidden, cell = output[1]
-            return blended, (self._hidden(hidden, blended), cell)
-        hidden = self._hidden(None, blended)
-        return blended, (hidden, hidden.new_zeros(*hidden.shape[:-1], self.hidden_size))
+            return blended, (_hidden(host, hidden, blended), cell)
+        hidden = _hidden(host, None, blended)
+        return blended, (hidden, hidden.new_zeros(*hidden.shape[:-1], host.hidden_size))
 
 
-@HOSTS.register(nn.GRU)
-class KasminaGRU(_Recurrent, nn.GRU):
-    """`nn.GRU` with seeds; returns `(output, h_n)`."""
-
-    @override
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        if self._live:
-            return self._grown(args, kwargs)
-        return nn.GRU.forward(self, *args, **kwargs)
+@host_type(nn.GRU)
+class GRUHost(_RecurrentHost):
+    """What is known of `nn.GRU`, which returns `(output, h_n)`."""
 
     @override
-    def rejoin(self, output: Any, blended: Tensor) -> Any:
-        return blended, self._hidden(None if output is None else output[1], blended)
+    def rejoin(self, layer: KasminaLayer, output: Any, blended: Tensor) -> Any:
+        return blended, _hidden(layer.host, None if output is None else output[1], blended)
+
+
+def _width(host: Any) -> int:
+    width: int = host.proj_size or host.hidden_size
+    return width
+
+
+def _hidden(host: Any, states: Tensor | None, blended: Tensor) -> Tensor:
+    """Return h_n, (D * num_layers, [B,] H), its last layer read off `blended`."""
+    time, width = (
+        int(host.batch_first and blended.dim() == _RecurrentHost.batched_dims),
+        _width(host),
+    )
+    last = [blended.select(time, -1)[..., :width]]
+    if host.bidirectional:
+        last.append(blended.select(time, 0)[..., width:])
+    final = torch.stack(last)
+    below = len(last) * (host.num_layers - 1)
+    if states is not None:
+        return torch.cat([states[:below], final.to(states.dtype)])
+    return torch.cat([final.new_zeros(below, *final.shape[1:]), final])

@@ -22,25 +22,25 @@ def _layer(alpha: float, **options: bool) -> KasminaLayer:
 
 def test_attention_weights_of_the_host_are_returned_while_it_is_computed() -> None:
     x = torch.randn(2, 5, 6)
-    blended = _layer(0.5)(x, x, x)
+    blended = _layer(0.5).host(x, x, x)
     assert blended[0].shape == (2, 5, 6)
     assert blended[1].shape == (2, 5, 5)
-    assert _layer(1.0)(x, x, x)[1] is None
-    assert _layer(0.5)(x, x, x, need_weights=False)[1] is None
+    assert _layer(1.0).host(x, x, x)[1] is None
+    assert _layer(0.5).host(x, x, x, need_weights=False)[1] is None
 
 
 def test_arguments_by_name_and_single_samples_are_taken() -> None:
     x, layer = torch.randn(5, 6), _layer(1.0)
-    assert torch.allclose(layer(query=x, key=x, value=x)[0], layer.seed(0).kernel(x))
+    assert torch.allclose(layer.host(query=x, key=x, value=x)[0], layer.seed(0).kernel(x))
 
 
 def test_cross_attention_with_a_live_kernel_is_refused() -> None:
     x, memory = torch.randn(2, 5, 6), torch.randn(2, 4, 6)
     layer = _layer(0.5)
     with pytest.raises(KernelMismatchError, match=r"'sa' .* see the query only"):
-        layer(x, memory, memory)
+        layer.host(x, memory, memory)
     layer.cull(0)
-    assert layer(x, memory, memory)[0].shape == (2, 5, 6)
+    assert layer.host(x, memory, memory)[0].shape == (2, 5, 6)
 
 
 def test_cross_attention_is_taken_if_the_geometry_says_so() -> None:
@@ -53,7 +53,7 @@ def test_cross_attention_is_taken_if_the_geometry_says_so() -> None:
         output_shape=(None, 6),
         host_attributes={"self_attention": False},
     )
-    assert layer(x, memory, memory)[0].shape == (2, 5, 6)
+    assert layer.host(x, memory, memory)[0].shape == (2, 5, 6)
 
 
 # The encoder --------------------------------------------------------------------------------------

@@ -57,8 +57,8 @@ def _culled(layer: KasminaLayer, case: HostCase) -> None:
     layer.install(0, case.kernel(), mode="residual")
     layer.set_alpha(0, 0.7)
     with torch.no_grad():
-        case.call(layer.eval(), _batch(case, next(layer.parameters()).dtype))
-    layer.train()
+        case.call(layer.host.eval(), _batch(case, next(layer.host.parameters()).dtype))
+    layer.host.train()
     layer.cull(0)
 
 
@@ -80,16 +80,16 @@ def test_resting_layer_gives_bit_identical_outputs_and_gradients(
     plain, layer = _pair(case, dtype)
     prepare(layer, case)
     plain.train(training)
-    layer.train(training)
+    layer.host.train(training)
     x, y = _batch(case, dtype), _batch(case, dtype)
-    want, got = case.call(plain, x), case.call(layer, y)
+    want, got = case.call(plain, x), case.call(layer.host, y)
     assert _same(want, got)
     for output in (want, got):
         sum(
             part.float().square().sum() for part in flatten(output) if part.requires_grad
         ).backward()
     for name, parameter in plain.named_parameters():
-        assert _same(parameter.grad, layer.get_parameter(name).grad), name
+        assert _same(parameter.grad, layer.host.get_parameter(name).grad), name
     if x.requires_grad:
         assert torch.equal(x.grad, y.grad)
 
@@ -103,7 +103,7 @@ def test_resting_layer_follows_the_plain_trajectory_bit_for_bit(
     plain, layer = _pair(case)
     prepare(layer, case)
     states = []
-    for model in (plain, layer):
+    for model in (plain, layer.host):
         names = [name for name, _ in plain.named_parameters()]
         steps = optimizer([model.get_parameter(name) for name in names], lr=0.01)
         torch.manual_seed(2)
@@ -121,11 +121,10 @@ def test_conversion_keeps_object_names_and_parameters(case: HostCase) -> None:
     parameters = dict(plain.named_parameters())
     keys, kind = list(plain.state_dict()), type(plain)
     layer = convert(plain, name="host")
-    assert layer is plain
-    assert isinstance(layer, case.kind)
-    assert isinstance(layer, kind)
-    assert all(layer.get_parameter(name) is parameters[name] for name in parameters)
-    assert list(layer.state_dict()) == keys
+    assert layer.host is plain
+    assert isinstance(plain, kind)
+    assert all(layer.host.get_parameter(name) is parameters[name] for name in parameters)
+    assert list(layer.host.state_dict()) == keys
     assert restore(layer) is plain
     assert type(plain) is kind
 
@@ -138,7 +137,7 @@ def test_alpha_one_is_bit_exactly_the_kernel(case: HostCase, dtype: torch.dtype)
     layer.install(0, kernel, mode="replacing")
     layer.set_alpha(0, 1.0)
     x = _batch(case, dtype)
-    got = case.main(case.call(layer, x))
+    got = case.main(case.call(layer.host, x))
     assert torch.equal(got, case.to_kernel(kernel(case.to_kernel(x))))
 
 
@@ -151,11 +150,13 @@ def test_blend_lies_between_host_and_kernel(case: HostCase) -> None:
     host = case.main(case.call(plain, x))
     layer.install(0, kernel, mode="replacing")
     layer.set_alpha(0, 0.25)
-    assert torch.allclose(case.main(case.call(layer, x)), host + 0.25 * (own - host), atol=1e-5)
+    assert torch.allclose(
+        case.main(case.call(layer.host, x)), host + 0.25 * (own - host), atol=1e-5
+    )
     layer.cull(0)
     layer.install(1, kernel, mode="residual")
     layer.set_alpha(1, 0.5)
-    assert torch.allclose(case.main(case.call(layer, x)), host + 0.5 * own, atol=1e-5)
+    assert torch.allclose(case.main(case.call(layer.host, x)), host + 0.5 * own, atol=1e-5)
 
 
 @every_host
@@ -164,9 +165,11 @@ def test_kernel_learns_while_it_is_blended_in(case: HostCase) -> None:
     kernel = case.kernel()
     layer.install(0, kernel, mode="replacing")
     layer.set_alpha(0, 0.5)
-    case.main(case.call(layer, _batch(case))).square().sum().backward()
+    case.main(case.call(layer.host, _batch(case))).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in kernel.parameters())
-    names = {name for name, _ in layer.named_parameters() if name.startswith("esper_kernels.0.")}
+    names = {
+        name for name, _ in layer.host.named_parameters() if name.startswith("esper_kernels.0.")
+    }
     assert len(names) == len(list(kernel.parameters()))
 
 
@@ -176,19 +179,19 @@ def test_replacing_fossil_drops_the_host_and_keeps_its_attributes(case: HostCase
     layer.install(0, case.kernel(), mode="replacing")
     layer.set_alpha(0, 1.0)
     x = _batch(case)
-    before = case.main(case.call(layer, x))
+    before = case.main(case.call(layer.host, x))
     layer.fossilize(0)
     assert layer.host_dropped
-    assert all(name.startswith("esper_kernels.0.") for name in layer.state_dict())
-    assert all(name.startswith("esper_kernels.0.") for name, _ in layer.named_parameters())
-    assert torch.equal(case.main(case.call(layer, x)), before)
+    assert all(name.startswith("esper_kernels.0.") for name in layer.host.state_dict())
+    assert all(name.startswith("esper_kernels.0.") for name, _ in layer.host.named_parameters())
+    assert torch.equal(case.main(case.call(layer.host, x)), before)
     for name in type(plain).__constants__ if hasattr(type(plain), "__constants__") else ():
-        assert getattr(layer, name) == getattr(plain, name)
+        assert getattr(layer.host, name) == getattr(plain, name)
     for name, tensor in plain.state_dict().items():
-        left = torch.nn.Module.__getattribute__(layer, name) if "." not in name else None
+        left = torch.nn.Module.__getattribute__(layer.host, name) if "." not in name else None
         assert left is None or (left.shape, left.dtype) == (tensor.shape, tensor.dtype)
-    layer.to(torch.bfloat16)
-    assert case.main(case.call(layer, _batch(case, torch.bfloat16))).dtype is torch.bfloat16
+    layer.host.to(torch.bfloat16)
+    assert case.main(case.call(layer.host, _batch(case, torch.bfloat16))).dtype is torch.bfloat16
 
 
 @every_host
@@ -197,24 +200,24 @@ def test_residual_fossil_stays_beside_the_host(case: HostCase) -> None:
     layer.install(0, case.kernel(), mode="residual")
     layer.set_alpha(0, 0.5)
     x = _batch(case)
-    before = case.main(case.call(layer, x))
+    before = case.main(case.call(layer.host, x))
     layer.fossilize(0)
     assert not layer.host_dropped
-    assert torch.equal(case.main(case.call(layer, x)), before)
-    assert set(plain.state_dict()) < set(layer.state_dict())
+    assert torch.equal(case.main(case.call(layer.host, x)), before)
+    assert set(plain.state_dict()) < set(layer.host.state_dict())
 
 
 @every_host
 def test_culled_seed_leaves_nothing_behind(case: HostCase) -> None:
     plain, layer = _pair(case)
-    attributes = set(vars(layer))
+    attributes = set(vars(layer.host))
     _culled(layer, case)
-    assert list(layer.state_dict()) == list(plain.state_dict())
-    assert [name for name, _ in layer.named_modules()] == [n for n, _ in plain.named_modules()]
-    assert set(vars(layer)) == attributes
-    assert not layer._forward_hooks
+    assert list(layer.host.state_dict()) == list(plain.state_dict())
+    assert [name for name, _ in layer.host.named_modules()] == [n for n, _ in plain.named_modules()]
+    assert set(vars(layer.host)) == attributes
+    assert not layer.host._forward_hooks
     restore(layer)
-    assert _same(case.call(plain.eval(), _batch(case)), case.call(layer.eval(), _batch(case)))
+    assert _same(case.call(plain.eval(), _batch(case)), case.call(layer.host.eval(), _batch(case)))
 
 
 @every_host
@@ -225,9 +228,9 @@ def test_copies_and_pickles_compute_the_same_and_are_independent(
     _, layer = _pair(case)
     layer.install(0, case.kernel(), mode="replacing")
     layer.set_alpha(0, alpha)
-    layer.eval()
+    layer.host.eval()
     x = _batch(case)
-    want = case.call(layer, x)
+    want = case.call(layer.host, x)
     file = io.BytesIO()
     torch.save(layer, file)
     file.seek(0)
@@ -235,12 +238,13 @@ def test_copies_and_pickles_compute_the_same_and_are_independent(
     copies.append(torch.load(file, weights_only=False))
     layer.cull(0)
     for other in copies:
-        assert type(other) is type(layer)
-        assert _same(case.call(other, x), want)
-        assert other.seed(0).kernel is other.esper_kernels["0"]
+        assert type(other.host) is type(layer.host)
+        assert other.host is not layer.host
+        assert _same(case.call(other.host, x), want)
+        assert other.seed(0).kernel is other.host.esper_kernels["0"]
         assert other.seed(0).alpha == alpha
         other.cull(0)
-        assert _same(case.call(other, x), case.call(layer, x))
+        assert _same(case.call(other.host, x), case.call(layer.host, x))
 
 
 @every_host
@@ -251,8 +255,8 @@ def test_fossil_survives_copies_and_pickles(case: HostCase) -> None:
     layer.fossilize(0)
     x = _batch(case)
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert _same(case.call(other.eval(), x), case.call(layer.eval(), x))
-        assert list(other.state_dict()) == list(layer.state_dict())
+        assert _same(case.call(other.host.eval(), x), case.call(layer.host.eval(), x))
+        assert list(other.host.state_dict()) == list(layer.host.state_dict())
 
 
 @every_host
@@ -260,15 +264,15 @@ def test_functional_call_swaps_host_and_kernel_weights(case: HostCase) -> None:
     _, layer = _pair(case)
     layer.install(0, case.kernel(), mode="replacing")
     layer.set_alpha(0, 0.5)
-    layer.eval()
-    other = copy.deepcopy(layer)
+    layer.host.eval()
+    other = copy.deepcopy(layer).host
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.5)
     x = _batch(case)
-    args = (x, x, x) if isinstance(layer, nn.MultiheadAttention) else (x,)
+    args = (x, x, x) if isinstance(layer.host, nn.MultiheadAttention) else (x,)
     weights = dict(other.named_parameters())
-    got = torch.func.functional_call(layer, weights, args)
+    got = torch.func.functional_call(layer.host, weights, args)
     assert torch.allclose(case.main(got), case.main(case.call(other, x)), atol=1e-6)
 
 
@@ -277,12 +281,12 @@ def test_replica_computes_with_its_own_weights(case: HostCase) -> None:
     _, layer = _pair(case)
     layer.install(0, case.kernel(), mode="replacing")
     layer.set_alpha(0, 1.0)
-    layer.eval()
+    layer.host.eval()
     x = _batch(case)
-    want = case.main(case.call(layer, x)).detach()
-    replica = _replicate(layer)
+    want = case.main(case.call(layer.host, x)).detach()
+    replica = _replicate(layer.host)
     with torch.no_grad():
-        for parameter in layer.parameters():
+        for parameter in layer.host.parameters():
             parameter.zero_()
     assert torch.allclose(case.main(case.call(replica, x)), want, atol=1e-6)
 
@@ -313,7 +317,7 @@ def test_autocast_blends_without_an_error_and_trains_the_kernel(case: HostCase) 
     for alpha in (0.5, 1.0):
         layer.set_alpha(0, alpha)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = case.main(case.call(layer, _batch(case))).float().square().mean()
+            loss = case.main(case.call(layer.host, _batch(case))).float().square().mean()
         loss.backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in kernel.parameters())
 
@@ -324,9 +328,9 @@ def test_layer_exports(case: HostCase, alpha: float) -> None:
     _, layer = _pair(case)
     layer.install(0, case.kernel(), mode="replacing")
     layer.set_alpha(0, alpha)
-    layer.eval()
+    layer.host.eval()
     x = _batch(case).detach()
-    args = (x, x, x) if isinstance(layer, nn.MultiheadAttention) else (x,)
-    program = torch.export.export(layer, args)
-    got, want = program.module()(*args), case.call(layer, x)
+    args = (x, x, x) if isinstance(layer.host, nn.MultiheadAttention) else (x,)
+    program = torch.export.export(layer.host, args)
+    got, want = program.module()(*args), case.call(layer.host, x)
     assert torch.allclose(case.main(got), case.main(want), atol=1e-5)

@@ -26,18 +26,18 @@ def test_final_hidden_state_is_that_of_the_blended_output(
     plain = make()
     layer = convert(plain, name="rnn")
     x = torch.randn(5, 5, 4) if batched else torch.randn(5, 4)
-    want = layer(x)
+    want = layer.host(x)
     layer.install(0, nn.Linear(4, width), mode="replacing")
     layer.set_alpha(0, alpha)
-    output, state = layer(x)
+    output, state = layer.host(x)
     hidden = state[0] if isinstance(state, tuple) else state
-    time = 1 if layer.batch_first and batched else 0
-    assert torch.equal(hidden[-1 - layer.bidirectional], output.select(time, -1)[..., :3])
-    if layer.bidirectional:
+    time = 1 if layer.host.batch_first and batched else 0
+    assert torch.equal(hidden[-1 - plain.bidirectional], output.select(time, -1)[..., :3])
+    if plain.bidirectional:
         assert torch.equal(hidden[-1], output.select(time, 0)[..., 3:])
     shapes = [h.shape for h in want[1]] if isinstance(state, tuple) else [want[1].shape]
     assert [h.shape for h in (state if isinstance(state, tuple) else [state])] == shapes
-    if layer.num_layers > 1 and alpha < 1:
+    if plain.num_layers > 1 and alpha < 1:
         below = want[1][0] if isinstance(state, tuple) else want[1]
         assert torch.equal(hidden[0], below[0])
 
@@ -45,9 +45,9 @@ def test_final_hidden_state_is_that_of_the_blended_output(
 def test_packed_sequence_is_refused_while_a_kernel_takes_part() -> None:
     layer = convert(nn.LSTM(4, 3), name="rnn")
     packed = pack_sequence([torch.randn(5, 4), torch.randn(3, 4)])
-    layer(packed)
+    layer.host(packed)
     layer.install(0, nn.Linear(4, 3), mode="replacing")
-    layer(packed)
+    layer.host(packed)
     layer.set_alpha(0, 0.5)
     with pytest.raises(KernelMismatchError, match="'rnn' was called with a PackedSequence"):
-        layer(packed)
+        layer.host(packed)
