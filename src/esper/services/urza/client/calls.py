@@ -103,8 +103,8 @@ def complete(
     core.check_digest(data, registration)
     body = {
         "token": lease.token,
-        "registration": registration.model_dump(mode="json"),
-        "report": report.model_dump(mode="json"),
+        "registration": registration,
+        "report": report,
     }
     # A blob that no kernel refers to is nothing: what is left if we end after it is collected.
     ended = core.post(_lease(lease, "complete"), body, KernelRecord)
@@ -118,7 +118,7 @@ def fail(
     body = {
         "token": lease.token,
         "reason": reason,
-        "report": None if report is None else report.model_dump(mode="json"),
+        "report": report,
         "retry": retry,
     }
     return core.post(_lease(lease, "fail"), body, BlueprintRecord)
@@ -305,8 +305,8 @@ def set_alias(name: str, kernel_id: str, *, revision: int | None = None) -> Call
         method="PUT",
         path=_alias(name),
         read=core.record(Alias),
-        headers={"content-type": "application/json", **condition},
-        content=core.json_bytes({"kernel_id": kernel_id}),
+        headers=condition,
+        document={"kernel_id": kernel_id},
     )
 
 
@@ -351,13 +351,7 @@ def issue_token(wanted: TokenRequest) -> Call[IssuedToken]:
     """Make a token; its secret is in the answer and nowhere else."""
     # Without a key, so never repeated: a library that could give the same answer again would have
     # to keep the secret.
-    return Call(
-        method="POST",
-        path="/tokens/",
-        read=core.record(IssuedToken),
-        headers={"content-type": "application/json"},
-        content=core.json_bytes(wanted.model_dump(mode="json")),
-    )
+    return Call(method="POST", path="/tokens/", read=core.record(IssuedToken), document=wanted)
 
 
 def tokens(*, cursor: str | None = None, limit: int = core.PAGE) -> Call[Page[TokenRecord]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from esper.contracts.errors import ConfigError
 from esper.utils.environment import secret_from
 from esper.utils.ranges import COUNT, POSITIVE, WHOLE, check_numbers
+from esper.web.host_names import is_loopback
 
 URL: Final = "ESPER_URZA_URL"
 TOKEN: Final = "ESPER_URZA_TOKEN"  # noqa: S105 the variable's name, not a token
@@ -61,13 +61,7 @@ class ClientConfig:
     @property
     def is_loopback(self) -> bool:
         """Whether the library is on this machine."""
-        host = urlsplit(self.url).hostname or ""
-        if host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(urlsplit(self.url).hostname or "")
 
     @staticmethod
     def from_environment(

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from esper.contracts import errors
+from esper.contracts.base import visible
 from esper.contracts.errors import (
     AccessDeniedError,
     BlueprintError,
@@ -52,21 +53,15 @@ _KINDS: Final[Mapping[str, type[EsperError]]] = {
 }
 """Errors that a library may name in a problem's `code`."""
 _BY_STATUS: Final[Mapping[int, type[EsperError]]] = {
-    400: SubmissionError,
-    401: AccessDeniedError,
-    403: AccessDeniedError,
-    404: LibraryNotFoundError,
-    408: LibraryUnavailableError,
-    409: RevisionConflictError,
-    412: RevisionConflictError,
-    413: SubmissionError,
-    415: SubmissionError,
-    422: SubmissionError,
-    428: RevisionConflictError,
-    429: LibraryUnavailableError,
-    502: LibraryUnavailableError,
-    503: LibraryUnavailableError,
-    504: LibraryUnavailableError,
+    status: kind
+    for kind, statuses in (
+        (SubmissionError, {400, 413, 415, 422}),
+        (AccessDeniedError, {401, 403}),
+        (LibraryNotFoundError, {404}),
+        (RevisionConflictError, {409, 412, 428}),
+        (LibraryUnavailableError, RETRIED),
+    )
+    for status in statuses
 }
 """What a status means where the answer names no error."""
 
@@ -97,8 +92,10 @@ class Call(Generic[Result]):
     """Query parameters; a name may stand more than once."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Header fields of its own."""
+    document: Any = None
+    """The body as JSON: contracts, or mappings with contracts in them."""
     content: bytes | None = None
-    """The body."""
+    """The body as bytes."""
     keyed: bool = False
     """Whether it carries an `Idempotency-Key`, which makes a repetition harmless."""
     repeatable: bool = False
@@ -192,7 +189,7 @@ def check_size(content: bytearray, most: int, what: str) -> None:
 
 def shown(text: str) -> str:
     """Return text from elsewhere as it may be shown on a terminal: one line, no control codes."""
-    return "".join(c if c.isprintable() else " " for c in text[:_SHOWN]).strip()
+    return visible(text[:_SHOWN]).strip()
 
 
 def _problem(answer: Answer) -> dict[str, object]:
@@ -239,31 +236,25 @@ def getting(path: str, model: type[Model], params: tuple[tuple[str, str], ...] =
 
 def post(
     path: str,
-    body: BaseModel | Mapping[str, object],
+    document: BaseModel | Mapping[str, object],
     model: type[Model],
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Call[Model]:
     """Return a call that sends a body and is answered with a record."""
-    return posting(path, body, record(model), headers=headers)
+    return posting(path, document, record(model), headers=headers)
 
 
 def posting(
     path: str,
-    body: BaseModel | Mapping[str, object],
+    document: BaseModel | Mapping[str, object],
     read: Callable[[Answer], Result],
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Call[Result]:
     """Return a call that sends a body, with an idempotency key."""
-    document = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
     return Call(
-        method="POST",
-        path=path,
-        read=read,
-        headers={"content-type": "application/json", **(headers or {})},
-        content=json_bytes(document),
-        keyed=True,
+        method="POST", path=path, read=read, headers=headers or {}, document=document, keyed=True
     )
 
 
@@ -322,8 +313,3 @@ def part(text: str) -> str:
 def if_match(revision: int) -> dict[str, str]:
     """Return the header that makes a change depend on a record's revision."""
     return {"if-match": f'"{revision}"'}
-
-
-def json_bytes(document: object) -> bytes:
-    """Return a document as compact JSON."""
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()

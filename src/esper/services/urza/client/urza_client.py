@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Generic, ParamSpec, Self, TypeVar, over
 from uuid import uuid4
 
 import httpx
+from pydantic import TypeAdapter
 
 from esper.contracts.library import KernelQuery, KernelRecord
 from esper.execution.error_recovery import KINDS, ErrorRecoveryManager, RetryConfig
@@ -30,6 +31,8 @@ Result = TypeVar("Result")
 PREFIX: Final = "/api/v1"
 FIRST_DELAY: Final = 0.2
 """Seconds before the first further try, at most."""
+
+_PLAIN: Final = TypeAdapter[Any](Any)
 
 KINDS.add(httpx.RequestError, ErrorKind.UNREACHABLE)
 
@@ -135,6 +138,7 @@ class _Methods:
             params=call.params,
             headers=headers,
             content=call.content,
+            json=None if call.document is None else _PLAIN.dump_python(call.document, mode="json"),
         )
         return request
 
