@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from esper.cli.console import diagnostics, output, print_each, print_json, print_notice, say
-from esper.cli.kernel_file import NOUN, StoredKernels, read_bytes, signatures_of
+from esper.cli.kernel_file import NOUN, StoredKernels, keep, read_bytes, signatures_of
 from esper.cli.lazy import later
 from esper.cli.library_text import blueprint_facts, kernel_facts, print_kernel
 from esper.cli.options import (
@@ -33,16 +33,14 @@ from esper.contracts.library import (
     KernelRecord,
     KernelRegistration,
     Lineage,
-    Signature,
     ValidationReport,
 )
 from esper.contracts.lifecycle import KernelEvent
-from esper.core.durable_file import write_durably
 from esper.hosting.library_access import library
 from esper.report import wording
 
 with later():
-    from esper.execution import artifact_check, kernel_store, signature_file, signatures
+    from esper.execution import artifact_check, signature_file, signatures
     from esper.execution import trust as trust_policy
     from esper.services.urza.client import core, urza_client
 
@@ -145,7 +143,7 @@ def pull(
             data = _fetched(client, kernel_id)
             if policy is not None:
                 policy.check(kernel_id, record.signatures)
-            where = _keep(data, record.signatures, file)
+            where = keep(data, record.signatures, file)
             say(output(), (kernel_id, "name"))
             say(output(), f"  {', '.join(kernel_facts(record))} → {where}")
 
@@ -324,19 +322,6 @@ def _why(record: KernelRecord) -> str:
     return (
         report.reason if report is not None and not report.passed else "the audit log says by whom"
     )
-
-
-def _keep(data: bytes, signed: tuple[Signature, ...], path: Path | None) -> str:
-    if path is None:
-        store = kernel_store.LocalKernelStore()
-        kernel_id = store.put(data)
-        for signature in signed:
-            store.sign(kernel_id, signature)
-        return f"kernel store {store.root}"
-    write_durably(path, data)
-    for signature in signed:
-        signature_file.add_signature(path, signature)
-    return str(path)
 
 
 def _point(client: urza_client.UrzaClient, kernel_id: str, name: str, revision: int | None) -> None:

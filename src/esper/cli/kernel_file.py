@@ -77,13 +77,7 @@ def build(
     module = blueprint_build.build(wanted, seed=seed)
     data = artifact.pack(module, wanted, joins, blueprint=name, created_by="esper kernel build")
     facts = artifact.unpack(data).metadata
-    if file is None:
-        store = kernel_store.LocalKernelStore()
-        where = f"kernel store {store.root}"
-        store.put(data)
-    else:
-        where = str(file)
-        write_durably(file, data)
+    where = keep(data, (), file)
     say(output(), (facts.kernel_id or "", "name"))
     say(
         output(),
@@ -174,6 +168,20 @@ def signatures_of(reference: str, kernel_id: str) -> tuple[Signature, ...]:
     if path.exists():
         return signature_file.read_signatures(path)
     return kernel_store.LocalKernelStore().signatures(kernel_id)
+
+
+def keep(data: bytes, signed: tuple[Signature, ...], path: Path | None) -> str:
+    """Write a kernel's file, or put it into the store, with its signatures; returns where it is."""
+    if path is None:
+        store = kernel_store.LocalKernelStore()
+        kernel_id = store.put(data)
+        for signature in signed:
+            store.sign(kernel_id, signature)
+        return f"kernel store {store.root}"
+    write_durably(path, data)
+    for signature in signed:
+        signature_file.add_signature(path, signature)
+    return str(path)
 
 
 def _read_ir(path: Path) -> ir.GraphIR:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +25,7 @@ from esper.contracts.library import Target
 from esper.core.durable_file import write_durably
 from esper.utils.clock import SystemClock
 from esper.utils.logging import setup_logging
-from esper.utils.stop import Flag, stop_signals
+from esper.utils.stop import Flag, set_at_signals
 
 with later():
     from esper.hosting import forge_access
@@ -116,12 +114,7 @@ def run(
     setup_logging("tezzeret")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request is noise
     stop = Flag()
-
-    def told(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for word in stop_signals():
-        signal.signal(word, told)
+    set_at_signals(stop)
     with ExitStack() as stack:
         supervisor = stack.enter_context(forge_access.forge(config, urza))
         if probe_port is not None:

@@ -8,7 +8,6 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -22,7 +21,7 @@ from esper.configs import EsperConfig
 from esper.hosting.discovery import Platform
 from esper.utils.home import data_home
 from esper.utils.logging import setup_logging
-from esper.utils.stop import Flag, stop_signals
+from esper.utils.stop import Flag, set_at_signals
 
 with later():
     from esper.cli import local_library
@@ -89,15 +88,7 @@ def up(
             print_notice(diagnostics(), f"{file}: {key} says nothing to a platform on one machine")
     setup_logging("platform")
     stop, hurry = Flag(), Flag()
-
-    def told(number: int, frame: FrameType | None) -> None:
-        if not stop.is_set():
-            stop.set()
-        elif number in {signal.SIGTERM, signal.SIGINT}:
-            hurry.set()
-
-    for word in stop_signals():
-        signal.signal(word, told)
+    set_at_signals(stop, hurry)
     platform.host(
         config, home, stop, hurry, issue_tokens=_issue_tokens, planned=_say_plan, ready=_say_ready
     )

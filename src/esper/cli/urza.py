@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from pydantic import ValidationError
@@ -38,7 +39,7 @@ from esper.cli.options import (
 )
 from esper.contracts.enums import ComponentName, Role
 from esper.contracts.errors import ConfigError
-from esper.contracts.library import AuditEntry, IssuedToken, TokenRequest
+from esper.contracts.library import AuditEntry, TokenRequest
 from esper.hosting.bus_access import bus_url
 from esper.report import wording
 from esper.utils.logging import setup_logging
@@ -209,26 +210,15 @@ def issue(
             f"no token can be made: {first_problem(problem)}; a name has 1 to 64 of "
             "A-Z a-z 0-9 . _ -, and begins with a letter or a digit"
         ) from None
-
-    def issued() -> IssuedToken:
+    # The file first: a token that cannot be written down would be lost, and still be valid.
+    with nullcontext() if file is None else _new_file(file) as opened:
         with asked_library(urza, folder, make=True) as library:
-            return library.issue_token(wanted)
-
-    if file is None:
-        token, where = issued(), "is shown this once"
-        say(output(), token.secret)
-    else:
-        # The file first: a token that cannot be written down would be lost, and still be valid.
-        descriptor = _new_file(file)
-        try:
-            token, where = issued(), f"was written to {file}"
-        except BaseException:
-            os.close(descriptor)
-            file.unlink()
-            raise
-        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            token = library.issue_token(wanted)
+        if opened is not None:
             opened.write(token.secret + "\n")
-    record = token.record
+    if file is None:
+        say(output(), token.secret)
+    record, where = token.record, f"was written to {file}" if file else "is shown this once"
     print_notice(
         diagnostics(),
         f"token {record.token_id} for {record.name}: {', '.join(record.roles)}, until "
@@ -275,9 +265,17 @@ def revoke(
             say(output(), (token_id, "name"), ": revoked")
 
 
-def _new_file(path: Path) -> int:
+@contextmanager
+def _new_file(path: Path) -> Iterator[TextIO]:
+    """Make a file for its owner only, which is there after the block if that succeeds."""
     try:
         # Created with its mode, not changed to it: at no moment may others read it.
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise ConfigError(f"--output {path}: {error.strerror}; name a new file") from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            yield opened
+    except BaseException:
+        path.unlink()
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from types import FrameType
 from typing import Final, Protocol
 
 _SLICE: Final = 0.1
@@ -39,6 +40,19 @@ class Flag:
         while not self._said and (left := deadline - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE))
         return self._said
+
+
+def set_at_signals(stop: Flag, hurry: Flag | None = None) -> None:
+    """Set a flag at the first signal that asks to end, and `hurry` at a further one that is meant."""
+
+    def told(number: int, frame: FrameType | None) -> None:
+        if not stop.is_set():
+            stop.set()
+        elif hurry is not None and number in {signal.SIGTERM, signal.SIGINT}:
+            hurry.set()
+
+    for number in stop_signals():
+        signal.signal(number, told)
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
