@@ -255,7 +255,8 @@ async def test_the_library_takes_no_kernel_without_a_trusted_signature(
             ACTOR, KernelRegistration(kernel_id=GOOD_ID, signatures=signatures)
         )
     good = KernelRegistration(kernel_id=GOOD_ID, signatures=(*signatures, sign(GOOD_ID, KEY)))
-    assert (await library.kernels.register(ACTOR, good)).metadata.kernel_id == GOOD_ID
+    record, _ = await library.kernels.register(ACTOR, good)
+    assert record.metadata.kernel_id == GOOD_ID
 
 
 @pytest.mark.asyncio

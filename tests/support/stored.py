@@ -92,7 +92,8 @@ async def upload(library: Library, data: bytes) -> str:
 async def register(library: Library, data: bytes, **fields: Any) -> KernelRecord:
     """Store and register a kernel file."""
     registration = KernelRegistration(kernel_id=await upload(library, data), **fields)
-    return await library.kernels.register(ACTOR, registration)
+    record, _ = await library.kernels.register(ACTOR, registration)
+    return record
 
 
 async def lease_of(library: Library, worker: str = "worker", seconds: float = 60.0) -> Lease:

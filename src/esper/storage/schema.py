@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Final
 
 from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -87,16 +86,6 @@ class Schema:
             await self._migrate(database, lambda config: command.downgrade(config, revision))
         except CommandError as error:
             raise ConfigError(f"no way back to revision {revision!r}: {error}") from error
-
-    async def differences(self, database: Database) -> list[str]:
-        """Return how the tables differ from what the code expects; `alembic check` in words."""
-
-        def compare(connection: Connection) -> list[str]:
-            options = {"compare_type": True, "compare_server_default": True}
-            context = MigrationContext.configure(connection, opts=options)
-            return [str(difference) for difference in compare_metadata(context, self.metadata)]
-
-        return await database.transact(compare, writes=False)
 
     async def _migrate(self, database: Database, step: Callable[[Config], None]) -> None:
         def move(connection: Connection) -> None:

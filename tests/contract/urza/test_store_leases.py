@@ -36,7 +36,8 @@ pytestmark = pytest.mark.asyncio
 
 
 async def test_a_submitted_blueprint_waits_for_the_forge(library: Library) -> None:
-    record = await library.blueprints.submit(ACTOR, blueprint())
+    record, new = await library.blueprints.submit(ACTOR, blueprint())
+    assert new
     assert record.blueprint.state is BlueprintState.UNVALIDATED
     assert await library.blueprints.get("bp-1") == record
     assert (await library.leases.waiting()).items == (record,)
@@ -44,17 +45,17 @@ async def test_a_submitted_blueprint_waits_for_the_forge(library: Library) -> No
 
 async def test_a_proposed_blueprint_does_not_wait_until_it_is_submitted(library: Library) -> None:
     proposed = blueprint(state=BlueprintState.PROPOSED)
-    assert (await library.blueprints.submit(ACTOR, proposed)).revision == 1
+    assert (await library.blueprints.submit(ACTOR, proposed))[0].revision == 1
     assert (await library.leases.waiting()).items == ()
     moved = await library.blueprints.move(ACTOR, "bp-1", BlueprintEvent.SUBMIT, 1)
     assert (await library.leases.waiting()).items == (moved,)
 
 
 async def test_submitting_again_changes_nothing(library: Library) -> None:
-    first = await library.blueprints.submit(ACTOR, blueprint())
-    assert await library.blueprints.submit(ACTOR, blueprint()) == first
+    first, _ = await library.blueprints.submit(ACTOR, blueprint())
+    assert await library.blueprints.submit(ACTOR, blueprint()) == (first, False)
     await lease_of(library)
-    assert (await library.blueprints.submit(ACTOR, blueprint())).revision == 2
+    assert (await library.blueprints.submit(ACTOR, blueprint()))[0].revision == 2
 
 
 async def test_another_blueprint_under_a_taken_id_is_refused(library: Library) -> None:

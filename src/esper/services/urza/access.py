@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -71,6 +73,10 @@ class Principal:
     """Name in the audit log."""
     roles: frozenset[Role]
     """What it may do."""
+    token_id: str = ""
+    """Which of the library's own tokens it sent; empty for none of them."""
+    expires_at: float = math.inf
+    """End of the token, seconds since the epoch."""
 
 
 ANONYMOUS: Final = Principal("anonymous", frozenset({Role.READER}))
@@ -88,19 +94,17 @@ def check_listed(names: Iterable[str], table: Mapping[str, Access] = ACCESS) -> 
     Raises:
         ConfigError: A route is not in the table, a row has no route, or a name stands twice.
     """
-    served = list(names)
-    unlisted = sorted(set(served) - set(table))
-    if unlisted:
-        raise ConfigError(
-            f"routes without a row in the access table: {', '.join(unlisted)}. "
-            "Say in ACCESS (services/urza/access.py) who may call them."
-        )
-    stale = sorted(set(table) - set(served))
-    if stale:
-        raise ConfigError(f"rows of the access table without a route: {', '.join(stale)}")
-    twice = sorted({name for name in served if served.count(name) > 1})
-    if twice:
-        raise ConfigError(f"route names that stand twice: {', '.join(twice)}")
+    served = Counter(names)
+    for wrong, words in (
+        (served.keys() - table.keys(), "routes without a row in the access table"),
+        (table.keys() - served.keys(), "rows of the access table without a route"),
+        ({name for name, times in served.items() if times > 1}, "route names that stand twice"),
+    ):
+        if wrong:
+            raise ConfigError(
+                f"{words}: {', '.join(sorted(wrong))}. Say in ACCESS (services/urza/access.py) "
+                "who may call what is served, and nothing else."
+            )
 
 
 def check_exposure(host: str, auth: str) -> None:

@@ -28,7 +28,6 @@ from esper.utils.object_store import ObjectStore
 
 _BEFORE_PUBLISH: Final = declare("urza.blobs.before-publish")
 _AFTER_PUBLISH: Final = declare("urza.blobs.after-publish")
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _KEY: Final = re.compile(r"[0-9a-f]{2}/(?P<digest>[0-9a-f]{64})\.(?P<generation>[1-9][0-9]{0,8})")
 _IN_MEMORY: Final = 2**23
 _FIND: Final = "SELECT generation, present, size_bytes FROM blobs WHERE digest = $1"
@@ -36,11 +35,11 @@ _FIND: Final = "SELECT generation, present, size_bytes FROM blobs WHERE digest =
 
 @dataclass(frozen=True)
 class Place:
-    """Where the bytes of a digest lie, or lay last."""
+    """Where the bytes of a digest lie, or lay last; nowhere so far without anything said."""
 
-    generation: int
-    present: bool
-    size: int
+    generation: int = 0
+    present: bool = False
+    size: int = 0
 
 
 class Blobs:
@@ -54,12 +53,7 @@ class Blobs:
     """
 
     def __init__(
-        self,
-        store: Store,
-        objects: ObjectStore,
-        *,
-        max_bytes: int,
-        spool: Path | None,
+        self, store: Store, objects: ObjectStore, *, max_bytes: int, spool: Path | None
     ) -> None:
         self._store = store
         self._objects = objects
@@ -75,13 +69,11 @@ class Blobs:
             SubmissionError: The bytes have another digest or length, or are too many.
             LibraryUnavailableError: The store cannot serve now.
         """
-        if not _DIGEST.fullmatch(digest):
-            raise SubmissionError(f"{digest!r:.80} is no SHA-256 (64 of 0-9 a-f)")
         # A file without a name: what a killed upload leaves behind is gone with its process.
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=self._spool) as spooled:
             size = await self._receive(spooled, digest, chunks, length)
             while True:
-                place = await self._place(digest) or Place(0, present=False, size=0)
+                place = await self._place(digest)
                 if not place.present:
                     await self._publish(key_of(digest, place.generation + 1), spooled)
                 stored = await self._make_known(actor, digest, size, place)
@@ -95,7 +87,7 @@ class Blobs:
             LibraryUnavailableError: The database cannot serve now.
         """
         place = await self._place(digest)
-        return place.size if place is not None and place.present else None
+        return place.size if place.present else None
 
     async def read(
         self, digest: str, start: int = 0, end: int | None = None
@@ -107,7 +99,7 @@ class Blobs:
             LibraryUnavailableError: The store cannot serve now.
         """
         place = await self._place(digest)
-        if place is None or not place.present:
+        if not place.present:
             raise LibraryNotFoundError(f"no blob is stored under {digest:.80}; upload it first")
         stop = place.size if end is None else min(end, place.size)
         try:
@@ -125,9 +117,9 @@ class Blobs:
         """
         return b"".join([piece async for piece in self.read(digest)])
 
-    async def _place(self, digest: str) -> Place | None:
+    async def _place(self, digest: str) -> Place:
         row = await self._store.database.point(_FIND, digest)
-        return None if row is None else Place(row[0], present=bool(row[1]), size=row[2])
+        return Place() if row is None else Place(row[0], present=bool(row[1]), size=row[2])
 
     async def _receive(
         self, spooled: IO[bytes], digest: str, chunks: AsyncIterator[bytes], length: int | None
@@ -162,11 +154,11 @@ class Blobs:
         """Enter the blob; return whether it is new, or None if it must be published again."""
         async with self._store.begin(actor, "blobs") as change:
             place = await place_of(change.connection, digest)
-            if place is not None and place.present:
+            if place.present:
                 # Used again: a garbage collection must wait for its new grace.
                 await enter(change, digest, place)
                 return False
-            if expected.present or (place.generation if place else 0) != expected.generation:
+            if expected.present or place.generation != expected.generation:
                 return None
             await enter(change, digest, Place(expected.generation + 1, present=True, size=size))
             await change.record("blob.store", digest, bytes=size)
@@ -184,15 +176,13 @@ def read_key(key: str) -> tuple[str, int] | None:
     return None if match is None else (match["digest"], int(match["generation"]))
 
 
-async def place_of(connection: AsyncConnection, digest: str) -> Place | None:
+async def place_of(connection: AsyncConnection, digest: str) -> Place:
     """Return where the bytes of a digest lie, within a transaction."""
     statement = select(BLOBS).where(BLOBS.c.digest == digest)
     row = (await connection.execute(statement)).one_or_none()
-    return (
-        None
-        if row is None
-        else Place(row.generation, present=bool(row.present), size=row.size_bytes)
-    )
+    if row is None:
+        return Place()
+    return Place(row.generation, present=bool(row.present), size=row.size_bytes)
 
 
 async def enter(change: Change, digest: str, place: Place) -> None:

@@ -63,8 +63,10 @@ class Blueprints:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def submit(self, actor: str, blueprint: Blueprint) -> BlueprintRecord:
-        """Store a blueprint; the same again is answered with what is stored.
+    async def submit(self, actor: str, blueprint: Blueprint) -> tuple[BlueprintRecord, bool]:
+        """Store a blueprint; return it, and whether it is new.
+
+        The same again is answered with what is stored.
 
         It waits for the forge at once, unless its state is PROPOSED.
 
@@ -80,7 +82,7 @@ class Blueprints:
             known = await BLUEPRINT_ROWS.find(change.connection, blueprint.blueprint_id)
             if known is not None:
                 if known.row.content == content:
-                    return known.record
+                    return known.record, False
                 raise SubmissionError(
                     f"the id {blueprint.blueprint_id!r} belongs to another blueprint "
                     f"({known.record.blueprint.name!r:.80}); give this one a new id"
@@ -100,7 +102,7 @@ class Blueprints:
                 state=state.value,
                 content=content,
             )
-            return record
+            return record, True
 
     async def get(self, blueprint_id: str) -> BlueprintRecord:
         """Return a blueprint.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Path, Query
@@ -12,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from esper.contracts.base import Contract, Identifier, KernelId, Text
-from esper.contracts.errors import KernelNotFoundError, LibraryNotFoundError, RevisionConflictError
+from esper.contracts.errors import RevisionConflictError
 from esper.contracts.library import AliasName, KernelRegistration, Slug, ValidationReport
 from esper.contracts.lifecycle import BlueprintEvent, KernelEvent
 
@@ -105,15 +104,6 @@ def json_answer(content: str | bytes, status: int, revision: int | None) -> Resp
     """Return an answer in JSON, tagged with the revision of what it shows; None if that has none."""
     headers = {} if revision is None else {"ETag": etag(revision), "Cache-Control": REVALIDATE}
     return Response(content, status, headers, JSON)
-
-
-async def is_there(reading: Awaitable[object]) -> bool:
-    """Return whether a read finds its record."""
-    try:
-        await reading
-    except (KernelNotFoundError, LibraryNotFoundError):
-        return False
-    return True
 
 
 NOT_MODIFIED: Final[dict[str, Any]] = {"description": "Not Modified"}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final
 
 from obstore.exceptions import BaseError
 from sqlalchemy import Select, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from esper.contracts.errors import LibraryUnavailableError
 from esper.contracts.library import GarbageReport
@@ -17,7 +15,7 @@ from esper.services.urza.change import Store
 from esper.services.urza.idempotency import Idempotency
 from esper.services.urza.library_tables import BLOBS, KERNELS
 from esper.utils.failpoint import declare, failpoint
-from esper.utils.object_store import ObjectStore, StoredObject
+from esper.utils.object_store import ObjectStore
 
 _BATCH: Final = 200
 _BEFORE_DELETE: Final = declare("urza.garbage.before-delete")
@@ -48,8 +46,10 @@ class Garbage:
         """
         before = self._store.now - grace_seconds
         try:
-            blobs, size = await self._unreferenced(actor, before, dry_run)
-            more, rest = await self._unknown(actor, before, dry_run)
+            sizes = [
+                *await self._unreferenced(actor, before, dry_run),
+                *await self._unknown(actor, before, dry_run),
+            ]
             if not dry_run:
                 await asyncio.to_thread(self._objects.remove_unfinished, before)
                 await self._idempotency.forget_expired(actor)
@@ -58,15 +58,14 @@ class Garbage:
                 f"the library's object store cannot serve now ({type(problem).__name__}); collect "
                 "again later, nothing that is needed was removed"
             ) from problem
-        return GarbageReport(blobs=blobs + more, bytes=size + rest)
+        return GarbageReport(blobs=len(sizes), bytes=sum(sizes))
 
-    async def _unreferenced(self, actor: str, before: float, dry_run: bool) -> tuple[int, int]:
-        """Condemn and delete known blobs; return how many, and their size."""
+    async def _unreferenced(self, actor: str, before: float, dry_run: bool) -> list[int]:
+        """Condemn and delete known blobs; return their sizes."""
         if dry_run:
             async with self._store.reading() as connection:
-                sizes = [row.size_bytes for row in await connection.execute(_condemned(before))]
-            return len(sizes), sum(sizes)
-        count = size = 0
+                return [row.size_bytes for row in await connection.execute(_condemned(before))]
+        sizes: list[int] = []
         while True:
             async with self._store.begin(actor, "garbage") as change:
                 rows = (await change.connection.execute(_condemned(before).limit(_BATCH))).all()
@@ -78,45 +77,43 @@ class Garbage:
             # round it would be lost.
             for row in rows:
                 await self._delete(key_of(row.digest, row.generation))
-            count += len(rows)
-            size += sum(row.size_bytes for row in rows)
+            sizes += [row.size_bytes for row in rows]
             if not rows:
-                return count, size
+                return sizes
 
-    async def _unknown(self, actor: str, before: float, dry_run: bool) -> tuple[int, int]:
-        """Delete objects that no row knows: uploads and collections that were killed midway."""
-        count = size = 0
-        batch: list[StoredObject] = []
+    async def _unknown(self, actor: str, before: float, dry_run: bool) -> list[int]:
+        """Delete objects that no row knows: uploads and collections that were killed midway.
+
+        Returns:
+            Their sizes.
+        """
+        sizes = []
         async for entry in self._objects.alist():
-            if entry.modified.timestamp() < before and read_key(entry.key) is not None:
-                batch.append(entry)
-            if len(batch) == _BATCH:
-                count, size = _sum(count, size, await self._sweep(actor, batch, dry_run))
-                batch = []
-        return _sum(count, size, await self._sweep(actor, batch, dry_run))
+            named = read_key(entry.key)
+            if named is None or entry.modified.timestamp() >= before:
+                continue
+            digest, generation = named
+            async with self._store.reading() as connection:
+                unknown = _is_unknown(await place_of(connection, digest), generation)
+            if unknown and not dry_run:
+                unknown = await self._sweep(actor, digest, generation)
+            if unknown:
+                sizes.append(entry.size)
+        return sizes
 
-    async def _sweep(
-        self, actor: str, batch: Sequence[StoredObject], dry_run: bool
-    ) -> list[StoredObject]:
-        async with self._store.reading() as connection:
-            unknown = [entry for entry in batch if await _is_unknown(connection, entry)]
-        if dry_run or not unknown:
-            return unknown
-        swept = []
+    async def _sweep(self, actor: str, digest: str, generation: int) -> bool:
+        """Delete an object unless it has become known; return whether it is gone."""
         async with self._store.begin(actor, "garbage") as change:
-            for entry in unknown:
-                if await _is_unknown(change.connection, entry):
-                    digest, generation = read_key(entry.key) or ("", 0)
-                    place = await place_of(change.connection, digest)
-                    if place is None or place.generation < generation:
-                        # An upload that is about to make this object known finds its generation
-                        # used up, and publishes again under the next.
-                        await enter(change, digest, Place(generation, present=False, size=0))
-                    await change.record("blob.sweep", digest, generation=generation)
-                    swept.append(entry)
-        for entry in swept:
-            await self._delete(entry.key)
-        return swept
+            place = await place_of(change.connection, digest)
+            if not _is_unknown(place, generation):
+                return False
+            if place.generation < generation:
+                # An upload that is about to make this object known finds its generation used up,
+                # and publishes again under the next.
+                await enter(change, digest, Place(generation))
+            await change.record("blob.sweep", digest, generation=generation)
+        await self._delete(key_of(digest, generation))
+        return True
 
     async def _delete(self, key: str) -> None:
         failpoint(_BEFORE_DELETE)
@@ -133,14 +130,6 @@ def _condemned(before: float) -> Select[tuple[str, int, int]]:
     )
 
 
-async def _is_unknown(connection: AsyncConnection, entry: StoredObject) -> bool:
-    digest, generation = read_key(entry.key) or ("", 0)
-    place = await place_of(connection, digest)
-    if place is None:
-        return True
+def _is_unknown(place: Place, generation: int) -> bool:
     # Of a blob that is there, an earlier generation is left over.
     return not place.present or generation < place.generation
-
-
-def _sum(count: int, size: int, entries: Sequence[StoredObject]) -> tuple[int, int]:
-    return count + len(entries), size + sum(entry.size for entry in entries)

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,7 +30,7 @@ from esper.services.urza.urza_config import UrzaConfig
 from esper.web.draining import Draining
 from esper.web.host_names import is_loopback
 from esper.web.http_metrics import ROUTE, HttpMetrics
-from esper.web.problems import LIBRARY_CODES, documented, problem_response
+from esper.web.problems import documented
 
 PRINCIPAL: Final = "esper.principal"
 """Key of the connection's scope under which the guard leaves who is asking."""
@@ -135,8 +136,6 @@ class GuardedRoute(APIRoute):
             state, name = state_of(request), self.name
             request.scope[ROUTE] = name
             principal = await _admitted(request, state, name)
-            if isinstance(principal, Response):
-                return principal
             request.scope[PRINCIPAL] = principal
             if request.method in _BODILESS:
                 return _or_unchanged(request, await handler(request))
@@ -207,11 +206,12 @@ async def _check_body(request: Request, model: TypeAdapter[Any]) -> None:
         raise RequestValidationError(where) from None
 
 
-async def _admitted(request: Request, state: ServerState, name: str) -> Principal | Response:
-    """Return who may pass, or the refusal.
+async def _admitted(request: Request, state: ServerState, name: str) -> Principal:
+    """Return who may pass.
 
     Raises:
-        HTTPException: 429.
+        HTTPException: 401, it is not known who is asking; 429, they ask too often.
+        AccessDeniedError: They may not.
         LibraryUnavailableError: The token could not be checked.
     """
     access = ACCESS[name]
@@ -223,20 +223,16 @@ async def _admitted(request: Request, state: ServerState, name: str) -> Principa
     except AccessDeniedError as error:
         _count(state, f"address {address}")
         state.metrics.refused("unauthenticated")
-        return problem_response(
-            401, str(error), codes=LIBRARY_CODES, headers={"WWW-Authenticate": "Bearer"}
-        )
+        raise HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
     _count(state, f"address {address}" if principal is ANONYMOUS else principal.actor)
-    if allows(access, principal):
-        return principal
-    state.metrics.refused("forbidden")
-    has = ", ".join(sorted(principal.roles)) or "none"
-    needed = ", ".join(sorted(access))
-    return problem_response(
-        403,
-        f"{name} needs one of the roles {needed}; this token has: {has}. Use another token.",
-        codes=LIBRARY_CODES,
-    )
+    if not allows(access, principal):
+        state.metrics.refused("forbidden")
+        has = ", ".join(sorted(principal.roles)) or "none"
+        needed = ", ".join(sorted(access))
+        raise AccessDeniedError(
+            f"{name} needs one of the roles {needed}; this token has: {has}. Use another token."
+        )
+    return principal
 
 
 async def _identified(request: Request, state: ServerState, access: frozenset[Role]) -> Principal:

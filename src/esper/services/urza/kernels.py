@@ -58,8 +58,12 @@ class Kernels:
         self._blobs = blobs
         self._trust = trust
 
-    async def register(self, actor: str, registration: KernelRegistration) -> KernelRecord:
-        """Make an uploaded file known as a CANDIDATE; a kernel that is known stays as it is.
+    async def register(
+        self, actor: str, registration: KernelRegistration
+    ) -> tuple[KernelRecord, bool]:
+        """Make an uploaded file known as a CANDIDATE; return it, and whether it is new.
+
+        A kernel that is known stays as it is.
 
         Raises:
             SubmissionError: The file is not stored, or the blueprint is not.
@@ -68,13 +72,13 @@ class Kernels:
         async with self._store.reading() as connection:
             known = await KERNEL_ROWS.find(connection, registration.kernel_id)
         if known is not None:
-            return known.record
-        artifact, size = await self.check(registration)
+            return known.record, False
+        checked = await self.check(registration)
         async with self._store.begin(actor, "kernels") as change:
             known = await KERNEL_ROWS.find(change.connection, registration.kernel_id)
             if known is not None:
-                return known.record
-            return await add_kernel(change, registration, artifact, size, report=None)
+                return known.record, False
+            return await _add(change, registration, *checked, report=None), True
 
     async def check(self, registration: KernelRegistration) -> tuple[CheckedKernel, int]:
         """Return the kernel in a stored file after all checks, and the file's size in bytes.
@@ -203,20 +207,44 @@ def _kernel_of(build: Row[Any]) -> str:
     return str(build.kernel_id)
 
 
-async def add_kernel(
+async def keep_proven(
+    change: Change,
+    registration: KernelRegistration,
+    artifact: CheckedKernel,
+    size: int,
+    report: ValidationReport,
+) -> KernelRecord:
+    """Store a kernel with its proof within a change; one that is stored already gets the proof.
+
+    Raises:
+        SubmissionError: Its file was collected in the meantime, its blueprint is not stored, or it
+            was rejected, which is final.
+    """
+    known = await KERNEL_ROWS.find(change.connection, registration.kernel_id)
+    if known is None:
+        return await _add(change, registration, artifact, size, report)
+    record = known.record
+    if record.status is KernelStatus.REJECTED:
+        raise SubmissionError(f"the kernel {id_of(record)} was rejected, which is final")
+    fields: dict[str, Any] = {"report": report, "latency_us": lowest_latency(report)}
+    if record.status is KernelStatus.CANDIDATE:
+        fields["status"] = KERNEL_LIFE.advance(record.status, KernelEvent.VALIDATE)
+    new = await changed(change, record, **fields)
+    await change.record(
+        "kernel.prove", id_of(record), status=new.status.value, revision=new.revision
+    )
+    await _link(change, registration)
+    return new
+
+
+async def _add(
     change: Change,
     registration: KernelRegistration,
     artifact: CheckedKernel,
     size: int,
     report: ValidationReport | None,
 ) -> KernelRecord:
-    """Store a new kernel within a change: VALIDATED with a report, else a CANDIDATE.
-
-    Raises:
-        SubmissionError: Its file was collected in the meantime, or its blueprint is not stored.
-    """
-    place = await place_of(change.connection, registration.kernel_id)
-    if place is None or not place.present:
+    if not (await place_of(change.connection, registration.kernel_id)).present:
         raise _not_stored(registration.kernel_id)
     blueprint_id = registration.blueprint_id
     if blueprint_id and not await BLUEPRINT_ROWS.find(change.connection, blueprint_id):
@@ -240,8 +268,7 @@ async def add_kernel(
         key = id_of(record)
         tags = [{"kernel_id": key, "name": n, "value": value} for n, value in record.tags.items()]
         await change.connection.execute(insert(KERNEL_TAGS), tags)
-    if blueprint_id is not None:
-        await link(change, blueprint_id, id_of(record))
+    await _link(change, registration)
     await change.record(
         "kernel.register",
         id_of(record),
@@ -253,35 +280,15 @@ async def add_kernel(
     return record
 
 
-async def prove_kernel(
-    change: Change, record: KernelRecord, report: ValidationReport
-) -> KernelRecord:
-    """Give a kernel that is stored already its proof.
-
-    Raises:
-        SubmissionError: It was rejected; that is final.
-    """
-    if record.status is KernelStatus.REJECTED:
-        raise SubmissionError(f"the kernel {id_of(record)} was rejected, which is final")
-    fields: dict[str, Any] = {"report": report, "latency_us": lowest_latency(report)}
-    if record.status is KernelStatus.CANDIDATE:
-        fields["status"] = KERNEL_LIFE.advance(record.status, KernelEvent.VALIDATE)
-    new = await changed(change, record, **fields)
-    await change.record(
-        "kernel.prove", id_of(record), status=new.status.value, revision=new.revision
-    )
-    return new
-
-
-async def link(change: Change, blueprint_id: str, kernel_id: str) -> None:
-    """Write down that a kernel was built from a blueprint."""
-    same = (BUILDS.c.blueprint_id == blueprint_id) & (BUILDS.c.kernel_id == kernel_id)
-    if (await change.connection.execute(select(BUILDS).where(same))).first() is None:
-        await change.connection.execute(
-            insert(BUILDS).values(
-                blueprint_id=blueprint_id, kernel_id=kernel_id, sequence=change.next_sequence
-            )
-        )
+async def _link(change: Change, registration: KernelRegistration) -> None:
+    """Write down from which blueprint a kernel was built, if that is stored."""
+    if registration.blueprint_id is None:
+        return
+    build = {"blueprint_id": registration.blueprint_id, "kernel_id": registration.kernel_id}
+    known = await change.connection.execute(select(BUILDS).filter_by(**build))
+    if known.first() is None:
+        new = insert(BUILDS).values(**build, sequence=change.next_sequence)
+        await change.connection.execute(new)
 
 
 def _not_stored(kernel_id: str) -> SubmissionError:

@@ -28,7 +28,7 @@ from esper.execution.artifact_check import CheckedKernel
 from esper.services.urza.blueprints import BLUEPRINT_ROWS, graph_of, moved
 from esper.services.urza.change import Change, Store, moment
 from esper.services.urza.kernel_rows import KERNEL_ROWS
-from esper.services.urza.kernels import Kernels, add_kernel, link, prove_kernel
+from esper.services.urza.kernels import Kernels, keep_proven
 from esper.services.urza.library_tables import BLUEPRINTS
 from esper.services.urza.rows import Stored
 
@@ -121,18 +121,13 @@ class Leases:
             found = await BLUEPRINT_ROWS.stored(connection, blueprint_id)
             if (done := await _completed(connection, found, token, kernel_id)) is not None:
                 return done
-        artifact, size = await self._kernels.check(registration)
-        await asyncio.to_thread(_check_graph, artifact, found.record)
+        checked = await self._kernels.check(registration)
+        await asyncio.to_thread(_check_graph, checked[0], found.record)
         async with self._store.begin(actor, "leases") as change:
             found = await BLUEPRINT_ROWS.stored(change.connection, blueprint_id)
             if (done := await _completed(change.connection, found, token, kernel_id)) is not None:
                 return done
-            known = await KERNEL_ROWS.find(change.connection, kernel_id)
-            if known is None:
-                kernel = await add_kernel(change, registration, artifact, size, report)
-            else:
-                kernel = await prove_kernel(change, known.record, report)
-                await link(change, blueprint_id, kernel_id)
+            kernel = await keep_proven(change, registration, *checked, report)
             await _close(change, found.record, token, kernel_id, report)
             return kernel
 

@@ -22,7 +22,6 @@ from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError, LibraryUnavailableError
 from esper.contracts.ports import Clock
 from esper.services.urza.access import Principal
-from esper.services.urza.authentication import Identity
 from esper.services.urza.urza_config import OidcConfig
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
@@ -109,7 +108,7 @@ class OidcCheck:
         self._config = config
         self._keys = KeySet(config.jwks, clock)
 
-    async def verify(self, token: str) -> Identity:
+    async def verify(self, token: str) -> Principal:
         """Return who the token speaks for.
 
         Raises:
@@ -135,10 +134,10 @@ class OidcCheck:
             )
         except jwt.PyJWTError as error:
             raise AccessDeniedError(f"the token is not valid here: {error}") from error
-        return Identity(
-            Principal(_actor(claims["sub"]), _roles(claims, self._config.roles_claim)),
-            "",
-            float(claims["exp"]) + _LEEWAY_SECONDS,
+        return Principal(
+            _actor(claims["sub"]),
+            _roles(claims, self._config.roles_claim),
+            expires_at=float(claims["exp"]) + _LEEWAY_SECONDS,
         )
 
 

@@ -83,11 +83,11 @@ def create_app(
 
 
 def _state(library: Library, config: UrzaConfig, clock: Clock) -> ServerState:
-    oidc = None if config.oidc is None else OidcCheck(config.oidc, clock)
+    verify = None if config.oidc is None else OidcCheck(config.oidc, clock).verify
     return ServerState(
         library=library,
         config=config,
-        authenticator=Authenticator(library.tokens, clock, oidc),
+        authenticator=Authenticator(library.tokens.authenticate, clock, verify),
         limiter=RateLimiter(config.rate_per_second, config.rate_burst, clock),
         metrics=HttpMetrics("esper_urza"),
     )

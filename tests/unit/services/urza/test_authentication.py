@@ -11,7 +11,7 @@ from esper.contracts.enums import Role
 from esper.contracts.errors import AccessDeniedError
 from esper.contracts.library import TokenRecord
 from esper.services.urza.access import Principal
-from esper.services.urza.authentication import REMEMBER_SECONDS, Authenticator, Identity
+from esper.services.urza.authentication import REMEMBER_SECONDS, Authenticator
 from support.clocks import StillClock
 
 SECRET = "esper_0123456789abcdef_secret"
@@ -44,18 +44,19 @@ class FakeTokens:
 
 
 class FakeIdentities:
-    async def verify(self, token: str) -> Identity:
-        return Identity(Principal("oidc/ada", frozenset({Role.READER})), "", 2e9)
+    async def verify(self, token: str) -> Principal:
+        return Principal("oidc/ada", frozenset({Role.READER}), expires_at=2e9)
 
 
 @pytest.mark.asyncio
 async def test_a_token_is_looked_up_once_and_then_remembered_for_a_moment() -> None:
     clock = StillClock()
     tokens = FakeTokens(clock)
-    authenticator = Authenticator(tokens, clock)
+    authenticator = Authenticator(tokens.authenticate, clock)
     for _ in range(3):
         principal = await authenticator.principal(HEADER)
-        assert principal == Principal("trainer-1/0123456789abcdef", frozenset({Role.TRAINER}))
+        assert principal.actor == "trainer-1/0123456789abcdef"
+        assert principal.roles == {Role.TRAINER}
     assert tokens.asked == 1
     clock.advance(REMEMBER_SECONDS)
     await authenticator.principal(HEADER)
@@ -66,7 +67,7 @@ async def test_a_token_is_looked_up_once_and_then_remembered_for_a_moment() -> N
 async def test_a_token_that_expires_while_it_is_remembered_is_looked_up_again() -> None:
     clock = StillClock()
     tokens = FakeTokens(clock, seconds=REMEMBER_SECONDS / 2)
-    authenticator = Authenticator(tokens, clock)
+    authenticator = Authenticator(tokens.authenticate, clock)
     await authenticator.principal(HEADER)
     clock.advance(REMEMBER_SECONDS / 2)
     await authenticator.principal(HEADER)
@@ -77,7 +78,7 @@ async def test_a_token_that_expires_while_it_is_remembered_is_looked_up_again() 
 async def test_a_revoked_token_is_refused_at_once() -> None:
     clock = StillClock()
     tokens = FakeTokens(clock)
-    authenticator = Authenticator(tokens, clock)
+    authenticator = Authenticator(tokens.authenticate, clock)
     await authenticator.principal(HEADER)
     tokens.revoked = True
     authenticator.forget("0123456789abcdef")
@@ -89,7 +90,7 @@ async def test_a_revoked_token_is_refused_at_once() -> None:
 async def test_a_check_that_a_revocation_overtakes_is_not_remembered() -> None:
     clock = StillClock()
     tokens = FakeTokens(clock)
-    authenticator = Authenticator(tokens, clock)
+    authenticator = Authenticator(tokens.authenticate, clock)
     tokens.gate.clear()
     under_way = asyncio.create_task(authenticator.principal(HEADER))
     await asyncio.sleep(0)
@@ -105,7 +106,7 @@ async def test_a_check_that_a_revocation_overtakes_is_not_remembered() -> None:
 async def test_a_refusal_is_not_remembered() -> None:
     clock = StillClock()
     tokens = FakeTokens(clock)
-    authenticator = Authenticator(tokens, clock)
+    authenticator = Authenticator(tokens.authenticate, clock)
     tokens.revoked = True
     for _ in range(2):
         with pytest.raises(AccessDeniedError):
@@ -121,7 +122,7 @@ async def test_what_is_no_bearer_token_is_refused_and_not_repeated(header: str) 
     clock = StillClock()
     tokens = FakeTokens(clock)
     with pytest.raises(AccessDeniedError) as refused:
-        await Authenticator(tokens, clock).principal(header)
+        await Authenticator(tokens.authenticate, clock).principal(header)
     assert tokens.asked == 0
     assert SECRET not in str(refused.value)
 
@@ -130,17 +131,17 @@ async def test_what_is_no_bearer_token_is_refused_and_not_repeated(header: str) 
 async def test_other_tokens_go_to_the_identity_provider_if_there_is_one() -> None:
     clock = StillClock()
     tokens = FakeTokens(clock)
-    with_provider = Authenticator(tokens, clock, FakeIdentities())
+    with_provider = Authenticator(tokens.authenticate, clock, FakeIdentities().verify)
     assert (await with_provider.principal("bearer a.b.c")).actor == "oidc/ada"
     assert tokens.asked == 0
     assert (await with_provider.principal(HEADER)).actor.startswith("trainer-1")
     with pytest.raises(AccessDeniedError):
-        await Authenticator(tokens, clock).principal("bearer a.b.c")
+        await Authenticator(tokens.authenticate, clock).principal("bearer a.b.c")
 
 
 @pytest.mark.asyncio
 async def test_secrets_are_not_kept() -> None:
     clock = StillClock()
-    authenticator = Authenticator(FakeTokens(clock), clock)
+    authenticator = Authenticator(FakeTokens(clock).authenticate, clock)
     await authenticator.principal(HEADER)
     assert SECRET not in repr(vars(authenticator))

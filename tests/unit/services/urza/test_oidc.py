@@ -70,16 +70,16 @@ def _token(
 async def test_a_valid_token_speaks_for_its_subject_with_the_roles_that_are_ours(
     config: OidcConfig,
 ) -> None:
-    identity = await OidcCheck(config, StillClock()).verify(_token(_claims()))
-    assert identity.principal.actor == "oidc/ada"
-    assert identity.principal.roles == {Role.TRAINER, Role.READER}
-    assert identity.token_id == ""
+    principal = await OidcCheck(config, StillClock()).verify(_token(_claims()))
+    assert principal.actor == "oidc/ada"
+    assert principal.roles == {Role.TRAINER, Role.READER}
+    assert principal.token_id == ""
 
 
 @pytest.mark.asyncio
 async def test_an_ed25519_key_is_as_good(config: OidcConfig) -> None:
     token = _token(_claims(), ED, "EdDSA", "ed")
-    assert (await OidcCheck(config, StillClock()).verify(token)).principal.actor == "oidc/ada"
+    assert (await OidcCheck(config, StillClock()).verify(token)).actor == "oidc/ada"
 
 
 @pytest.mark.asyncio
@@ -141,7 +141,7 @@ async def test_a_new_key_is_found_without_a_restart_but_not_at_a_strangers_pace(
     with pytest.raises(AccessDeniedError, match="has no key"):
         await check.verify(token)
     clock.advance(PAUSE_SECONDS + 1)
-    assert (await check.verify(token)).principal.actor == "oidc/ada"
+    assert (await check.verify(token)).actor == "oidc/ada"
 
 
 @pytest.mark.asyncio
@@ -173,14 +173,14 @@ async def test_roles_are_read_where_the_provider_puts_them(
     config: OidcConfig, path: str, claims: dict[str, Any], expected: set[Role]
 ) -> None:
     check = OidcCheck(replace(config, roles_claim=path), StillClock())
-    identity = await check.verify(_token(_claims(**claims)))
-    assert identity.principal.roles == expected
+    principal = await check.verify(_token(_claims(**claims)))
+    assert principal.roles == expected
 
 
 @pytest.mark.asyncio
 async def test_a_subject_that_is_no_plain_word_goes_by_its_digest(config: OidcConfig) -> None:
     check = OidcCheck(config, StillClock())
-    identity = await check.verify(_token(_claims(sub="trainer-1/0123\nadmin" * 20)))
-    assert identity.principal.actor.startswith("oidc/")
-    assert identity.principal.actor.removeprefix("oidc/").isalnum()
-    assert len(identity.principal.actor) < 128
+    principal = await check.verify(_token(_claims(sub="trainer-1/0123\nadmin" * 20)))
+    assert principal.actor.startswith("oidc/")
+    assert principal.actor.removeprefix("oidc/").isalnum()
+    assert len(principal.actor) < 128

@@ -23,7 +23,6 @@ from esper.services.urza.exchange import (
     Revision,
     also,
     answer,
-    is_there,
 )
 from esper.services.urza.guarded_route import ActorDep, LibraryDep, router
 
@@ -40,9 +39,8 @@ Filter = Annotated[str | None, Query(max_length=200)]
 )
 async def submit_blueprint(library: LibraryDep, actor: ActorDep, blueprint: Blueprint) -> Response:
     """Store a blueprint; it waits for the forge unless it is only proposed."""
-    # Looked up before, not within the change: two who submit the same at once may both read "new".
-    known = await is_there(library.blueprints.get(blueprint.blueprint_id))
-    return answer(await library.blueprints.submit(actor, blueprint), 200 if known else 201)
+    record, new = await library.blueprints.submit(actor, blueprint)
+    return answer(record, 201 if new else 200)
 
 
 @BLUEPRINTS.get("/")

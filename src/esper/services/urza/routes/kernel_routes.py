@@ -32,7 +32,6 @@ from esper.services.urza.exchange import (
     Revision,
     also,
     answer,
-    is_there,
     json_answer,
 )
 from esper.services.urza.guarded_route import ActorDep, LibraryDep, router, state_of
@@ -71,10 +70,8 @@ async def register_kernel(
     library: LibraryDep, actor: ActorDep, registration: KernelRegistration
 ) -> Response:
     """Make an uploaded blob known as a kernel; all that a loader checks is checked first."""
-    # Looked up before, not within the change: two who register the same at once may both read
-    # "new".
-    known = await is_there(library.kernels.get_json(registration.kernel_id))
-    return answer(await library.kernels.register(actor, registration), 200 if known else 201)
+    record, new = await library.kernels.register(actor, registration)
+    return answer(record, 201 if new else 200)
 
 
 @KERNELS.get("/")

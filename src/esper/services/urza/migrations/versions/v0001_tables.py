@@ -1,215 +1,168 @@
-"""The first tables."""
+"""The first tables, as they were then: `library_tables.py` goes on, this does not."""
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from typing import Final
+
 from alembic import op
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+)
 
 revision = "0001"
 down_revision = None
 
+_METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
 
 def upgrade() -> None:
     """Make all tables; the audit log begins with a head that seals nothing."""
-    _answers()
-    _audit()
-    _audit_head()
-    _blobs()
-    _blueprints()
-    _kernels()
-    _tokens()
-    _aliases()
-    _builds()
-    _kernel_tags()
-    _outcomes()
-    op.execute(
-        sa.text("INSERT INTO audit_head (id, sequence, digest) VALUES (1, 0, :zeros)").bindparams(
-            zeros="0" * 64
-        )
-    )
+    _METADATA.create_all(op.get_bind(), checkfirst=False)
+    head = _METADATA.tables["audit_head"]
+    op.execute(insert(head).values(id=1, sequence=0, digest="0" * 64))
 
 
 def downgrade() -> None:
     """Remove all tables, and with them what they hold."""
-    for table in (
-        "outcomes",
-        "kernel_tags",
-        "builds",
-        "aliases",
-        "tokens",
-        "kernels",
-        "blueprints",
-        "blobs",
-        "audit_head",
-        "audit",
-        "answers",
-    ):
-        op.drop_table(table)
+    _METADATA.drop_all(op.get_bind(), checkfirst=False)
 
 
-def _answers() -> None:
-    op.create_table(
-        "answers",
-        sa.Column("key", sa.String(length=255), nullable=False),
-        sa.Column("actor", sa.String(length=128), nullable=False),
-        sa.Column("route", sa.String(length=128), nullable=False),
-        sa.Column("request_digest", sa.String(length=64), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("headers", sa.Text(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("stored_at", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("key", "actor", "route", name="pk_answers"),
-    )
-    op.create_index("ix_answers_stored_at", "answers", ["stored_at"])
-
-
-def _audit() -> None:
-    op.create_table(
-        "audit",
-        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("sequence", name="pk_audit"),
-    )
-
-
-def _audit_head() -> None:
-    op.create_table(
-        "audit_head",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_audit_head"),
-    )
-
-
-def _blobs() -> None:
-    op.create_table(
-        "blobs",
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("present", sa.Integer(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("touched_at", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("digest", name="pk_blobs"),
-    )
-
-
-def _blueprints() -> None:
-    op.create_table(
-        "blueprints",
-        sa.Column("blueprint_id", sa.String(length=128), nullable=False),
-        sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.Column("content", sa.String(length=64), nullable=False),
-        sa.Column("family", sa.Text(), nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("state", sa.String(length=32), nullable=False),
-        sa.Column("queued_at", sa.Double(), nullable=False),
-        sa.Column("lease_token", sa.Integer(), nullable=False),
-        sa.Column("lease_worker", sa.String(length=64), nullable=True),
-        sa.Column("lease_expires_at", sa.Double(), nullable=True),
-        sa.Column("completed_token", sa.Integer(), nullable=True),
-        sa.Column("completed_kernel", sa.String(length=64), nullable=True),
-        sa.PrimaryKeyConstraint("blueprint_id", name="pk_blueprints"),
-    )
-    op.create_index("ix_blueprints_sequence", "blueprints", ["sequence"])
-    op.create_index(
-        "ix_blueprints_state_queued_at_sequence", "blueprints", ["state", "queued_at", "sequence"]
-    )
-
-
-def _kernels() -> None:
-    op.create_table(
-        "kernels",
-        sa.Column("kernel_id", sa.String(length=64), nullable=False),
-        sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.Column("blueprint_name", sa.Text(), nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("mode", sa.String(length=32), nullable=False),
-        sa.Column("status", sa.String(length=32), nullable=False),
-        sa.Column("input_shape", sa.Text(), nullable=False),
-        sa.Column("output_shape", sa.Text(), nullable=False),
-        sa.Column("parameters", sa.BigInteger(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("latency_order", sa.Double(), nullable=False),
-        sa.Column("gain_order", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("kernel_id", name="pk_kernels"),
-    )
-    op.create_index("ix_kernels_gain_order_kernel_id", "kernels", ["gain_order", "kernel_id"])
-    op.create_index(
-        "ix_kernels_input_shape_output_shape", "kernels", ["input_shape", "output_shape"]
-    )
-    op.create_index("ix_kernels_sequence", "kernels", ["sequence"])
-
-
-def _tokens() -> None:
-    op.create_table(
-        "tokens",
-        sa.Column("token_id", sa.String(length=64), nullable=False),
-        sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("secret_digest", sa.String(length=64), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("token_id", name="pk_tokens"),
-    )
-
-
-def _aliases() -> None:
-    op.create_table(
-        "aliases",
-        sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("kernel_id", sa.String(length=64), nullable=True),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("updated_at", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(["kernel_id"], ["kernels.kernel_id"], name="fk_aliases_kernel_id"),
-        sa.PrimaryKeyConstraint("name", name="pk_aliases"),
-    )
-    op.create_index("ix_aliases_kernel_id", "aliases", ["kernel_id"])
-
-
-def _builds() -> None:
-    op.create_table(
-        "builds",
-        sa.Column("blueprint_id", sa.String(length=128), nullable=False),
-        sa.Column("kernel_id", sa.String(length=64), nullable=False),
-        sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["blueprint_id"], ["blueprints.blueprint_id"], name="fk_builds_blueprint_id"
-        ),
-        sa.ForeignKeyConstraint(["kernel_id"], ["kernels.kernel_id"], name="fk_builds_kernel_id"),
-        sa.PrimaryKeyConstraint("blueprint_id", "kernel_id", name="pk_builds"),
-    )
-    op.create_index("ix_builds_kernel_id", "builds", ["kernel_id"])
-
-
-def _kernel_tags() -> None:
-    op.create_table(
-        "kernel_tags",
-        sa.Column("kernel_id", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("value", sa.String(length=200), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["kernel_id"], ["kernels.kernel_id"], name="fk_kernel_tags_kernel_id"
-        ),
-        sa.PrimaryKeyConstraint("kernel_id", "name", name="pk_kernel_tags"),
-    )
-    op.create_index("ix_kernel_tags_name_value", "kernel_tags", ["name", "value"])
-
-
-def _outcomes() -> None:
-    op.create_table(
-        "outcomes",
-        sa.Column("report_id", sa.String(length=128), nullable=False),
-        sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("kernel_id", sa.String(length=64), nullable=False),
-        sa.Column("run_id", sa.String(length=128), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.Column("outcome", sa.String(length=32), nullable=False),
-        sa.Column("gain", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(["kernel_id"], ["kernels.kernel_id"], name="fk_outcomes_kernel_id"),
-        sa.PrimaryKeyConstraint("report_id", name="pk_outcomes"),
-    )
-    op.create_index("ix_outcomes_kernel_id_sequence", "outcomes", ["kernel_id", "sequence"])
+Table(
+    "blueprints",
+    _METADATA,
+    Column("blueprint_id", String(128), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("content", String(64), nullable=False),
+    Column("family", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("queued_at", Double, nullable=False),
+    Column("lease_token", Integer, nullable=False),
+    Column("lease_worker", String(64)),
+    Column("lease_expires_at", Double),
+    Column("completed_token", Integer),
+    Column("completed_kernel", String(64)),
+    Index(None, "state", "queued_at", "sequence"),
+    Index(None, "sequence"),
+)
+Table(
+    "kernels",
+    _METADATA,
+    Column("kernel_id", String(64), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("blueprint_name", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("mode", String(32), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("input_shape", Text, nullable=False),
+    Column("output_shape", Text, nullable=False),
+    Column("parameters", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("latency_order", Double, nullable=False),
+    Column("gain_order", Double, nullable=False),
+    Index(None, "gain_order", "kernel_id"),
+    Index(None, "sequence"),
+    Index(None, "input_shape", "output_shape"),
+)
+Table(
+    "kernel_tags",
+    _METADATA,
+    Column("kernel_id", ForeignKey("kernels.kernel_id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(200), nullable=False),
+    Index(None, "name", "value"),
+)
+Table(
+    "builds",
+    _METADATA,
+    Column("blueprint_id", ForeignKey("blueprints.blueprint_id"), primary_key=True),
+    Column("kernel_id", ForeignKey("kernels.kernel_id"), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Index(None, "kernel_id"),
+)
+Table(
+    "blobs",
+    _METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("present", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("touched_at", Double, nullable=False),
+)
+Table(
+    "aliases",
+    _METADATA,
+    Column("name", String(128), primary_key=True),
+    Column("kernel_id", ForeignKey("kernels.kernel_id")),
+    Column("revision", Integer, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index(None, "kernel_id"),
+)
+Table(
+    "outcomes",
+    _METADATA,
+    Column("report_id", String(128), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("kernel_id", ForeignKey("kernels.kernel_id"), nullable=False),
+    Column("run_id", String(128), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("gain", Double),
+    Index(None, "kernel_id", "sequence"),
+)
+Table(
+    "audit",
+    _METADATA,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+Table(
+    "audit_head",
+    _METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+Table(
+    "tokens",
+    _METADATA,
+    Column("token_id", String(64), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("secret_digest", String(64), nullable=False),
+    Column("document", Text, nullable=False),
+)
+Table(
+    "answers",
+    _METADATA,
+    Column("key", String(255), primary_key=True),
+    Column("actor", String(128), primary_key=True),
+    Column("route", String(128), primary_key=True),
+    Column("request_digest", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("stored_at", Double, nullable=False),
+    Index(None, "stored_at"),
+)
