@@ -81,7 +81,7 @@ def event_classes() -> set[str]:
     return {
         name
         for name, kind in vars(events).items()
-        if isinstance(kind, type) and issubclass(kind, events.Event) and "kind" in kind.model_fields
+        if isinstance(kind, type) and issubclass(kind, events.Event) and not kind.__subclasses__()
     }
 
 

@@ -8,7 +8,7 @@ that what cannot be printed is made visible where it comes in: ESC becomes `\x1b
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -176,6 +176,19 @@ ByName = Annotated[dict[Name, Item], Field(max_length=10_000)]
 
 Shape = Annotated[tuple[Count | None, ...], Field(max_length=32)]
 """Axis sizes of one sample (no batch axis); None is an axis of any size."""
+
+
+class Named(Contract):
+    """A contract that says which one it is, so that a union of several can tell them apart."""
+
+    kind: Name = ""
+    """Name of the class."""
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        super().__init_subclass__(**words)
+        # Before pydantic looks at the fields: nothing but this one name is valid.
+        cls.__annotations__ = {"kind": Literal[cls.__name__], **cls.__annotations__}
+        cls.kind = cls.__name__
 
 
 def utc_now() -> datetime:

@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from esper.contracts.base import (
-    Contract,
     Count,
     Fraction,
     Identifier,
     KernelId,
     Name,
+    Named,
     NonNegative,
     Several,
     SlotIndex,
@@ -29,7 +29,7 @@ from esper.contracts.growth import CandidateStanding, GrowthDecision
 from esper.contracts.operational import AdaptationDecision, FieldReport, HealthSignal
 
 
-class Event(Contract):
+class Event(Named):
     """Base of the events."""
 
     version: Literal[1] = 1
@@ -52,8 +52,6 @@ class SeedEventBase(Event):
 class AdaptationDecided(Event):
     """A controller decided upon an adaptation."""
 
-    kind: Literal["AdaptationDecided"] = "AdaptationDecided"
-    """Name of the event."""
     decision: AdaptationDecision
     """What and why."""
 
@@ -61,8 +59,6 @@ class AdaptationDecided(Event):
 class RaceStarted(Event):
     """Candidates began to train in the shadow of their hosts."""
 
-    kind: Literal["RaceStarted"] = "RaceStarted"
-    """Name of the event."""
     race: Count = 0
     """Number of the race within the run."""
     layers: Several[Name]
@@ -78,8 +74,6 @@ class RaceStarted(Event):
 class RungFinished(Event):
     """A mark of a race was reached: the candidates were compared, the worst left."""
 
-    kind: Literal["RungFinished"] = "RungFinished"
-    """Name of the event."""
     race: Count = 0
     """Number of the race within the run."""
     rung: Count
@@ -91,8 +85,6 @@ class RungFinished(Event):
 class RaceDecided(Event):
     """A race ended. No winner is a fine outcome."""
 
-    kind: Literal["RaceDecided"] = "RaceDecided"
-    """Name of the event."""
     race: Count = 0
     """Number of the race within the run."""
     winner: CandidateStanding | None = None
@@ -106,8 +98,6 @@ class RaceDecided(Event):
 class SeedGerminated(SeedEventBase):
     """A slot was given a kernel."""
 
-    kind: Literal["SeedGerminated"] = "SeedGerminated"
-    """Name of the event."""
     mode: KernelMode
     """How the kernel joins its host."""
     kernel_id: KernelId | None = None
@@ -119,8 +109,6 @@ class SeedGerminated(SeedEventBase):
 class GraftStarted(SeedEventBase):
     """Alpha began to rise."""
 
-    kind: Literal["GraftStarted"] = "GraftStarted"
-    """Name of the event."""
     mode: KernelMode
     """How the kernel joins its host."""
     target_alpha: Fraction = 1.0
@@ -134,8 +122,6 @@ class GraftStarted(SeedEventBase):
 class GraftEvaluated(SeedEventBase):
     """The counterfactual was measured again, with alpha at its target."""
 
-    kind: Literal["GraftEvaluated"] = "GraftEvaluated"
-    """Name of the event."""
     gain: float | None
     """Growth loss at alpha 0 minus growth loss as it is; None where it was not finite."""
     ci_low: float | None
@@ -149,8 +135,6 @@ class GraftEvaluated(SeedEventBase):
 class SeedRetreated(SeedEventBase):
     """Alpha went back to 0; the kernel is still there."""
 
-    kind: Literal["SeedRetreated"] = "SeedRetreated"
-    """Name of the event."""
     reason: Text
     """Why, as a sentence."""
 
@@ -158,8 +142,6 @@ class SeedRetreated(SeedEventBase):
 class SeedFossilized(SeedEventBase):
     """A kernel became part of the model for good."""
 
-    kind: Literal["SeedFossilized"] = "SeedFossilized"
-    """Name of the event."""
     host_dropped: bool
     """Whether the host layer's own parameters were removed."""
     parameters: Whole
@@ -171,8 +153,6 @@ class SeedFossilized(SeedEventBase):
 class SeedCulled(SeedEventBase):
     """A kernel was removed; the layer computes what its host computes."""
 
-    kind: Literal["SeedCulled"] = "SeedCulled"
-    """Name of the event."""
     reason: Text
     """Why, as a sentence."""
     report: FieldReport | None = None
@@ -182,8 +162,6 @@ class SeedCulled(SeedEventBase):
 class SeedIsolated(SeedEventBase):
     """A kernel failed too often and is bypassed."""
 
-    kind: Literal["SeedIsolated"] = "SeedIsolated"
-    """Name of the event."""
     failures: Count
     """Failed calls within the executor's window of steps."""
     reason: Text
@@ -193,8 +171,6 @@ class SeedIsolated(SeedEventBase):
 class RolledBack(Event):
     """The governor put model and optimizer back to the last good state."""
 
-    kind: Literal["RolledBack"] = "RolledBack"
-    """Name of the event."""
     to_step: Step
     """The step whose state was restored."""
     reason: Text
@@ -204,8 +180,6 @@ class RolledBack(Event):
 class LearningRateRewarmed(SeedEventBase):
     """The learning rate of a kernel that came in began to rise, to fall to 0 by the run's end."""
 
-    kind: Literal["LearningRateRewarmed"] = "LearningRateRewarmed"
-    """Name of the event."""
     peak: NonNegative
     """Highest learning rate of the new warm-up."""
     warmup_steps: Count
@@ -215,8 +189,6 @@ class LearningRateRewarmed(SeedEventBase):
 class HealthMeasured(Event):
     """Health signals were taken."""
 
-    kind: Literal["HealthMeasured"] = "HealthMeasured"
-    """Name of the event."""
     signals: Several[HealthSignal]
     """One for each layer."""
 
@@ -224,8 +196,6 @@ class HealthMeasured(Event):
 class VerdictReached(Event):
     """A decision about a candidate or a kernel, with the evidence that it rests on."""
 
-    kind: Literal["VerdictReached"] = "VerdictReached"
-    """Name of the event."""
     decision: GrowthDecision
     """What, about whom, on which evidence, and why."""
 
@@ -233,8 +203,6 @@ class VerdictReached(Event):
 class CommandCarriedOut(Event):
     """A command that came over the bus was carried out at this step's boundary."""
 
-    kind: Literal["CommandCarriedOut"] = "CommandCarriedOut"
-    """Name of the event."""
     command_id: Identifier
     """Which command."""
     command: Text
@@ -244,8 +212,6 @@ class CommandCarriedOut(Event):
 class CommandRefused(Event):
     """A command that came over the bus could not be carried out; nothing was changed."""
 
-    kind: Literal["CommandRefused"] = "CommandRefused"
-    """Name of the event."""
     command_id: Identifier
     """Which command."""
     command: Text

@@ -25,6 +25,7 @@ from esper.contracts.base import (
     KernelId,
     Moment,
     Name,
+    Named,
     RunId,
     SlotIndex,
     Text,
@@ -96,8 +97,8 @@ class OonaMessage(Contract):
         )
 
 
-class Command(Contract):
-    """Base of the commands. `kind` names the class and `version` its shape."""
+class Command(Named):
+    """Base of the commands."""
 
     version: Literal[1] = 1
     """Version of the command's fields."""
@@ -108,8 +109,6 @@ class Command(Contract):
 class KasminaControlCommand(Command):
     """Tell one layer of a live model to change one of its seeds at the next step boundary."""
 
-    kind: Literal["KasminaControlCommand"] = "KasminaControlCommand"
-    """Name of the command."""
     run_id: RunId
     """Which training run."""
     action: KasminaAction
@@ -137,8 +136,6 @@ class KasminaControlCommand(Command):
 class RequestBlueprint(Command):
     """Ask for a kernel to be built from this blueprint."""
 
-    kind: Literal["RequestBlueprint"] = "RequestBlueprint"
-    """Name of the command."""
     blueprint: Blueprint
     """What to build."""
     requested_by: Name = Field(min_length=1)
@@ -148,8 +145,6 @@ class RequestBlueprint(Command):
 class StopTraining(Command):
     """Ask a training run to write a checkpoint and stop at the next step boundary."""
 
-    kind: Literal["StopTraining"] = "StopTraining"
-    """Name of the command."""
     run_id: RunId
     """Which run."""
     reason: Text

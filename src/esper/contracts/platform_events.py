@@ -16,6 +16,7 @@ from esper.contracts.base import (
     KernelId,
     Moment,
     Name,
+    Named,
     NonNegative,
     Positive,
     RunId,
@@ -27,7 +28,7 @@ from esper.contracts.enums import AlertRule, ComponentName, ComponentStatus, Sev
 from esper.contracts.operational import FieldReport
 
 
-class PlatformEvent(Contract):
+class PlatformEvent(Named):
     """Base of the platform's events."""
 
     version: Literal[1] = 1
@@ -37,8 +38,6 @@ class PlatformEvent(Contract):
 class BuildStarted(PlatformEvent):
     """A worker of the forge began to build a blueprint."""
 
-    kind: Literal["BuildStarted"] = "BuildStarted"
-    """Name of the event."""
     blueprint_id: Identifier
     """Which blueprint."""
     worker: Name
@@ -48,8 +47,6 @@ class BuildStarted(PlatformEvent):
 class BuildFinished(PlatformEvent):
     """A build ended: with a kernel in the library, or without."""
 
-    kind: Literal["BuildFinished"] = "BuildFinished"
-    """Name of the event."""
     blueprint_id: Identifier
     """Which blueprint."""
     worker: Name
@@ -65,8 +62,6 @@ class BuildFinished(PlatformEvent):
 class FieldReported(PlatformEvent):
     """What an adaptation came to, for whoever learns from it."""
 
-    kind: Literal["FieldReported"] = "FieldReported"
-    """Name of the event."""
     run_id: RunId
     """Run of the adaptation."""
     report: FieldReport
@@ -76,8 +71,6 @@ class FieldReported(PlatformEvent):
 class ComponentHealth(PlatformEvent):
     """A process says that it is there, and how it is. Sent every few seconds."""
 
-    kind: Literal["ComponentHealth"] = "ComponentHealth"
-    """Name of the event."""
     component: ComponentName
     """What it is."""
     instance: Name
@@ -106,8 +99,6 @@ class Acknowledgement(Contract):
 class Alert(PlatformEvent):
     """Something needs a look, or no longer does."""
 
-    kind: Literal["Alert"] = "Alert"
-    """Name of the event."""
     alert_id: Identifier
     """Identity: the same from its first raising to its end."""
     rule: AlertRule

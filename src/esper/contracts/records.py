@@ -21,6 +21,7 @@ from esper.contracts.base import (
     JsonObject,
     KernelId,
     Name,
+    Named,
     Place,
     RunId,
     Several,
@@ -290,11 +291,9 @@ class RunLine(Contract):
     """The line; `parse_record` reads it."""
 
 
-class RunRecords(Contract):
+class RunRecords(Named):
     """Lines of one run's log, on their way over the bus."""
 
-    kind: Literal["RunRecords"] = "RunRecords"
-    """Name of the payload."""
     version: Literal[1] = 1
     """Version of its fields."""
     run_id: RunId

@@ -117,8 +117,7 @@ class MeasuredApp:
             return
         status, received, sent = 500, 0, 0
         started, began = time.perf_counter(), time.time()
-        header = Headers(scope=scope).get("traceparent") if self._spans else None
-        parent = parse_traceparent(header)
+        parent = parse_traceparent(Headers(scope=scope).get("traceparent")) if self._spans else None
         context = SpanContext(parent.trace_id, token_hex(8)) if parent else None
 
         async def counted_receive() -> Message:
@@ -145,8 +144,7 @@ class MeasuredApp:
             seconds, route = time.perf_counter() - started, route_of(scope)
             self._metrics.answered(route, scope["method"], status, seconds)
             if self._spans and context:
-                span = _span(scope["method"], route, status, context, parent, began)
-                self._spans.record(span)
+                self._spans.record(_span(scope["method"], route, status, context, parent, began))
 
 
 def _span(

@@ -12,7 +12,7 @@ from esper.contracts.events import AnyEvent, Event, RolledBack, parse_event
 KINDS = [
     member
     for _, member in inspect.getmembers(events, inspect.isclass)
-    if issubclass(member, Event) and "kind" in member.model_fields
+    if issubclass(member, Event) and not member.__subclasses__()
 ]
 
 
