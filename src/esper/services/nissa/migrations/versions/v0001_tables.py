@@ -2,180 +2,153 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0001"
 down_revision = None
 
-_CURSOR = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TABLES = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
 
 
 def upgrade() -> None:
     """Make all tables; the first line will have cursor 1."""
-    _head()
-    _runs()
-    _attempts()
-    _lines()
-    _series()
-    _points()
-    _mentions()
-    _alerts()
-    _components()
-    _builds()
+    _TABLES.create_all(op.get_bind(), checkfirst=False)
     op.execute(sa.text("INSERT INTO head (id, cursor) VALUES (1, 0)"))
 
 
 def downgrade() -> None:
     """Remove all tables, and with them what they hold."""
-    for table in (
-        "builds",
-        "components",
-        "alerts",
-        "mentions",
-        "points",
-        "series",
-        "lines",
-        "attempts",
-        "runs",
-        "head",
-    ):
-        op.drop_table(table)
+    _TABLES.drop_all(op.get_bind(), checkfirst=False)
 
 
-def _head() -> None:
-    op.create_table(
-        "head",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("cursor", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_head"),
-    )
+def _text(name: str, **options: Any) -> sa.Column[str]:
+    return sa.Column(name, sa.Text(), **({"nullable": False} | options))
 
 
-def _runs() -> None:
-    op.create_table(
-        "runs",
-        sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("folder", sa.Text(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("started_at", sa.Double(), nullable=False),
-        sa.Column("updated_at", sa.Double(), nullable=False),
-        sa.Column("voids", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("run_id", name="pk_runs"),
-    )
-    op.create_index("ix_runs_started_at", "runs", ["started_at"])
+def _whole(name: str, **options: Any) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer(), nullable=False, autoincrement=False, **options)
 
 
-def _attempts() -> None:
-    op.create_table(
-        "attempts",
-        sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column("attempt", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("kept", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("run_id", "attempt", name="pk_attempts"),
-    )
+def _large(name: str, **options: Any) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), nullable=False, autoincrement=False, **options)
 
 
-def _lines() -> None:
-    op.create_table(
-        "lines",
-        sa.Column("cursor", _CURSOR, autoincrement=False, nullable=False),
-        sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("at", sa.Double(), nullable=False),
-        sa.Column("trace_id", sa.Text(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("step", sa.BigInteger(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=True),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("cursor", name="pk_lines"),
-        sa.UniqueConstraint("run_id", "position", name="uq_lines_run_id_position"),
-    )
-    op.create_index("ix_lines_run_id_cursor", "lines", ["run_id", "cursor"])
-    op.create_index(
-        "ix_lines_run_id_type_kind_position", "lines", ["run_id", "type", "kind", "position"]
-    )
-    op.create_index(
+def _real(name: str, **options: Any) -> sa.Column[float]:
+    return sa.Column(name, sa.Double(), **({"nullable": False} | options))
+
+
+sa.Table("head", _TABLES, _whole("id", primary_key=True), _large("cursor"))
+sa.Table(
+    "runs",
+    _TABLES,
+    _text("run_id", primary_key=True),
+    _text("name"),
+    _text("folder"),
+    _whole("attempt"),
+    _real("started_at"),
+    _real("updated_at"),
+    _whole("voids"),
+    sa.Index(None, "started_at"),
+)
+sa.Table(
+    "attempts",
+    _TABLES,
+    _text("run_id", primary_key=True),
+    _whole("attempt", primary_key=True),
+    _large("kept"),
+)
+sa.Table(
+    "lines",
+    _TABLES,
+    sa.Column(
+        "cursor",
+        sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    _text("run_id"),
+    _large("position"),
+    _whole("attempt"),
+    _real("at"),
+    _text("trace_id"),
+    _text("type"),
+    _text("kind"),
+    _large("step"),
+    _text("state", nullable=True),
+    _text("body"),
+    sa.UniqueConstraint("run_id", "position"),
+    sa.Index(None, "run_id", "cursor"),
+    sa.Index(None, "run_id", "type", "kind", "position"),
+    sa.Index(
         "ix_lines_states",
-        "lines",
-        ["run_id", "position"],
+        "run_id",
+        "position",
         sqlite_where=sa.text("state IS NOT NULL"),
         postgresql_where=sa.text("state IS NOT NULL"),
-    )
-
-
-def _series() -> None:
-    op.create_table(
-        "series",
-        sa.Column("series_id", sa.Integer(), nullable=False),
-        sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("series_id", name="pk_series"),
-        sa.UniqueConstraint("run_id", "name", name="uq_series_run_id_name"),
-    )
-
-
-def _points() -> None:
-    op.create_table(
-        "points",
-        sa.Column("series_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("cursor", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("step", sa.BigInteger(), nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("value", sa.Double(), nullable=True),
-        sa.PrimaryKeyConstraint("series_id", "cursor", name="pk_points"),
-        sqlite_with_rowid=False,
-    )
-
-
-def _mentions() -> None:
-    op.create_table(
-        "mentions",
-        sa.Column("kernel_id", sa.Text(), nullable=False),
-        sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("kernel_id", "run_id", "position", name="pk_mentions"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("ix_mentions_run_id_position", "mentions", ["run_id", "position"])
-
-
-def _alerts() -> None:
-    op.create_table(
-        "alerts",
-        sa.Column("alert_id", sa.Text(), nullable=False),
-        sa.Column("run_id", sa.Text(), nullable=True),
-        sa.Column("raised_at", sa.Double(), nullable=False),
-        sa.Column("ended_at", sa.Double(), nullable=True),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("alert_id", name="pk_alerts"),
-    )
-    op.create_index("ix_alerts_raised_at", "alerts", ["raised_at"])
-    op.create_index("ix_alerts_run_id_raised_at", "alerts", ["run_id", "raised_at"])
-
-
-def _components() -> None:
-    op.create_table(
-        "components",
-        sa.Column("component", sa.Text(), nullable=False),
-        sa.Column("instance", sa.Text(), nullable=False),
-        sa.Column("seen_at", sa.Double(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("component", "instance", name="pk_components"),
-    )
-
-
-def _builds() -> None:
-    op.create_table(
-        "builds",
-        sa.Column("blueprint_id", sa.Text(), nullable=False),
-        sa.Column("worker", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("at", sa.Double(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("blueprint_id", "worker", "kind", "at", name="pk_builds"),
-    )
-    op.create_index("ix_builds_at", "builds", ["at"])
+    ),
+)
+sa.Table(
+    "series",
+    _TABLES,
+    sa.Column("series_id", sa.Integer(), primary_key=True),
+    _text("run_id"),
+    _text("name"),
+    sa.UniqueConstraint("run_id", "name"),
+)
+sa.Table(
+    "points",
+    _TABLES,
+    _whole("series_id", primary_key=True),
+    _large("cursor", primary_key=True),
+    _large("step"),
+    _large("position"),
+    _real("value", nullable=True),
+    sqlite_with_rowid=False,
+)
+sa.Table(
+    "mentions",
+    _TABLES,
+    _text("kernel_id", primary_key=True),
+    _text("run_id", primary_key=True),
+    _large("position", primary_key=True),
+    sa.Index(None, "run_id", "position"),
+    sqlite_with_rowid=False,
+)
+sa.Table(
+    "alerts",
+    _TABLES,
+    _text("alert_id", primary_key=True),
+    _text("run_id", nullable=True),
+    _real("raised_at"),
+    _real("ended_at", nullable=True),
+    _text("document"),
+    sa.Index(None, "raised_at"),
+    sa.Index(None, "run_id", "raised_at"),
+)
+sa.Table(
+    "components",
+    _TABLES,
+    _text("component", primary_key=True),
+    _text("instance", primary_key=True),
+    _real("seen_at"),
+    _text("document"),
+)
+sa.Table(
+    "builds",
+    _TABLES,
+    _text("blueprint_id", primary_key=True),
+    _text("worker", primary_key=True),
+    _text("kind", primary_key=True),
+    _real("at", primary_key=True),
+    _text("document"),
+    sa.Index(None, "at"),
+)
