@@ -27,10 +27,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.long_run import RUN_ID, STEPS, deliveries, next_step
+from benchmarks.long_run import RUN_ID, STEPS, next_step, payloads, read
 from benchmarks.results import Result
 from esper.report import wording
-from esper.services.nissa.ingest import Batch
 from esper.services.nissa.run_store import RunStore
 
 PAINT_MS, CLICK_MS, UPDATE_MS = 1000.0, 200.0, 1000.0
@@ -51,8 +50,8 @@ CLICK = """async ([selector, done]) => {
 async def fill(file: Path) -> None:
     """Make a store with the long run."""
     store = await RunStore.open(f"sqlite:///{file}")
-    for delivery in deliveries():
-        await store.append([Batch.of(delivery)])
+    for payload in payloads():
+        await store.append([read(payload)])
     await store.close()
 
 
@@ -104,7 +103,7 @@ def updates(page: Page, file: Path, rounds: int) -> list[float]:
 
     async def one(number: int) -> float:
         store = await RunStore.open(f"sqlite:///{file}")
-        await store.append([Batch.of(next_step(number))])
+        await store.append([read(next_step(number))])
         taken = time.time()
         await store.close()
         return taken

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from esper.contracts.enums import KernelMode, TopicNames
+from esper.contracts.enums import KernelMode
 from esper.contracts.events import (
     Event,
     GraftStarted,
@@ -22,10 +22,9 @@ from esper.contracts.events import (
     VerdictReached,
 )
 from esper.contracts.growth import CandidateStanding, Evidence, GrowthDecision
-from esper.contracts.messages import OonaMessage
 from esper.contracts.operational import HealthSignal
-from esper.contracts.ports import Delivery
 from esper.contracts.records import RunLine, RunRecords
+from esper.services.nissa.ingest import Batch
 
 STEPS = 100_000
 LAYERS = 100
@@ -41,33 +40,32 @@ _BYTES = 100
 Line = dict[str, Any]
 
 
-def deliveries() -> Iterator[Delivery]:
+def payloads() -> Iterator[dict[str, Any]]:
     """Yield the run, a few thousand lines at a time."""
     batch: list[RunLine] = []
     for number, line in enumerate(lines()):
         batch.append(RunLine(position=_BYTES * number, body=line))
         if len(batch) == _BATCH:
-            yield delivery(batch)
+            yield payload(batch)
             batch = []
-    yield delivery(batch)
+    yield payload(batch)
 
 
-def delivery(batch: list[RunLine]) -> Delivery:
+def payload(lines: list[RunLine], run_id: str = RUN_ID) -> dict[str, Any]:
     """Return lines as they come over the bus."""
-    records = RunRecords(run_id=RUN_ID, attempt=0, folder="/runs/long", lines=tuple(batch))
-    message = OonaMessage(
-        sender_id=f"tolaria/{RUN_ID}",
-        topic=TopicNames.EVENTS_TRAINING,
-        payload=records.model_dump(mode="json"),
-        timestamp=datetime.now(UTC),
-    )
-    return Delivery(message=message, position="1", group="nissa")
+    records = RunRecords(run_id=run_id, attempt=0, folder="/runs/long", lines=tuple(lines))
+    return records.model_dump(mode="json")
 
 
-def next_step(number: int) -> Delivery:
+def read(payload: dict[str, Any]) -> Batch:
+    """Return what the store is given when a payload arrives."""
+    return Batch.of(RunRecords.model_validate(payload), datetime.now(UTC), "0" * 32)
+
+
+def next_step(number: int) -> dict[str, Any]:
     """Return one more step after the run's last, `number` from 1."""
     line = RunLine(position=10**9 + _BYTES * number, body=_step(STEPS + number, 0.05))
-    return delivery([line])
+    return payload([line])
 
 
 def lines() -> Iterator[Line]:

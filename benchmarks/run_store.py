@@ -16,12 +16,11 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks import long_run
 from benchmarks.results import Result
-from esper.contracts.ports import Delivery
 from esper.contracts.records import RunLine
-from esper.services.nissa.ingest import Batch
 from esper.services.nissa.run_store import RunStore
 
 BARS_MS = {"curve, first time": 200.0, "curve, asked for before": 50.0}
@@ -44,26 +43,23 @@ READS_OF: dict[str, Read] = {
 }
 
 
-def single(number: int) -> Delivery:
+def single(number: int) -> dict[str, Any]:
     """One step's line of another run, as a trainer sends it."""
     body = {"type": "step", "step": number, "train_loss": 1.0, "lr": 0.01, "alpha": {}}
-    message = long_run.delivery([RunLine(position=100 * number, body=body)]).message
-    payload = {**message.payload, "run_id": "f" * 32}
-    message = message.model_copy(update={"payload": payload})
-    return Delivery(message=message, position=str(number), group="nissa")
+    return long_run.payload([RunLine(position=100 * number, body=body)], run_id="f" * 32)
 
 
 async def measure(folder: Path) -> list[tuple[str, str]]:
     url = f"sqlite:///{folder / 'runs.db'}"
     store = await RunStore.open(url)
     begun, lines = time.perf_counter(), 0
-    for batch in long_run.deliveries():
-        lines += len(await store.append([Batch.of(batch)]))
+    for payload in long_run.payloads():
+        lines += len(await store.append([long_run.read(payload)]))
     rows = [("lines taken in, 2,000 at a time", f"{lines / (time.perf_counter() - begun):,.0f}/s")]
-    batches = [single(number) for number in range(SINGLES)]
+    payloads = [single(number) for number in range(SINGLES)]
     used = time.process_time()
-    for batch in batches:
-        await store.append([Batch.of(batch)])
+    for payload in payloads:
+        await store.append([long_run.read(payload)])
     used = (time.process_time() - used) / SINGLES
     rows.append(("one line taken in, processor time", f"{1e3 * used:.2f} ms"))
     await store.close()

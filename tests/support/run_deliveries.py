@@ -50,7 +50,11 @@ def delivery(
 
 def read(deliveries: Sequence[Delivery]) -> list[Batch]:
     """What the store is given when these arrive."""
-    return [Batch.of(one) for one in deliveries]
+    messages = [delivery.message for delivery in deliveries]
+    return [
+        Batch.of(RunRecords.model_validate(one.payload), one.timestamp, one.trace_id)
+        for one in messages
+    ]
 
 
 async def contents(store: RunStore, run_id: str) -> dict[str, Any]:

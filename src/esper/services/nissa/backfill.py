@@ -12,10 +12,7 @@ from typing import Final
 import orjson
 
 from esper.contracts.base import HIGHEST, LONGEST_LINE
-from esper.contracts.enums import TopicNames
 from esper.contracts.errors import RunFolderError
-from esper.contracts.messages import OonaMessage
-from esper.contracts.ports import Delivery
 from esper.contracts.records import RunLine, RunRecords
 from esper.services.nissa.ingest import Batch
 from esper.services.nissa.run_store import RunStore
@@ -66,7 +63,7 @@ async def import_folder(store: RunStore, folder: Path, *, replace: bool = False)
         RunStoreError: The store cannot serve.
     """
     log = read_log(folder)
-    batches = [Batch.of(delivery) for delivery in _deliveries(folder, log)]
+    batches = list(batches_of(folder, log))
     refused = _refused(folder, log, batches)
     at = await store.contradiction(batches)
     if at is not None:
@@ -102,19 +99,16 @@ def _refused(folder: Path, log: Log, batches: Sequence[Batch]) -> Sequence[str]:
     return told
 
 
-def deliveries_of(folder: Path) -> Iterator[Delivery]:
-    """Yield a folder's log as if it came over the bus.
+def batches_of(folder: Path, log: Log) -> Iterator[Batch]:
+    """Yield a folder's log in batches of one attempt each.
 
     Raises:
-        RunFolderError: The folder holds no run, or its log cannot be read.
+        RunFolderError: The folder holds no run.
     """
-    return _deliveries(folder, read_log(folder))
-
-
-def _deliveries(folder: Path, log: Log) -> Iterator[Delivery]:
     identity = identity_of(folder)
     # The log does not say when its lines were written; the file knows when the last was.
     at = datetime.fromtimestamp((folder / LOG).stat().st_mtime, UTC)
+    trace_id = hashlib.sha256(identity.run_id.encode()).hexdigest()[:32]
     for attempt, kept, part in _parts(log.lines, identity.attempt):
         for begin in range(0, len(part), _AT_ONCE):
             records = RunRecords(
@@ -124,14 +118,7 @@ def _deliveries(folder: Path, log: Log) -> Iterator[Delivery]:
                 folder=str(folder.absolute()),
                 lines=tuple(part[begin : begin + _AT_ONCE]),
             )
-            message = OonaMessage(
-                sender_id=f"tolaria/{identity.run_id}",
-                topic=TopicNames.EVENTS_TRAINING,
-                payload=records.model_dump(mode="json"),
-                trace_id=hashlib.sha256(identity.run_id.encode()).hexdigest()[:32],
-                timestamp=at,
-            )
-            yield Delivery(message=message, position=str(part[begin].position), group="import")
+            yield Batch.of(records, at, trace_id)
 
 
 def _parts(lines: Sequence[RunLine], newest: int) -> Iterator[tuple[int, int, Sequence[RunLine]]]:

@@ -17,7 +17,6 @@ import orjson
 from sqlalchemy import Connection, Text, bindparam, delete, insert, select, update
 
 from esper.contracts.events import AnyEvent
-from esper.contracts.ports import Delivery
 from esper.contracts.records import AnyRecord, LineRefusedError, RunLine, RunRecords, checked_record
 from esper.contracts.runs import StoredLine
 from esper.services.nissa import projection
@@ -85,14 +84,8 @@ class Batch:
     """Why lines are not taken in, by position."""
 
     @classmethod
-    def of(cls, delivery: Delivery) -> Self:
-        """Read the lines of a message.
-
-        Raises:
-            pydantic.ValidationError: Its payload is no `RunRecords`.
-        """
-        message = delivery.message
-        records = RunRecords.model_validate(message.payload)
+    def of(cls, records: RunRecords, at: datetime, trace_id: str) -> Self:
+        """Read lines that were sent."""
         read: dict[int, AnyRecord | AnyEvent | None] = {}
         refused: dict[int, str] = {}
         for line in records.lines:
@@ -103,13 +96,7 @@ class Batch:
         if refused:
             kept = tuple(line for line in records.lines if line.position not in refused)
             records = records.model_copy(update={"lines": kept})
-        return cls(
-            records=records,
-            at=message.timestamp,
-            trace_id=message.trace_id,
-            read=read,
-            refused=refused,
-        )
+        return cls(records=records, at=at, trace_id=trace_id, read=read, refused=refused)
 
 
 Attempts = Mapping[int, int]
@@ -273,16 +260,20 @@ def _store(
         row = _row(run_id, stored)
         new.append(AddedLine(run_id=run_id, line=stored, record=batch.read[line.position]))
         rows.append(row)
-        points += [(name, row, value) for name, value in projection.figures_of(line.body)]
+        place = {key: row[key] for key in ("cursor", "step", "position")}
+        points += [
+            {"name": name, "value": value, **place}
+            for name, value in projection.figures_of(line.body)
+        ]
         mentions += [
             {"kernel_id": kernel_id, "run_id": run_id, "position": line.position}
             for kernel_id in projection.kernels_of(line.body, row["body"])
         ]
-    connection.execute(_ADD[LINES], rows)
-    if mentions:
-        connection.execute(_ADD[MENTIONS], mentions)
-    if points:
-        _store_points(connection, run_id, points)
+    ids = _series_ids(connection, run_id, sorted({point["name"] for point in points}))
+    points = [{"series_id": ids[point.pop("name")], **point} for point in points]
+    for table, added in ((LINES, rows), (MENTIONS, mentions), (POINTS, points)):
+        if added:
+            connection.execute(_ADD[table], added)
     return new
 
 
@@ -300,28 +291,6 @@ def _row(run_id: str, line: StoredLine) -> dict[str, Any]:
         "state": projection.state_of(line.body),
         "body": orjson.dumps(line.body).decode(),
     }
-
-
-def _store_points(
-    connection: Connection,
-    run_id: str,
-    points: Sequence[tuple[str, Mapping[str, Any], float | None]],
-) -> None:
-    """Store figures: the name of each, the row of its line, its value."""
-    ids = _series_ids(connection, run_id, sorted({point[0] for point in points}))
-    connection.execute(
-        _ADD[POINTS],
-        [
-            {
-                "series_id": ids[name],
-                "cursor": row["cursor"],
-                "step": row["step"],
-                "position": row["position"],
-                "value": value,
-            }
-            for name, row, value in points
-        ],
-    )
 
 
 def _series_ids(connection: Connection, run_id: str, names: Sequence[str]) -> dict[str, int]:

@@ -20,6 +20,7 @@ from esper.contracts.errors import BusUnavailableError, RunNotFoundError, RunSto
 from esper.contracts.messages import run_of
 from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted, ComponentHealth
 from esper.contracts.ports import Bus, Clock, Delivery, GroupLag, Publisher
+from esper.contracts.records import RunRecords
 from esper.services.nissa.adaptation_traces import AdaptationTracer
 from esper.services.nissa.alert_sinks import AlertDesk, AlertSink, Webhook, log_alert, onto_bus
 from esper.services.nissa.alerts.alert_config import AlertConfig
@@ -124,8 +125,11 @@ class Observer:
             RunStoreError: The store is away; trying again helps.
         """
         began, now = self._clock.monotonic(), self._clock.now()
-        lines = [d for d in deliveries if d.message.payload.get("kind") == "RunRecords"]
-        batches = [Batch.of(delivery) for delivery in lines]
+        batches = [
+            Batch.of(RunRecords.model_validate(told.payload), told.timestamp, told.trace_id)
+            for told in (delivery.message for delivery in deliveries)
+            if told.payload.get("kind") == "RunRecords"
+        ]
         for batch in batches:
             for position, why in batch.refused.items():
                 self._metrics.failed("line")

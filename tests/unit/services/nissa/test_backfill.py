@@ -10,12 +10,11 @@ import pytest_asyncio
 
 from esper.contracts.enums import RunState
 from esper.contracts.errors import RunFolderError
-from esper.contracts.ports import Delivery
-from esper.contracts.records import RunRecords
-from esper.services.nissa.backfill import deliveries_of, identity_of, import_folder
+from esper.services.nissa.backfill import batches_of, identity_of, import_folder, read_log
+from esper.services.nissa.ingest import Batch
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
-from support.run_deliveries import contents, read
+from support.run_deliveries import contents
 
 RESUME: dict[str, Any] = {"type": "resume", "step": 20, "environment": {}}
 
@@ -33,15 +32,21 @@ def written(folder: Path, lines: Sequence[dict[str, Any]], *, attempts: int | No
 
 def parts(folder: Path) -> list[tuple[int, int, int]]:
     """Attempt, bytes kept, lines of every batch."""
-    found = [RunRecords.model_validate(d.message.payload) for d in deliveries_of(folder)]
-    return [(records.attempt, records.kept, len(records.lines)) for records in found]
+    found = batches_of(folder, read_log(folder))
+    return [(b.records.attempt, b.records.kept, len(b.records.lines)) for b in found]
+
+
+def only(batch: Batch, lines: slice) -> Batch:
+    """Some lines of a batch, as the bus might bring them."""
+    records = batch.records.model_copy(update={"lines": batch.records.lines[lines]})
+    return Batch.of(records, batch.at, batch.trace_id)
 
 
 def test_positions_are_bytes_of_the_file(tmp_path: Path) -> None:
     folder = written(tmp_path, logged_runs.lines())
-    (batch,) = deliveries_of(folder)
+    (batch,) = batches_of(folder, read_log(folder))
     content = (folder / "run.jsonl").read_bytes()
-    for line in RunRecords.model_validate(batch.message.payload).lines:
+    for line in batch.records.lines:
         assert json.loads(content[line.position :].split(b"\n")[0]) == line.body
 
 
@@ -73,11 +78,8 @@ def test_a_folder_of_an_earlier_version_has_the_same_id_each_time(tmp_path: Path
 async def test_what_the_bus_lost_is_put_right_and_nothing_comes_twice(tmp_path: Path) -> None:
     store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
     folder = written(tmp_path / "run", logged_runs.lines())
-    (whole,) = deliveries_of(folder)
-    sent = RunRecords.model_validate(whole.message.payload)
-    heard = sent.model_copy(update={"lines": sent.lines[2:4]})
-    message = whole.message.model_copy(update={"payload": heard.model_dump(mode="json")})
-    await store.append(read([Delivery(message=message, position="1", group="nissa")]))
+    (whole,) = batches_of(folder, read_log(folder))
+    await store.append([only(whole, slice(2, 4))])
     assert (await import_folder(store, folder)).new == len(logged_runs.lines()) - 2
     assert (await import_folder(store, folder)).new == 0
     assert (await store.run("run-1")).state is RunState.FINISHED
@@ -94,11 +96,8 @@ async def test_a_run_that_was_resumed_after_it_was_imported_is_what_its_log_is(
     resumed = [*lines[:4], {**RESUME, "attempt": 1}, logged_runs.step(20, 0.125)]
     folder = written(tmp_path / "run", resumed, attempts=1)
     # Of the second attempt, the bus brings only what it began with.
-    (*_, second) = deliveries_of(folder)
-    sent = RunRecords.model_validate(second.message.payload)
-    first_line = sent.model_copy(update={"lines": sent.lines[:1]})
-    message = second.message.model_copy(update={"payload": first_line.model_dump(mode="json")})
-    await store.append(read([Delivery(message=message, position="1", group="nissa")]))
+    (*_, second) = batches_of(folder, read_log(folder))
+    await store.append([only(second, slice(1))])
     assert (await import_folder(store, folder)).new == 1
     stored = sorted(await store.lines("run-1"), key=lambda line: line.position)
     assert [line.body for line in stored] == resumed
@@ -125,7 +124,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path, content: str | None, 
     if content is not None:
         (tmp_path / "run.jsonl").write_text(content)
     with pytest.raises(RunFolderError, match=match):
-        list(deliveries_of(tmp_path))
+        read_log(tmp_path)
 
 
 def test_an_identity_that_is_damaged_is_refused(tmp_path: Path) -> None:
