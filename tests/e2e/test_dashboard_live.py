@@ -10,28 +10,24 @@ from playwright.sync_api import Browser, Page, expect
 
 from esper.contracts.base import LONGEST_NAME
 from esper.contracts.platform_events import Alert
-from esper.contracts.ports import Delivery
-from esper.contracts.records import RunRecords
-from esper.services.nissa.backfill import deliveries_of
+from esper.services.nissa.backfill import batches_of, read_log
+from esper.services.nissa.ingest import Batch
 from support import told_runs
 from support.browser import watched_page
 from support.dashboard_server import DashboardServer, dashboard_server
-from support.run_deliveries import delivery, read
+from support.run_deliveries import delivery, like, read
 
 
-def cut(folder: Path, kinds: Sequence[str]) -> list[Delivery]:
+def cut(folder: Path, kinds: Sequence[str]) -> list[Batch]:
     """A run's log in parts; each part ends with the first line of a kind."""
-    (whole,) = deliveries_of(folder)
-    records = RunRecords.model_validate(whole.message.payload)
-    parts: list[Delivery] = []
+    (whole,) = batches_of(folder, read_log(folder))
+    lines = whole.records.lines
+    parts: list[Batch] = []
     begin = 0
     for kind in [*kinds, None]:
-        found = [i for i, line in enumerate(records.lines) if line.body.get("kind") == kind]
-        end = len(records.lines) if kind is None else found[0] + 1
-        part = records.model_copy(update={"lines": records.lines[begin:end]})
-        update = {"payload": part.model_dump(mode="json")}
-        message = whole.message.model_copy(update=update)
-        parts.append(Delivery(message=message, position="1", group="nissa"))
+        found = [i for i, line in enumerate(lines) if line.body.get("kind") == kind]
+        end = len(lines) if kind is None else found[0] + 1
+        parts.append(like(whole, lines=lines[begin:end]))
         begin = end
     return parts
 
@@ -46,19 +42,19 @@ def test_a_run_is_followed_from_its_race_to_its_end_without_a_reload(
     browser: Browser, empty: DashboardServer, recorded_run: Path
 ) -> None:
     race, mark, graft, rest = cut(recorded_run, ["RaceStarted", "RungFinished", "GraftStarted"])
-    empty.ask(lambda store: store.append(read([race])))
+    empty.ask(lambda store: store.append([race]))
     with watched_page(browser, f"{empty.url}/runs/newest") as seen:
         page = seen.page
         page.evaluate("window.reloaded = false")
         expect(page.locator("#head")).to_contain_text("Race 1 is on")
         expect(page.locator("h1")).to_have_text("Nothing has grown so far.")
         expect(page.locator("#races")).to_contain_text("to come")
-        empty.ask(lambda store: store.append(read([mark])))
+        empty.ask(lambda store: store.append([mark]))
         expect(page.locator("#head")).to_contain_text("leads with a held-out gain")
-        empty.ask(lambda store: store.append(read([graft])))
+        empty.ask(lambda store: store.append([graft]))
         expect(page.locator("#head")).to_contain_text("is being blended into layer “0”")
         expect(page.locator("#network .state.is-grafting").first).to_be_visible()
-        empty.ask(lambda store: store.append(read([rest])))
+        empty.ask(lambda store: store.append([rest]))
         expect(page.locator("h1")).to_contain_text("took over layer")
         expect(page.locator("#test-metric")).to_be_visible()
         assert page.evaluate("window.reloaded") is False
@@ -69,13 +65,13 @@ def test_what_a_reader_opened_and_where_they_are_outlives_an_update(
     browser: Browser, empty: DashboardServer, recorded_run: Path
 ) -> None:
     first, rest = cut(recorded_run, ["RaceDecided"])
-    empty.ask(lambda store: store.append(read([first])))
+    empty.ask(lambda store: store.append([first]))
     with watched_page(browser, f"{empty.url}/runs/newest?slot=0%230") as seen:
         page = seen.page
         page.locator("#timeline > summary").click()
         page.locator('[data-slot="2#0"]').focus()
         expect(page.locator(".curves path[data-steps]")).to_be_visible()
-        empty.ask(lambda store: store.append(read([rest])))
+        empty.ask(lambda store: store.append([rest]))
         expect(page.locator("#test-metric")).to_be_visible()
         expect(page.locator("#timeline")).to_have_attribute("open", "")
         expect(page.locator('[data-slot="2#0"]')).to_be_focused()
@@ -88,7 +84,7 @@ def test_the_list_shows_a_run_that_begins(
 ) -> None:
     with watched_page(browser, empty.url) as seen:
         expect(seen.page.locator("#runs")).to_contain_text("No run yet")
-        empty.ask(lambda store: store.append(read(cut(recorded_run, ["RaceStarted"])[:1])))
+        empty.ask(lambda store: store.append(cut(recorded_run, ["RaceStarted"])[:1]))
         expect(seen.page.locator("#runs .name")).to_have_text("mnist1d mnist1d-mlp")
 
 
@@ -151,12 +147,9 @@ def test_keys_alone_reach_a_layer_and_leave_it(
 def test_two_runs_chosen_in_the_list_are_compared(
     browser: Browser, empty: DashboardServer, recorded_run: Path
 ) -> None:
-    (one,) = deliveries_of(recorded_run)
-    other = one.message.model_copy(
-        update={"payload": {**one.message.payload, "run_id": "another-run"}}
-    )
-    twin = Delivery(message=other, position="2", group="nissa")
-    empty.ask(lambda store: store.append(read([one, twin])))
+    (one,) = batches_of(recorded_run, read_log(recorded_run))
+    twin = like(one, run_id="another-run")
+    empty.ask(lambda store: store.append([one, twin]))
     with watched_page(browser, empty.url) as seen:
         page = seen.page
         for box in page.get_by_role("checkbox").all():
@@ -219,7 +212,7 @@ def test_a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen_again(
         with browser.new_context() as other:
             witness = other.new_page()
             witness.goto(empty.url)
-            empty.ask(lambda store: store.append(read(cut(recorded_run, ["RaceStarted"])[:1])))
+            empty.ask(lambda store: store.append(cut(recorded_run, ["RaceStarted"])[:1]))
             expect(witness.locator("#runs .name")).to_be_visible()
             assert empty.streams.become(1)
         assert empty.streams.become(0)

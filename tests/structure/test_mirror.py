@@ -45,7 +45,7 @@ TESTED_TOGETHER = (
         "outcome result",
     ),
     ("tests/unit/core/test_optimizer.py", "core", "transaction"),
-    ("tests/e2e/test_dashboard.py", "dashboard", "dashboard_config pages"),
+    ("tests/e2e/test_dashboard.py", "dashboard", "pages"),
     (
         "tests/unit/data/test_catalog.py",
         "data",

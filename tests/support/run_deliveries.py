@@ -57,6 +57,11 @@ def read(deliveries: Sequence[Delivery]) -> list[Batch]:
     ]
 
 
+def like(batch: Batch, **changed: Any) -> Batch:
+    """A batch whose records differ in these fields."""
+    return Batch.of(batch.records.model_copy(update=changed), batch.at, batch.trace_id)
+
+
 async def contents(store: RunStore, run_id: str) -> dict[str, Any]:
     """Everything that a store says of a run, without the order in which it heard of it."""
     lines = await store.lines(run_id, limit=100_000)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -75,9 +77,8 @@ def serve(
     name = f"nissa-{config.port}"
     with presence.presence(bus, ComponentName.NISSA, name, also=[watch]):
         # On standard output, so that a script can read which port it became.
-        nissa_app.serve(
-            config, metrics=metrics, mount=mount, started=lambda url: say(output(), url)
-        )
+        started = partial(say, output())
+        asyncio.run(nissa_app.serve(config, metrics=metrics, mount=mount, started=started))
 
 
 @NOUN.command("alerts", "esper nissa alerts", "esper nissa alerts --all --json")

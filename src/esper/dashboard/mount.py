@@ -15,7 +15,6 @@ from starlette.staticfiles import StaticFiles
 
 from esper.contracts.errors import AlertNotFoundError, EsperError, RunNotFoundError
 from esper.contracts.ports import Clock
-from esper.dashboard.dashboard_config import DashboardConfig
 from esper.dashboard.live import news
 from esper.dashboard.pages import Pages
 from esper.dashboard.templating import Templates
@@ -45,7 +44,6 @@ def mount(
     app: FastAPI,
     store: RunStore,
     *,
-    config: DashboardConfig | None = None,
     clock: Clock | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> None:
@@ -54,15 +52,14 @@ def mount(
     Args:
         app: The application.
         store: Where the runs are; whoever opened it closes it.
-        config: The settings.
         clock: Tells the time; None means the machine's.
         stopping: Whether the server is about to end: streams to open pages then end, too.
     """
-    config, clock = config or DashboardConfig(), clock or SystemClock()
-    pages = Pages(store, Templates(clock), config)
+    clock = clock or SystemClock()
+    pages = Pages(store, Templates(clock))
 
     async def live(request: Request) -> Response:
-        stream = news(store, config=config, clock=clock, stopping=stopping)
+        stream = news(store, clock=clock, stopping=stopping)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 

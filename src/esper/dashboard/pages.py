@@ -12,11 +12,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from esper.contracts.errors import RunNotFoundError
 from esper.contracts.runs import Curve, RunSummary
-from esper.dashboard.dashboard_config import DashboardConfig
 from esper.dashboard.reading import RunReader
 from esper.dashboard.run_comparison import differing_settings, figures
 from esper.dashboard.runbook import RUNBOOK
-from esper.dashboard.service_rows import service_rows
+from esper.dashboard.service_rows import ROLES, service_rows
 from esper.dashboard.templating import Templates
 from esper.report import chart, drawing
 from esper.report.page import run_values
@@ -29,6 +28,9 @@ PARTS: Final = "X-Parts"
 """Header with the ids of the parts that are asked for; without it the page is whole."""
 READER: Final = "a reader of the dashboard"
 """Who has seen an alert that was acknowledged on a page."""
+RUNS_ON_A_PAGE: Final = 25
+_POINTS: Final = 1500
+"""Most points that are drawn of one curve: about two for each pixel of its width."""
 _ALERTS: Final = 200
 _BUILDS: Final = 30
 _KERNELS: Final = 100
@@ -40,28 +42,27 @@ class Pages:
     Args:
         store: Where the runs are.
         templates: Renders the pages.
-        config: How much to show.
     """
 
-    def __init__(self, store: RunStore, templates: Templates, config: DashboardConfig) -> None:
+    def __init__(self, store: RunStore, templates: Templates) -> None:
         self._store = store
         self._templates = templates
-        self._config = config
         self._reader = RunReader(store)
 
     async def runs(self, request: Request) -> Response:
         """The list of runs, those that began last first."""
         text = request.query_params.get("text", "").strip()
         page = _page_number(request.query_params.get("page", ""))
-        size = self._config.runs_on_a_page
-        found = await self._store.runs(limit=size + 1, offset=size * (page - 1), text=text or None)
-        shown = found[:size]
+        found = await self._store.runs(
+            limit=RUNS_ON_A_PAGE + 1, offset=RUNS_ON_A_PAGE * (page - 1), text=text or None
+        )
+        shown = found[:RUNS_ON_A_PAGE]
         values = {
             "runs": shown,
             "sparks": await self._sparks(shown),
             "text": text,
             "page": page,
-            "more": len(found) > size,
+            "more": len(found) > RUNS_ON_A_PAGE,
             "compared_at_most": COMPARED_AT_MOST,
         }
         return await self._page(request, "runs.html.j2", "/", values)
@@ -133,6 +134,7 @@ class Pages:
         """The services, the bus and the forge."""
         values = {
             "services": service_rows(await self._store.components()),
+            "roles": ROLES,
             "builds": await self._store.builds(limit=_BUILDS),
         }
         return await self._page(request, "platform.html.j2", "/platform", values)
@@ -197,9 +199,9 @@ class Pages:
     async def _curves(
         self, run_id: str, names: Sequence[str], span: tuple[int, int] | None = None
     ) -> dict[str, Curve]:
-        points, (since, until) = self._config.points, span or (0, None)
+        since, until = span or (0, None)
         asked = [
-            self._store.curve(run_id, name, points=points, since=since, until=until)
+            self._store.curve(run_id, name, points=_POINTS, since=since, until=until)
             for name in names
         ]
         return dict(zip(names, await asyncio.gather(*asked), strict=True))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, get_args
 
-from pydantic import ValidationError
-
 from esper.contracts.events import AnyEvent, HealthMeasured
-from esper.contracts.records import AnyRecord, StepLogged, parse_record
-from esper.contracts.runs import RunSummary, StoredLine
+from esper.contracts.records import AnyRecord, StepLogged
+from esper.contracts.runs import RunSummary
 from esper.report.run_account import Line, RunAccount
+from esper.services.nissa.projection import record_of
 from esper.services.nissa.run_store import RunStore
 
 _LEFT_OUT: Final = (HealthMeasured, StepLogged)
@@ -27,16 +26,15 @@ KINDS: Final = (
     *(c.model_fields["kind"].default for c in _EVENTS if c not in _LEFT_OUT),
 )
 """Kinds of the events among them; a line that is no event has none."""
-_BATCH: Final = 1000
 _KEPT: Final = 16
 
 
 @dataclass
 class _Known:
     attempt: int
-    cursor: int
-    lines: dict[int, Line]
-    unread: int
+    cursor: int = -1
+    lines: dict[int, Line] = field(default_factory=dict)
+    unread: int = 0
 
 
 class RunReader:
@@ -60,41 +58,27 @@ class RunReader:
             RunNotFoundError: There is no such run.
         """
         summary = await self._store.run(run)
-        known = self._known.get(summary.run_id)
+        run_id = summary.run_id
+        known = self._known.get(run_id)
         # A run that was resumed may have cut off lines that are known here.
         if known is None or known.attempt != summary.attempt:
-            known = _Known(attempt=summary.attempt, cursor=-1, lines={}, unread=0)
-        await self._catch_up(summary, known)
-        self._remember(summary.run_id, known)
-        lines = tuple(line for _, line in sorted(known.lines.items()))
+            known = self._known[run_id] = _Known(summary.attempt)
+        self._known.move_to_end(run_id)
+        if len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        news = self._store.every_line(run_id, after=known.cursor, types=TYPES, kinds=KINDS)
+        async for line in news:
+            # Another page may have read it meanwhile.
+            if line.cursor > known.cursor:
+                known.cursor = line.cursor
+                if (said := record_of(line.body)) is None:
+                    known.unread += 1
+                else:
+                    known.lines[line.position] = said
         return summary, RunAccount(
-            lines=lines,
+            lines=tuple(line for _, line in sorted(known.lines.items())),
             state=summary.state,
             newest_step=summary.step,
             folder=summary.folder,
             unread=known.unread,
         )
-
-    async def _catch_up(self, summary: RunSummary, known: _Known) -> None:
-        while True:
-            new = await self._store.lines(
-                summary.run_id, after=known.cursor, types=TYPES, kinds=KINDS, limit=_BATCH
-            )
-            for line in new:
-                _take(known, line)
-            if len(new) < _BATCH:
-                return
-
-    def _remember(self, run_id: str, known: _Known) -> None:
-        self._known[run_id] = known
-        self._known.move_to_end(run_id)
-        while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
-
-
-def _take(known: _Known, line: StoredLine) -> None:
-    known.cursor = max(known.cursor, line.cursor)
-    try:
-        known.lines[line.position] = parse_record(line.body)
-    except ValidationError:
-        known.unread += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from esper.contracts.runs import RunSummary
@@ -14,21 +13,8 @@ _PLACE = "output"
 """Where a run's folder is says nothing about the run."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One figure of one run."""
-
-    value: float | None
-    text: str
-    best: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One figure of all runs."""
-
-    label: str
-    cells: Sequence[Cell]
+Row = tuple[str, Sequence[tuple[float | None, str, bool]]]
+"""A figure of all runs: its label, and each run's value, in words, and whether it is the best."""
 
 
 def figures(runs: Sequence[RunSummary]) -> list[Row]:
@@ -36,6 +22,7 @@ def figures(runs: Sequence[RunSummary]) -> list[Row]:
     metric = runs[0].metric if runs else "metric"
     higher = all(run.higher_is_better for run in runs)
     percent = wording.is_percentage(metric)
+    compute = "Compute, against the model as given"
 
     def score(value: float) -> str:
         return wording.score(value, is_percent=percent)
@@ -52,12 +39,7 @@ def figures(runs: Sequence[RunSummary]) -> list[Row]:
         _row("Kernels that stayed", [run.fossilized for run in runs], wording.count, 0),
         _row("Kernels taken out again", [run.culled for run in runs], wording.count, 0),
         _row("Races", [run.races for run in runs], wording.count, 0),
-        _row(
-            "Compute, against the model as given",
-            [run.compute for run in runs],
-            wording.multiple,
-            0,
-        ),
+        _row(compute, [run.compute for run in runs], wording.multiple, 0),
         _row("Time", [run.seconds for run in runs], wording.duration, 0),
         _row("Steps", [run.step for run in runs], wording.count, 0),
     ]
@@ -76,14 +58,7 @@ def differing_settings(accounts: Sequence[RunAccount]) -> list[tuple[str, Sequen
 def _row(label: str, values: Sequence[float | None], text: Any, sign: int) -> Row:
     ranked = [sign * value for value in values if value is not None]
     best = max(ranked) if sign and len(set(ranked)) > 1 else None
-    return Row(
-        label=label,
-        cells=[
-            Cell(
-                value=value,
-                text="—" if value is None else text(value),
-                best=best is not None and value is not None and sign * value == best,
-            )
-            for value in values
-        ],
-    )
+    return label, [
+        (value, "—", False) if value is None else (value, text(value), sign * value == best)
+        for value in values
+    ]

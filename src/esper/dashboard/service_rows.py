@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from esper.contracts.enums import ComponentName, ComponentStatus
+from esper.contracts.enums import ComponentName
 from esper.contracts.runs import ComponentView
 from esper.report import wording
 
@@ -22,33 +21,15 @@ ROLES = {
 """What each of them does, in two words."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """One process."""
+def service_rows(
+    components: Sequence[ComponentView],
+) -> list[tuple[ComponentView, Sequence[tuple[str, str]]]]:
+    """Return the processes, each with the names and values of what it says about itself.
 
-    view: ComponentView
-    role: str
-    state: str
-    """`healthy`, `degraded`, `unhealthy`, `unknown`, `lost` or `left`."""
-    figures: Sequence[tuple[str, str]]
-    """What it says about itself: name and value."""
-
-
-def service_rows(components: Sequence[ComponentView]) -> list[Service]:
-    """Return the processes: those that are there first, then those that are gone."""
-    rows = [_service(view) for view in components]
-    return sorted(rows, key=lambda row: (row.state in {"left", "lost"}, row.view.health.component))
-
-
-def _service(view: ComponentView) -> Service:
-    health = view.health
-    gone = "left" if health.leaving else "lost" if view.lost else ""
-    return Service(
-        view=view,
-        role=ROLES[health.component],
-        state=gone or ComponentStatus(health.status).value,
-        figures=list(_figures(health.details)),
-    )
+    Those that are there come first, then those that are gone.
+    """
+    rows = [(view, list(_figures(view.health.details))) for view in components]
+    return sorted(rows, key=lambda row: (row[0].state in {"left", "lost"}, row[0].health.component))
 
 
 def _figures(details: dict[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -7,20 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from esper.dashboard.dashboard_config import DashboardConfig
 from esper.dashboard.live import news
 from esper.services.nissa.run_store import RunStore
 from esper.utils.clock import SystemClock
 from support import told_runs
 from support.run_deliveries import delivery, read
 
-CONFIG = DashboardConfig(poll_seconds=0.01, tick_seconds=1_000, stream_seconds=1_000)
+SECONDS = {"poll_seconds": 0.01, "tick_seconds": 1_000.0, "stream_seconds": 1_000.0}
 
 
 async def stream(
-    store: RunStore, config: DashboardConfig = CONFIG, *, stop: list[bool]
+    store: RunStore, *, stop: list[bool], **seconds: float
 ) -> AsyncIterator[list[str] | None]:
-    told = news(store, config=config, clock=SystemClock(), stopping=lambda: bool(stop))
+    told = news(store, clock=SystemClock(), stopping=lambda: bool(stop), **{**SECONDS, **seconds})
     async for event in told:
         if event.startswith("data:"):
             yield json.loads(event.removeprefix("data:"))["runs"]
@@ -51,8 +50,8 @@ async def test_news_name_the_runs_that_have_new_lines(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_a_page_is_told_to_look_again_now_and_then(tmp_path: Path) -> None:
     store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
-    config = DashboardConfig(poll_seconds=0.01, tick_seconds=0.02, stream_seconds=0.5)
-    events = [event async for event in stream(store, config, stop=[])]
+    told = stream(store, stop=[], tick_seconds=0.02, stream_seconds=0.5)
+    events = [event async for event in told]
     assert len(events) > 1
     await store.close()
 
@@ -60,7 +59,6 @@ async def test_a_page_is_told_to_look_again_now_and_then(tmp_path: Path) -> None
 @pytest.mark.asyncio
 async def test_a_stream_ends_by_itself_and_at_once_when_the_server_does(tmp_path: Path) -> None:
     store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
-    config = DashboardConfig(poll_seconds=0.01, tick_seconds=1_000, stream_seconds=1e-9)
-    assert len([event async for event in stream(store, config, stop=[])]) == 1
+    assert len([event async for event in stream(store, stop=[], stream_seconds=1e-9)]) == 1
     assert len([event async for event in stream(store, stop=[True])]) == 1
     await store.close()

@@ -13,8 +13,7 @@ TWO = told_runs.summary(test_metric=0.95, test_loss=0.4, compute=3.0)
 
 def best(label: str, *, higher: bool = True) -> list[bool]:
     runs = [run.model_copy(update={"higher_is_better": higher}) for run in (ONE, TWO)]
-    (row,) = [row for row in figures(runs) if row.label == label]
-    return [cell.best for cell in row.cells]
+    return [is_best for _, _, is_best in dict(figures(runs))[label]]
 
 
 def test_the_better_value_is_marked_whichever_direction_is_better() -> None:
@@ -26,13 +25,11 @@ def test_the_better_value_is_marked_whichever_direction_is_better() -> None:
 def test_nothing_is_best_where_better_means_nothing_or_all_are_alike() -> None:
     assert best("Compute, against the model as given") == [False, False]
     alike = figures([ONE, ONE])
-    assert not any(cell.best for row in alike for cell in row.cells)
+    assert not any(is_best for _, cells in alike for _, _, is_best in cells)
 
 
 def test_a_figure_that_is_not_known_is_left_open() -> None:
-    (row,) = [row for row in figures([told_runs.summary()]) if row.label == "Test loss"]
-    assert row.cells[0].value is None
-    assert row.cells[0].text == "—"
+    assert dict(figures([told_runs.summary()]))["Test loss"] == [(None, "—", False)]
 
 
 def test_only_settings_that_differ_are_listed_by_their_dotted_name() -> None:

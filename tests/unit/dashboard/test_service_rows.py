@@ -32,12 +32,12 @@ def seen(*, lost: bool = False, **changed: Any) -> ComponentView:
     ],
 )
 def test_a_process_is_as_it_says_unless_it_is_gone(view: ComponentView, state: str) -> None:
-    assert service_rows([view])[0].state == state
+    assert service_rows([view])[0][0].state == state
 
 
 def test_who_is_gone_comes_last() -> None:
     rows = service_rows([seen(component="nissa", lost=True), seen(component="urza")])
-    assert [row.view.health.component.value for row in rows] == ["urza", "nissa"]
+    assert [view.health.component.value for view, _ in rows] == ["urza", "nissa"]
 
 
 def test_figures_are_written_out_however_deep_they_stand() -> None:
@@ -48,8 +48,8 @@ def test_figures_are_written_out_however_deep_they_stand() -> None:
         "who": "me",
         "queue": [1, 2],
     }
-    (row,) = service_rows([seen(details=details)])
-    assert row.figures == [
+    ((_, figures),) = service_rows([seen(details=details)])
+    assert figures == [
         ("kernel cache · hits", "12,345"),
         ("kernel cache · misses", "1"),
         ("rate", "0.123"),

@@ -8,7 +8,6 @@ import pytest
 
 from esper.configs import EsperConfig
 from esper.contracts.errors import ConfigError
-from esper.dashboard.dashboard_config import DashboardConfig
 from esper.execution.cache_config import KernelCacheConfig, RedisTierConfig
 from esper.execution.error_recovery import RetryConfig
 from esper.execution.error_tracker import TrackerConfig
@@ -33,7 +32,6 @@ from esper.utils.ranges import AT_LEAST_0, BELOW_1, POSITIVE, WHOLE, check_numbe
 CONFIGS: dict[type, dict[str, Any]] = {
     AlertConfig: {},
     ClientConfig: {"url": "http://127.0.0.1:8420"},
-    DashboardConfig: {},
     EarlyStopConfig: {},
     GrowthConfig: {},
     GrowthLimits: {},

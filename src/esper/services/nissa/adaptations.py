@@ -29,7 +29,7 @@ from esper.contracts.events import (
 from esper.contracts.growth import CandidateStanding
 from esper.contracts.operational import FieldReport
 from esper.contracts.runs import Impact, KernelHistoryEntry
-from esper.services.nissa.projection import Body, entered_in, grown_in, record_of
+from esper.services.nissa.projection import Body, mapping, record_of
 
 ADAPTATION_KINDS: Final = (
     "RaceStarted",
@@ -37,12 +37,8 @@ ADAPTATION_KINDS: Final = (
     "RaceDecided",
     "SeedGerminated",
     "GraftStarted",
-    "GraftEvaluated",
-    "SeedRetreated",
     "SeedFossilized",
     "SeedCulled",
-    "SeedIsolated",
-    "VerdictReached",
 )
 """Kinds of the events that adaptations are made of."""
 
@@ -135,15 +131,22 @@ def history_of(
         run_name: Its `data model`.
         bodies: Its lines that tell of adaptations, of the library and of what it kept for it.
     """
+    entered: set[str] = set()
+    born: list[str] = []
+    for body in bodies:
+        if body.get("type") == "library" and isinstance(listed := body.get("entered"), list):
+            entered.update(map(str, listed))
+        elif body.get("type") == "growth":
+            kept = mapping(body.get("kernels")).items()
+            born += [layer for layer, kernel in kept if kernel == kernel_id]
     begun = partial(
         KernelHistoryEntry,
         kernel_id=kernel_id,
         run_id=run_id,
         run_name=run_name,
-        role="entered" if kernel_id in entered_in(bodies) else "grown",
+        role="entered" if kernel_id in entered else "grown",
         outcome=RACING,
     )
-    born = [layer for layer, grown in grown_in(bodies).items() if grown == kernel_id]
     stations = _Stations(kernel_id, begun, born)
     for event in events(bodies):
         match event:

@@ -79,7 +79,7 @@ class Mount(Protocol):
         """Put them there; what they stream ends when `stopping` says so."""
 
 
-def serve(
+async def serve(
     config: NissaConfig,
     *,
     metrics: ObserverMetrics | None = None,
@@ -98,15 +98,6 @@ def serve(
         RunStoreError: The store cannot be opened.
         PlatformError: The port is taken.
     """
-    asyncio.run(_serve(config, metrics, mount, started))
-
-
-async def _serve(
-    config: NissaConfig,
-    metrics: ObserverMetrics | None,
-    mount: Mount | None,
-    started: Callable[[str], None] | None,
-) -> None:
     store = await RunStore.open(config.store)
     try:
         app = create_app(store, config, metrics=metrics)

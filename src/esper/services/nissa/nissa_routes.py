@@ -283,52 +283,32 @@ async def stream(
     run_id = None if run is None else (await state.store.run(run)).run_id
     known = after if last_event_id is None else last_event_id
     cursor = await state.store.newest_cursor() if known is None else known
-    events = _lines(state, run_id, cursor) if run_id is not None else _heads(state, cursor)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_kept_open(state, events), 200, headers, "text/event-stream")
+    return StreamingResponse(_stream(state, run_id, cursor), 200, headers, "text/event-stream")
 
 
-async def _lines(state: NissaState, run_id: str, cursor: int) -> AsyncIterator[str]:
-    """Yield an event for each new line, and nothing now and then."""
-    head = -1
-    while True:
-        newest = await state.store.newest_cursor()
-        if newest == head:
-            yield ""
-            continue
-        lines = await state.store.lines(run_id, after=cursor, limit=_PAGE)
-        for line in lines:
-            cursor = line.cursor
-            yield f"id: {cursor}\nevent: line\ndata: {line.model_dump_json()}\n\n"
-        if len(lines) < _PAGE:
-            head = newest
-
-
-async def _heads(state: NissaState, cursor: int) -> AsyncIterator[str]:
-    while True:
-        newest = await state.store.newest_cursor()
-        if newest <= cursor:
-            yield ""
-            continue
-        cursor = newest
-        yield f"id: {cursor}\nevent: head\ndata: {cursor}\n\n"
-
-
-async def _kept_open(state: NissaState, events: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Pass events on until the server drains; wait where there is none."""
+async def _stream(state: NissaState, run_id: str | None, cursor: int) -> AsyncIterator[str]:
+    """Yield events until the server drains, and a comment where there are none for long."""
     state.streams += 1
-    quiet = 0
+    head, quiet = -1, 0
     try:
         yield "retry: 1000\n\n"
-        async for event in events:
-            if state.draining:
-                return
-            if event:
-                quiet = 0
-                yield event
-                continue
+        while not state.draining:
             quiet += 1
-            if quiet % _QUIET_POLLS == 0:
+            newest = await state.store.newest_cursor()
+            if run_id is None and newest > cursor:
+                cursor, quiet = newest, 0
+                yield f"id: {cursor}\nevent: head\ndata: {cursor}\n\n"
+            elif run_id is not None and newest != head:
+                lines = await state.store.lines(run_id, after=cursor, limit=_PAGE)
+                for line in lines:
+                    cursor, quiet = line.cursor, 0
+                    yield f"id: {cursor}\nevent: line\ndata: {line.model_dump_json()}\n\n"
+                if len(lines) == _PAGE:
+                    continue
+                head = newest
+            if quiet == _QUIET_POLLS:
+                quiet = 0
                 yield ": still here\n\n"
             await asyncio.sleep(_POLL_SECONDS)
     finally:

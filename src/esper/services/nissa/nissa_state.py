@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -34,21 +34,19 @@ class NissaState(Draining):
     """Event streams that are open."""
 
 
-def state_of(request: Request) -> NissaState:
-    """Return the state of the server that got the request."""
-    return cast("NissaState", request.app.state.nissa)
-
-
 # Coroutines, because FastAPI would send plain functions through its thread pool.
-async def _store(request: Request) -> RunStore:
-    return state_of(request).store
-
-
 async def _state(request: Request) -> NissaState:
-    return state_of(request)
+    state: NissaState = request.app.state.nissa
+    return state
+
+
+StateDep = Annotated[NissaState, Depends(_state)]
+"""All of the state, as a route's argument."""
+
+
+async def _store(state: StateDep) -> RunStore:
+    return state.store
 
 
 StoreDep = Annotated[RunStore, Depends(_store)]
 """The runs, as a route's argument."""
-StateDep = Annotated[NissaState, Depends(_state)]
-"""All of the state, as a route's argument."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydantic import ValidationError
@@ -89,7 +89,8 @@ def _health(body: Body) -> dict[str, float]:
     found: dict[str, float] = {}
     signals = body.get("signals")
     for signal in map(mapping, signals if isinstance(signals, list) else ()):
-        for name, value in _figures(signal, _HEALTH_FIGURES, f"health/{layer_of(signal)}/"):
+        layer = signal.get("layer_name") or signal.get("layer_id") or 0
+        for name, value in _figures(signal, _HEALTH_FIGURES, f"health/{layer}/"):
             # A measurement that was not taken is no point of the curve.
             if value is not None:
                 found.setdefault(name, value)
@@ -103,31 +104,6 @@ def kernels_of(body: Body, text: str) -> frozenset[str]:
     if not told or body.get("kind") == "HealthMeasured":
         return frozenset()
     return frozenset(_KERNEL_ID.findall(text))
-
-
-def entered_in(bodies: Iterable[Body]) -> frozenset[str]:
-    """Return the kernels that came into the run of these lines from a library."""
-    entered: set[str] = set()
-    for body in bodies:
-        if body.get("type") == "library":
-            found = body.get("entered")
-            entered.update(map(str, found if isinstance(found, list) else ()))
-    return frozenset(entered)
-
-
-def grown_in(bodies: Iterable[Body]) -> Mapping[str, str]:
-    """Return the kernels that the run of these lines kept for a library, by layer."""
-    grown: dict[str, str] = {}
-    for body in bodies:
-        if body.get("type") == "growth":
-            kernels = mapping(body.get("kernels"))
-            grown.update((str(layer), str(kernel)) for layer, kernel in kernels.items())
-    return grown
-
-
-def layer_of(signal: Body) -> str:
-    """Return the layer that a health signal is about."""
-    return str(signal.get("layer_name") or signal.get("layer_id") or 0)
 
 
 def mapping(value: object) -> Body:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -19,7 +18,6 @@ from esper.services.nissa.run_store import RunStore
 from esper.utils import extras
 
 _ALL: Final = 2**62
-_COLUMNS: Final = ("run_id", "name", "step", "value")
 
 
 class ExportFormat(StrEnum):
@@ -46,7 +44,8 @@ async def export(store: RunStore, run_id: str, form: ExportFormat) -> bytes:
         ConfigError: Parquet needs a package that is not installed.
     """
     if form is ExportFormat.JSONL:
-        return await _log(store, run_id)
+        log = [(line.position, orjson.dumps(line.body)) async for line in store.every_line(run_id)]
+        return b"".join(text + b"\n" for _, text in sorted(log))
     names = await store.curve_names(run_id)
     curves = [await store.curve(run_id, name, points=_ALL) for name in names]
     if form is ExportFormat.CSV:
@@ -56,20 +55,11 @@ async def export(store: RunStore, run_id: str, form: ExportFormat) -> bytes:
     return written
 
 
-async def _log(store: RunStore, run_id: str) -> bytes:
-    lines = [(line.position, orjson.dumps(line.body)) async for line in store.every_line(run_id)]
-    return b"".join(text + b"\n" for _, text in sorted(lines))
-
-
 def _csv(run_id: str, curves: list[Curve]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows(_rows(run_id, curves))
-    return text.getvalue().encode()
-
-
-def _rows(run_id: str, curves: list[Curve]) -> Iterator[tuple[str, str, int, float | None]]:
+    writer.writerow(("run_id", "name", "step", "value"))
     for curve in curves:
-        for step, value in zip(curve.steps, curve.values, strict=True):
-            yield run_id, curve.name, step, value
+        points = zip(curve.steps, curve.values, strict=True)
+        writer.writerows((run_id, curve.name, step, value) for step, value in points)
+    return text.getvalue().encode()

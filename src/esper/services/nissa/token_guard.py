@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -79,7 +77,7 @@ class TokenGuard:
             )
         if request.url.path == LOGIN:
             return await self._login(request, self._token)
-        if _shown(request.headers, self._token):
+        if _shown(request, self._token):
             return None
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             page = quote(request.url.path)
@@ -109,15 +107,11 @@ class TokenGuard:
         return answer
 
 
-def _shown(headers: Headers, token: str) -> bool:
-    kind, _, given = headers.get("authorization", "").partition(" ")
+def _shown(request: Request, token: str) -> bool:
+    kind, _, given = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and _same(given.strip(), token):
         return True
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return False
-    return cookie is not None and _same(cookie.value, _pass(token))
+    return _same(request.cookies.get(COOKIE, ""), _pass(token))
 
 
 def _same(given: str, wanted: str) -> bool:

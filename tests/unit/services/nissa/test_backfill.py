@@ -11,10 +11,9 @@ import pytest_asyncio
 from esper.contracts.enums import RunState
 from esper.contracts.errors import RunFolderError
 from esper.services.nissa.backfill import batches_of, identity_of, import_folder, read_log
-from esper.services.nissa.ingest import Batch
 from esper.services.nissa.run_store import RunStore
 from support import logged_runs
-from support.run_deliveries import contents
+from support.run_deliveries import contents, like
 
 RESUME: dict[str, Any] = {"type": "resume", "step": 20, "environment": {}}
 
@@ -34,12 +33,6 @@ def parts(folder: Path) -> list[tuple[int, int, int]]:
     """Attempt, bytes kept, lines of every batch."""
     found = batches_of(folder, read_log(folder))
     return [(b.records.attempt, b.records.kept, len(b.records.lines)) for b in found]
-
-
-def only(batch: Batch, lines: slice) -> Batch:
-    """Some lines of a batch, as the bus might bring them."""
-    records = batch.records.model_copy(update={"lines": batch.records.lines[lines]})
-    return Batch.of(records, batch.at, batch.trace_id)
 
 
 def test_positions_are_bytes_of_the_file(tmp_path: Path) -> None:
@@ -79,7 +72,7 @@ async def test_what_the_bus_lost_is_put_right_and_nothing_comes_twice(tmp_path: 
     store = await RunStore.open(f"sqlite:///{tmp_path / 'runs.db'}")
     folder = written(tmp_path / "run", logged_runs.lines())
     (whole,) = batches_of(folder, read_log(folder))
-    await store.append([only(whole, slice(2, 4))])
+    await store.append([like(whole, lines=whole.records.lines[2:4])])
     assert (await import_folder(store, folder)).new == len(logged_runs.lines()) - 2
     assert (await import_folder(store, folder)).new == 0
     assert (await store.run("run-1")).state is RunState.FINISHED
@@ -97,7 +90,7 @@ async def test_a_run_that_was_resumed_after_it_was_imported_is_what_its_log_is(
     folder = written(tmp_path / "run", resumed, attempts=1)
     # Of the second attempt, the bus brings only what it began with.
     (*_, second) = batches_of(folder, read_log(folder))
-    await store.append([only(second, slice(1))])
+    await store.append([like(second, lines=second.records.lines[:1])])
     assert (await import_folder(store, folder)).new == 1
     stored = sorted(await store.lines("run-1"), key=lambda line: line.position)
     assert [line.body for line in stored] == resumed

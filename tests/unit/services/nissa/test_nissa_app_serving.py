@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -88,7 +89,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         config = NissaConfig(port=port, store=f"sqlite:///{tmp_path / 'runs.db'}")
         with pytest.raises(PlatformError, match=f"cannot listen on 127.0.0.1:{port}"):
-            serve(config)
+            asyncio.run(serve(config))
 
 
 def test_the_command_says_in_a_line_why_it_does_not_serve_strangers(tmp_path: Path) -> None:
