@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -116,8 +115,7 @@ def display(
     if not console.is_terminal:
         yield PlainDisplay(console, clock)
         return
-    live = LiveDisplay(console)
-    with Live(console=console, get_renderable=live.render, refresh_per_second=8, transient=True):
+    with LiveDisplay(console) as live:
         yield live
 
 
@@ -148,13 +146,12 @@ class PlainDisplay:
         self._console.print(Text(f"{head}: {text}"), soft_wrap=True)
 
 
-class LiveDisplay:
+class LiveDisplay(Progress):
     """A progress bar, the figures of the moment and the slots; news scrolls by above them."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
         self._standing = Standing()
-        self._progress = Progress(
+        super().__init__(
             TextColumn("[figure]training"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
@@ -163,29 +160,26 @@ class LiveDisplay:
             TimeRemainingColumn(),
             console=console,
             expand=True,
+            refresh_per_second=8,
+            transient=True,
         )
-        self._task = self._progress.add_task("training", total=None)
+        self._task = self.add_task("training", total=None)
 
     def __call__(self, record: LogEntry) -> None:
         """Take a record in."""
         news = self._standing.take(record)
-        self._progress.update(
-            self._task, completed=self._standing.step, total=self._standing.total or None
-        )
+        self.update(self._task, completed=self._standing.step, total=self._standing.total or None)
         if news is not None:
             step = wording.count(self._standing.step).rjust(8)
             line = Text.assemble((f"{step}  ", "quiet"), (news, news_style(record)))
-            self._console.print(line)
+            self.console.print(line)
 
-    def render(self) -> RenderableType:
+    def get_renderables(self) -> Iterator[RenderableType]:
         """What is shown at this moment."""
-        standing = self._standing
-        lines: list[RenderableType] = [self._progress]
-        figures = standing.figures()
-        if figures:
-            lines.append(Text("  " + " · ".join(figures), style="figure"))
-        lines.append(slots_line(standing))
-        return Group(*lines)
+        yield from super().get_renderables()
+        if figures := self._standing.figures():
+            yield Text("  " + " · ".join(figures), style="figure")
+        yield slots_line(self._standing)
 
 
 def news_style(record: LogEntry) -> str:

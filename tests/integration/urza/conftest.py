@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -29,7 +28,7 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._client, name)
-        if not inspect.iscoroutinefunction(value):
+        if not callable(value):
             return value
         return lambda *args, **kwargs: self._runner.run(value(*args, **kwargs))
 

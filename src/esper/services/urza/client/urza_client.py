@@ -52,7 +52,14 @@ class _Method(Generic[Arguments, Result]):
         self, client: AsyncUrzaClient, owner: type
     ) -> Callable[Arguments, Coroutine[Any, Any, Result]]: ...
     def __get__(self, client: UrzaClient | AsyncUrzaClient | None, owner: type) -> Any:
-        return self._make if client is None else client.sending(self._make)
+        if client is None:
+            return self._make
+
+        @wraps(self._make)
+        def method(*args: Arguments.args, **options: Arguments.kwargs) -> Any:
+            return client.send(self._make(*args, **options))
+
+        return method
 
 
 class _Methods:
@@ -203,15 +210,6 @@ class UrzaClient(_Methods):
             raise core.unreachable(self.config, error, next(tries)) from error
         return core.result_of(call, answer, what)
 
-    def sending(self, make: Callable[Arguments, Call[Result]]) -> Callable[Arguments, Result]:
-        """Return a function that sends what `make` describes."""
-
-        @wraps(make)
-        def method(*args: Arguments.args, **options: Arguments.kwargs) -> Result:
-            return self.send(make(*args, **options))
-
-        return method
-
 
 class AsyncUrzaClient(_Methods):
     """A library at a URL, for code that runs in an event loop. Arguments are those of `UrzaClient`.
@@ -270,14 +268,3 @@ class AsyncUrzaClient(_Methods):
         except httpx.RequestError as error:
             raise core.unreachable(self.config, error, next(tries)) from error
         return core.result_of(call, answer, what)
-
-    def sending(
-        self, make: Callable[Arguments, Call[Result]]
-    ) -> Callable[Arguments, Coroutine[Any, Any, Result]]:
-        """Return a function that sends what `make` describes."""
-
-        @wraps(make)
-        async def method(*args: Arguments.args, **options: Arguments.kwargs) -> Result:
-            return await self.send(make(*args, **options))
-
-        return method
