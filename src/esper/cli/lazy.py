@@ -6,7 +6,8 @@
 
 torch alone takes more than a second. So a noun's file is imported when it is called, as click
 documents it, and names what is heavy in a `with later():` block, from where it is imported at its
-first use.
+first use. (`importlib.util.LazyLoader` leaves its stand-in in `sys.modules`: whoever imports
+`torch.nn` then runs that module twice, first as part of torch.)
 """
 
 from __future__ import annotations
