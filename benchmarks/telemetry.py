@@ -32,6 +32,7 @@ from esper.data.task import Task
 from esper.hosting.presence import followed
 from esper.orchestration.growth_config import GrowthConfig
 from esper.services.tolaria.run import Run as TrainerRun
+from esper.services.tolaria.run_control import Control
 from esper.services.tolaria.run_log import RunLog
 from esper.services.tolaria.run_progress import Progress
 from esper.services.tolaria.session import begin
@@ -98,7 +99,9 @@ class Run(StopRequest):
         self.log = RunLog(folder / "run.jsonl")
         identity = RunIdentity(run_id=folder.name, attempt=0)
         telemetry.open(self.log, identity, self.progress, ())
-        self._run = TrainerRun(session, self.progress, self.log, telemetry, stop=self)
+        self._run = TrainerRun(
+            session, self.progress, self.log, telemetry, self, Control(), time.monotonic
+        )
 
     @property
     def is_asked(self) -> bool:

@@ -31,9 +31,9 @@ from esper.core.durable_file import write_durably
 from esper.core.morphable_model import MorphableModel
 from esper.execution.artifact import KernelArtifact, read_kernel_file
 from esper.execution.kernel_cache import KernelCache
-from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.proven import fitting
 from esper.orchestration.strategies import STRATEGIES
+from esper.services.tolaria.training_config import TolariaConfig
 from esper.utils.plain_file import read_plain
 
 logger = logging.getLogger(__name__)
@@ -53,25 +53,23 @@ class KernelChoice:
 
     Args:
         folder: of the run.
-        growth: the growth cycle's settings; its strategy says which modes are wanted.
+        config: says how many may enter, and by its growth's strategy, of which modes.
         library: asked for every kind of layer that may grow; None where the run has been begun
             already, or asks none.
-        limit: most kernels.
         cache: what their files come through; its policy says whose kernels are taken.
     """
 
     def __init__(
         self,
         folder: Path,
-        growth: GrowthConfig,
+        config: TolariaConfig,
         library: KernelLibrary | None,
-        limit: int,
         cache: KernelCache,
     ) -> None:
         self._list = folder / "kernels" / "entered.json"
-        self._modes = STRATEGIES.lookup(growth.strategy)().modes
+        self._modes = STRATEGIES.lookup(config.growth.strategy)().modes
         self._library = library
-        self._limit = limit
+        self._limit = config.library.enter
         self._cache = cache
         self.files: dict[str, bytes] = {}
         """What the library had, by the kernels' ids, those to try first in front."""

@@ -7,7 +7,6 @@ a step (log, evaluate, save) stands below them; how a run begins and ends, in `t
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +40,7 @@ class Run:
         log: the run log, in the run's folder; a checkpoint notes its length.
         telemetry: takes each record for it.
         stop: asked at each boundary of steps.
-        control: brings commands for the run; None has none.
+        control: brings commands for the run.
         clock: seconds, never running backwards.
     """
 
@@ -51,10 +50,9 @@ class Run:
         progress: Progress,
         log: RunLog,
         telemetry: Telemetry,
-        *,
         stop: StopRequest,
-        control: Control | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        control: Control,
+        clock: Callable[[], float],
     ) -> None:
         self.session = session
         self.progress = progress

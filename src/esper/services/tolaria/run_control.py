@@ -14,7 +14,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -175,7 +175,7 @@ class Orders:
     """The commands of one attempt at a run, each carried out once, however often it arrives.
 
     Args:
-        control: where commands come from; None has none.
+        control: where commands come from.
         orchestrator: who grows the model; None where growth is off.
         progress: knows which commands were carried out; a checkpoint holds it.
         telemetry: takes what became of them.
@@ -184,7 +184,7 @@ class Orders:
 
     def __init__(
         self,
-        control: Control | None,
+        control: Control,
         orchestrator: SeedOrchestrator | None,
         progress: Progress,
         telemetry: Telemetry,
@@ -196,7 +196,7 @@ class Orders:
         self._telemetry = telemetry
         self._stop = stop
         self._settled = len(progress.commands)
-        self._waiting: deque[Order] = deque() if control is None else control.waiting
+        self._waiting = control.waiting
 
     def carry_out(self) -> None:
         """Carry out what can be carried out now; the rest keeps its order, and waits."""
@@ -218,9 +218,8 @@ class Orders:
 
     def settle(self) -> None:
         """A checkpoint was written: what it holds can be acknowledged."""
-        if self._control is not None:
-            self._control.settle(self._progress.commands[self._settled :])
-            self._settled = len(self._progress.commands)
+        self._control.settle(self._progress.commands[self._settled :])
+        self._settled = len(self._progress.commands)
 
     def refuse_rest(self) -> None:
         """Refuse what still waits: the run is over."""
@@ -241,20 +240,18 @@ class Orders:
 
     def _close(self, order: Order, refusal: str | None) -> None:
         """Say what became of a command, and remember it."""
-        command_id = order.command.command_id
-        self._progress.commands.append(command_id)
-        step, said = self._progress.step, words(order)
-        event: Event
+        command, step = order.command, self._progress.step
+        self._progress.commands.append(command.command_id)
+        told: Any = {"step": step, "command_id": command.command_id, "command": words(command)}
         if refusal is None:
-            event = CommandCarriedOut(step=step, command_id=command_id, command=said)
+            event: Event = CommandCarriedOut(**told)
         else:
-            event = CommandRefused(step=step, command_id=command_id, command=said, reason=refusal)
+            event = CommandRefused(**told, reason=refusal)
         self._telemetry.write(event, trace_id=order.trace_id)
 
 
-def words(order: Order) -> str:
+def words(command: RunCommand) -> str:
     """A command in a few words, for people."""
-    command = order.command
     if isinstance(command, StopTraining):
         return f"stop: {command.reason}"
     place = f"seed {command.seed_idx} of layer '{command.layer_name}'"

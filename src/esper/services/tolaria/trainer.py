@@ -64,7 +64,7 @@ class TolariaTrainer:
     """Receive growth events as models."""
     publisher: Publisher | None = None
     """Sends every record of the run log to whoever follows the run."""
-    control: Control | None = None
+    control: Control = field(default_factory=Control)
     """Brings commands for the run, which are carried out at step boundaries."""
     bundle: DataBundle | None = None
     """The data, where the caller has it at hand; ``config.data`` is its name then."""
@@ -125,13 +125,8 @@ class TolariaTrainer:
 
     def _run_in(self, folder: RunFolder) -> RunResult:
         telemetry = Telemetry(on_event=self.on_event, publisher=self.publisher, clock=self.clock)
-        kernels = KernelChoice(
-            folder.path,
-            self.config.growth,
-            None if (folder / CONFIG).exists() else self.library,
-            self.config.library.enter,
-            self._cache,
-        )
+        library = None if (folder / CONFIG).exists() else self.library
+        kernels = KernelChoice(folder.path, self.config, library, self._cache)
         # Settings and data are tried before the folder is taken: a mistake leaves no run behind.
         session = begin(
             self.config,
@@ -153,18 +148,9 @@ class TolariaTrainer:
             else:
                 first = [resumed(session, progress.step, identity.attempt)]
             telemetry.open(log, identity, progress, first)
-            if self.control is not None:
-                fetch = partial(self._cache.load_sync, device=session.device)
-                self.control.open(identity.run_id, progress.commands, fetch)
-            run = Run(
-                session,
-                progress,
-                log,
-                telemetry,
-                stop=self.stop,
-                control=self.control,
-                clock=self.clock,
-            )
+            fetch = partial(self._cache.load_sync, device=session.device)
+            self.control.open(identity.run_id, progress.commands, fetch)
+            run = Run(session, progress, log, telemetry, self.stop, self.control, self.clock)
             run.train()
             signum = self.stop.signum
             if signum is None or run.is_over:

@@ -21,8 +21,8 @@ from esper.execution.artifact import KernelArtifact, pack
 from esper.execution.kernel_cache import KernelCache
 from esper.execution.signatures import sign
 from esper.execution.trust import TrustPolicy
-from esper.orchestration.growth_config import GrowthConfig
 from esper.services.tolaria.exchange import KernelChoice
+from esper.services.tolaria.training_config import LibraryConfig, TolariaConfig
 from support.memory_library import MemoryLibrary
 from support.shelves import Drawer
 
@@ -43,7 +43,8 @@ def choice(
     folder: Path, library: MemoryLibrary | None, *, limit: int, cache: KernelCache | None = None
 ) -> KernelChoice:
     cache = KernelCache(library) if cache is None else cache
-    return KernelChoice(folder, GrowthConfig(), library, limit, cache)
+    config = TolariaConfig(data="digits", output=folder, library=LibraryConfig(enter=limit))
+    return KernelChoice(folder, config, library, cache)
 
 
 def ids_of(kernels: Sequence[KernelArtifact]) -> list[str]:
