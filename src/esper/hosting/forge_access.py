@@ -5,27 +5,32 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from esper.contracts.assets import Blueprint
 from esper.contracts.enums import ComponentName, TopicNames
 from esper.contracts.errors import LibraryUnavailableError
-from esper.contracts.ports import Bus, Publisher
+from esper.contracts.messages import RequestBlueprint
+from esper.contracts.ports import Bus, Delivery, Publisher
 from esper.hosting.bus_access import bus_url
 from esper.hosting.presence import presence
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.link import Companion
-from esper.services.tezzeret.blueprint_requests import submitting
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.urza.client.client_config import ClientConfig
 from esper.utils import extras
+from esper.utils.logging import get_logger
+from esper.utils.spans import parse_traceparent, within
 
 if TYPE_CHECKING:
     # At run time they need psutil and httpx, which an installation without a forge does not have.
     from esper.services.tezzeret.supervisor import Supervisor
     from esper.services.urza.client.urza_client import AsyncUrzaClient
+
+logger = get_logger("tezzeret.requests")
 
 
 @contextmanager
@@ -62,6 +67,24 @@ def forge(
         yield made
 
 
+async def submit_requests(
+    submit: Callable[[Blueprint], Awaitable[object]], deliveries: Sequence[Delivery]
+) -> None:
+    """Give the library the blueprints that are asked for.
+
+    Args:
+        submit: Gives one; doing so again changes nothing, so a request that arrives twice is carried
+            out once.
+        deliveries: Of `RequestBlueprint`.
+    """
+    for delivery in deliveries:
+        request = RequestBlueprint.model_validate(delivery.message.payload)
+        with within(parse_traceparent(delivery.message.traceparent)):
+            await submit(request.blueprint)
+        name, asked_by = request.blueprint.name, request.requested_by
+        logger.info("submitted", blueprint=name, requested_by=asked_by)
+
+
 def _taking_requests(asking: Callable[[], AsyncUrzaClient], name: str) -> Companion:
     async def listen(bus: Bus, publisher: Publisher, stop: asyncio.Event) -> None:
         async with asking() as library:
@@ -70,7 +93,7 @@ def _taking_requests(asking: Callable[[], AsyncUrzaClient], name: str) -> Compan
                 [TopicNames.INNOVATION_BLUEPRINT_REQUESTS],
                 group="tezzeret",
                 consumer=f"{name}@{socket.gethostname()}",
-                handle=submitting(library.submit),
+                handle=partial(submit_requests, library.submit),
                 stop=stop,
                 transient=(OSError, LibraryUnavailableError),
             )

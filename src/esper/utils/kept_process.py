@@ -1,7 +1,4 @@
-"""KeptProcess: a process that is started again, after ever longer pauses, whenever it ends untold.
-
-`esper up` keeps its services with it, a forge its workers.
-"""
+"""KeptProcess: a process that is started again, after ever longer pauses, whenever it ends untold."""
 
 from __future__ import annotations
 

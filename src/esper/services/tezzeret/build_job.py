@@ -194,8 +194,7 @@ class Limits:
 
 def _read(folder: Path, process: BaseProcess) -> Outcome:
     """Read what an ended child left behind."""
-    status = process.exitcode
-    if status == 0 and (folder / REPORT).exists():
+    if (folder / REPORT).exists():
         try:
             text = (folder / REPORT).read_text(encoding="utf-8")
             report = ValidationReport.model_validate_json(text)
@@ -205,6 +204,7 @@ def _read(folder: Path, process: BaseProcess) -> Outcome:
             )
         kernel = folder / KERNEL
         return Proof(report=report, data=kernel.read_bytes() if report.passed else None)
+    status = process.exitcode
     how = f"with exit status {status}"
     if status is not None and status < 0:
         how = f"by {signal.Signals(-status).name}"

@@ -24,7 +24,8 @@ def confine(*, memory_bytes: int, niceness: int) -> None:
     """
     with contextlib.suppress(PermissionError):  # it leads a session already
         os.setsid()
-    stand_back(niceness)
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, max(now, niceness))
     # Where Linux groups processes by session, niceness counts within the group only, and the new
     # group has a niceness of its own. Elsewhere there is no such file.
     with contextlib.suppress(OSError):
@@ -37,12 +38,6 @@ def confine(*, memory_bytes: int, niceness: int) -> None:
         if hard != resource.RLIM_INFINITY:
             limit = min(limit, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-
-
-def stand_back(niceness: int) -> None:
-    """Give this process, and what it starts, at least that niceness."""
-    now = os.getpriority(os.PRIO_PROCESS, 0)
-    os.setpriority(os.PRIO_PROCESS, 0, max(now, niceness))
 
 
 def end_with_parent() -> None:

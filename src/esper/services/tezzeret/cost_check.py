@@ -40,6 +40,12 @@ class Measured:
     peak_bytes: int
     """Of one training step with `LARGEST_BATCH` samples, the weights included."""
 
+    def __str__(self) -> str:
+        return (
+            f"{self.parameters} parameters, {self.flops} operations a sample, {self.peak_bytes} "
+            f"bytes in a training step of {LARGEST_BATCH} samples"
+        )
+
 
 def measure(subject: Subject) -> Measured:
     """Count and run what a kernel costs.
@@ -58,14 +64,6 @@ def measure(subject: Subject) -> Measured:
         )
     return Measured(
         parameters=parameters, flops=price.flops, peak_bytes=_memory_as_foretold(subject, kernel)
-    )
-
-
-def described(found: Measured) -> str:
-    """What was measured, in words."""
-    return (
-        f"{found.parameters} parameters, {found.flops} operations a sample, {found.peak_bytes} "
-        f"bytes in a training step of {LARGEST_BATCH} samples"
     )
 
 

@@ -17,8 +17,8 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from secrets import token_hex
-from types import TracebackType
 from typing import Self
 
 from esper.contracts.errors import ConfigError, TrainingError
@@ -91,7 +91,7 @@ class ProcessNursery:
     def take(self, race: Race) -> ProcessWard:
         """Hand a race over, to a new worker if the last one is gone; as the port says."""
         if self._worker is not None and not self._worker.is_usable:
-            self._drop()
+            self.close()
         try:
             if self._worker is None:
                 self._worker = _Worker(self._max_bytes)
@@ -105,9 +105,6 @@ class ProcessNursery:
 
     def close(self) -> None:
         """End the worker, and with it a race that it holds."""
-        self._drop()
-
-    def _drop(self) -> None:
         if self._worker is not None:
             self._worker.kill()
             self._worker = None
@@ -115,12 +112,7 @@ class ProcessNursery:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -173,9 +165,9 @@ class _Worker:
         self._process.start()
         theirs.close()  # else its end would stay open when it dies
         self._max_bytes = max_bytes
-        self._outbox: deque[bytes] = deque()
+        self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
         self._inbox: deque[tuple[int, Progress | Trouble]] = deque()
-        self._changed = threading.Condition()
+        self._counting = threading.Lock()
         self._is_gone = self._is_killed = False
         self.waiting = 0
         """Bytes that wait for the worker."""
@@ -195,13 +187,12 @@ class _Worker:
 
     def send(self, data: bytes) -> bool:
         """Leave a message, unless too much waits already. Returns whether it was left."""
-        with self._changed:
+        with self._counting:
             # One message may always wait, however large: a model's tensors at a mark.
-            if self._outbox and self.waiting + len(data) > self._max_bytes:
+            if not self._outbox.empty() and self.waiting + len(data) > self._max_bytes:
                 return False
-            self._outbox.append(data)
             self.waiting += len(data)
-            self._changed.notify()
+        self._outbox.put(data)
         return True
 
     def answers(self, number: int) -> list[Progress | Trouble]:
@@ -224,22 +215,13 @@ class _Worker:
         self._is_killed = True
         self._process.kill()
         self._process.join()
-        with self._changed:
-            self._outbox.clear()
-            self._is_gone = True
-            self._changed.notify()
+        self._is_gone = True
 
     def _write(self) -> None:
-        while True:
-            with self._changed:
-                while not (self._outbox or self._is_gone):
-                    self._changed.wait()
-                if self._is_gone:
-                    return
-                data = self._outbox.popleft()
+        while (data := self._outbox.get()) is not None:
             with contextlib.suppress(OSError):  # it is gone, and whoever reads notices
                 self._connection.send_bytes(data)
-            with self._changed:
+            with self._counting:
                 self.waiting -= len(data)
 
     def _read(self) -> None:
@@ -255,9 +237,8 @@ class _Worker:
             self._process.kill()
         finally:
             self._process.join()
-            with self._changed:
-                self._is_gone = True
-                self._changed.notify()
+            self._is_gone = True
+            self._outbox.put(None)
 
 
 def _cause(exitcode: int | None) -> str:

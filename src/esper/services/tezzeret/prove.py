@@ -7,16 +7,17 @@ and takes the proof away.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 
@@ -26,7 +27,7 @@ from esper.contracts.version import VERSION
 from esper.execution.kernel_compile import share_compile_cache
 from esper.services.tezzeret.build_job import KERNEL, OUTPUT, REPORT, Proof
 from esper.services.tezzeret.build_limits import confine, end_with_parent
-from esper.services.tezzeret.cost_check import Measured, described, measure
+from esper.services.tezzeret.cost_check import Measured, measure
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.kernel_checks import (
     alive,
@@ -58,6 +59,8 @@ CHECKS: Final[dict[str, Check]] = {
 
 _LONGEST_DETAIL: Final = 1000
 
+T = TypeVar("T")
+
 
 def prove(blueprint: Blueprint, targets: Sequence[Target], *, seed: int = 0) -> Proof:
     """Build a blueprint's kernel and prove it.
@@ -75,94 +78,79 @@ def prove(blueprint: Blueprint, targets: Sequence[Target], *, seed: int = 0) -> 
     Returns:
         The report, and the kernel file if all checks passed.
     """
-    work = _Proving(started=time.monotonic())
-    with torch.random.fork_rng(devices=[]):
+    work = _Proving()
+    data = None
+    with torch.random.fork_rng(devices=[]), contextlib.suppress(_FailedError):
         torch.manual_seed(seed)
-        data = _run(work, blueprint, targets, seed)
+        data = work.run(blueprint, targets, seed)
     return Proof(report=work.report(), data=data)
 
 
-@dataclass
+class _FailedError(Exception):
+    """A check failed, and ends the proof; its result is noted."""
+
+
 class _Proving:
     """A proof under way."""
 
-    started: float
-    results: list[CheckResult] = field(default_factory=list)
-    latencies: list[Latency] = field(default_factory=list)
-    cost: Measured | None = None
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._results: list[CheckResult] = []
+        self._latencies: list[Latency] = []
+        self._cost = Measured(parameters=0, flops=0, peak_bytes=0)
 
-    def passes(self, name: str, check: Callable[[], str]) -> bool:
-        """Run one check and note its result."""
-        try:
-            detail, passed = check(), True
-        except Exception as fault:
-            # Whatever a kernel raises is what the proof has found.
-            kind = "" if isinstance(fault, ValueError) else f"{type(fault).__name__}: "
-            detail, passed = f"{kind}{fault}"[:_LONGEST_DETAIL], False
-            logger.debug("check %s failed", name, exc_info=True)
-        self.results.append(CheckResult(name=name, passed=passed, detail=detail))
-        return passed
+    def run(self, blueprint: Blueprint, targets: Sequence[Target], seed: int) -> bytes:
+        """Go through all checks; returns the kernel file.
+
+        Raises:
+            _FailedError: At the first that fails.
+        """
+        read = partial(Subject.of, blueprint, seed=seed)
+        subject = self._pass("graph", read, lambda _: "a valid graph")
+        for name, check in CHECKS.items():
+            self._pass(name, partial(check, subject))
+        self._cost = self._pass("cost", partial(measure, subject))
+        data = self._pass("file", partial(written, subject), lambda data: f"{len(data)} bytes")
+        for target in targets:
+            kind = f"{'compiled' if target.compiled else 'eager'}-{target.device.replace(':', '-')}"
+            name = f"{kind}-{target.dtype}-{target.batch_size}"
+            self._pass(name, partial(self._time, subject, target))
+        return data
 
     def report(self) -> ValidationReport:
-        failed = next((result for result in self.results if not result.passed), None)
-        cost = self.cost
+        """What was found."""
+        failed = next((result for result in self._results if not result.passed), None)
         return ValidationReport(
             passed=failed is None,
             reason="" if failed is None else f"{failed.name}: {failed.detail}",
-            checks=tuple(self.results),
-            parameters=0 if cost is None else cost.parameters,
-            flops=0 if cost is None else cost.flops,
-            peak_bytes=0 if cost is None else cost.peak_bytes,
-            latencies=tuple(self.latencies),
+            checks=tuple(self._results),
+            **asdict(self._cost),
+            latencies=tuple(self._latencies),
             toolchain=toolchain(),
-            seconds=time.monotonic() - self.started,
+            seconds=time.monotonic() - self._began,
         )
 
+    def _pass(self, name: str, check: Callable[[], T], said: Callable[[T], str] = str) -> T:
+        """Run one check, and note its result in words."""
+        try:
+            found = check()
+        except Exception as fault:
+            # Whatever a kernel raises is what the proof has found.
+            kind = "" if isinstance(fault, ValueError) else f"{type(fault).__name__}: "
+            detail = f"{kind}{fault}"[:_LONGEST_DETAIL]
+            logger.debug("check %s failed", name, exc_info=True)
+            self._results.append(CheckResult(name=name, passed=False, detail=detail))
+            raise _FailedError from fault
+        self._results.append(CheckResult(name=name, passed=True, detail=said(found)))
+        return found
 
-def _run(
-    work: _Proving, blueprint: Blueprint, targets: Sequence[Target], seed: int
-) -> bytes | None:
-    subjects: list[Subject] = []
-    files: list[bytes] = []
-
-    def read() -> str:
-        subjects.append(Subject.of(blueprint, seed=seed))
-        return "a valid graph"
-
-    if not work.passes("graph", read):
-        return None
-    subject = subjects[0]
-    for name, check in CHECKS.items():
-        if not work.passes(name, partial(check, subject)):
-            return None
-
-    def costs() -> str:
-        work.cost = measure(subject)
-        return described(work.cost)
-
-    def packs() -> str:
-        files.append(written(subject))
-        return f"{len(files[0])} bytes"
-
-    if not (work.passes("cost", costs) and work.passes("file", packs)):
-        return None
-    measured = all(_measure(work, subject, target) for target in targets)
-    return files[0] if measured else None
-
-
-def _measure(work: _Proving, subject: Subject, target: Target) -> bool:
-    """Compile if the target says so, and time; True unless that failed."""
-    name = f"{'compiled' if target.compiled else 'eager'}-{target.device.replace(':', '-')}"
-    name = f"{name}-{target.dtype}-{target.batch_size}"
-    if not available(target):
-        return work.passes(name, lambda: f"not measured: this machine has no {target.device}")
-
-    def timed() -> str:
+    def _time(self, subject: Subject, target: Target) -> str:
+        """Compile if the target says so, and time."""
+        if not available(target):
+            return f"not measured: this machine has no {target.device}"
         how = warm(subject, target) + "; " if target.compiled else ""
-        work.latencies.append(latency(subject, target))
-        return f"{how}median {work.latencies[-1].median_us:.1f} µs"
-
-    return work.passes(name, timed)
+        self._latencies.append(latency(subject, target))
+        return f"{how}median {self._latencies[-1].median_us:.1f} µs"
 
 
 def toolchain() -> Toolchain:

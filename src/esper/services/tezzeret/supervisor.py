@@ -1,170 +1,42 @@
-"""Supervisor: keeps N workers alive, each in a process of its own, until it is told to stop."""
+"""Supervisor: keeps N workers going until it is told to stop.
+
+Each has a thread of its own: what it waits for is the library, and builds, which are processes of
+their own and may come to any end.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from random import Random
-from types import FrameType
+from threading import Event, Thread
 from typing import Final
 
 from pydantic import JsonValue
 
-from esper.contracts.errors import AccessDeniedError, EsperError
+from esper.contracts.errors import AccessDeniedError
 from esper.contracts.ports import BlueprintQueue, Clock, Publisher
-from esper.services.tezzeret.build_limits import end_with_parent, stand_back
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.worker import Worker
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.heartbeat import Details
-from esper.utils.kept_process import KeptProcess, wait_for_ends
-from esper.utils.logging import get_logger, setup_logging
-from esper.utils.stop import Flag, Stop
+from esper.utils.logging import get_logger
+from esper.utils.stop import Stop
 
 logger = get_logger("tezzeret.supervisor")
 
-MakeQueue = Callable[[], BlueprintQueue]
-"""Connects to the library; called once in each worker's process, so it must pickle."""
+Connect = Callable[[], AbstractContextManager[BlueprintQueue]]
+"""Connects to the library; called once for each worker."""
 Join = Callable[[str, Details], AbstractContextManager[Publisher | None]]
-"""Puts a worker of that name onto the bus for the length of a block; must pickle, too."""
+"""Puts a worker of that name onto the bus for the length of a block."""
 
-GIVE_BACK: Final = signal.SIGUSR1
-"""Tells a worker to stop and to give back what it is building. Not a second SIGTERM: two that
-come quickly are one."""
 TICK_SECONDS: Final = 0.2
-REFUSED: Final = 77
-"""Exit status of a worker whom the library does not let in: starting it again does not help."""
 
 _STEADY_SECONDS: Final = 60.0
-"""A worker that lived this long is no failure when it ends."""
-_KILL_SECONDS: Final = 15.0
-
-
-class _Spawned:
-    """A worker's process. Spawned, not forked: a worker has threads, and a forge may have too."""
-
-    def __init__(self, target: Callable[..., None], *args: object, name: str) -> None:
-        self.process = multiprocessing.get_context("spawn").Process(
-            target=target, args=args, name=name
-        )
-        self.process.start()
-        assert self.process.pid is not None  # it was started
-        self.pid = self.process.pid
-
-    def poll(self) -> int | None:
-        """Return its exit status; None as long as it runs."""
-        return self.process.exitcode
-
-
-class Supervisor:
-    """Runs a forge.
-
-    Args:
-        config: Number of workers, limits, pauses.
-        make_queue: Connects a worker to the library.
-        join: Puts a worker onto the bus; default none.
-        clock: Tells the time.
-    """
-
-    def __init__(
-        self,
-        config: TezzeretConfig,
-        make_queue: MakeQueue,
-        *,
-        join: Join | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._config, self._make_queue = config, make_queue
-        self._join = join or unheard
-        self._clock = clock or SystemClock()
-        self._workers = [self._kept(number) for number in range(config.workers)]
-
-    def run(self, stop: Stop) -> None:
-        """Keep the workers alive until `stop` is set, then let them finish what they are building.
-
-        A build that is not done after `drain_seconds` is given back to the library. A worker that
-        died is started again, after ever longer pauses if it keeps dying.
-
-        Raises:
-            AccessDeniedError: The library lets none of the workers in.
-        """
-        try:
-            while not stop.is_set():
-                for kept in self._workers:
-                    self._look_after(kept)
-                stop.wait(TICK_SECONDS)
-        finally:
-            self._drain()
-
-    @property
-    def starts(self) -> int:
-        """How often a worker was started; may be asked from another thread."""
-        return sum(kept.starts for kept in self._workers)
-
-    def pids(self) -> list[int]:
-        """Process ids of the workers that are alive; likewise."""
-        return [pid for kept in self._workers if (pid := kept.pid) is not None]
-
-    def alive(self) -> int:
-        """How many workers have a process; likewise."""
-        return len(self.pids())
-
-    def is_ready(self) -> bool:
-        """Whether all workers have a process; likewise."""
-        return self.alive() == len(self._workers)
-
-    def details(self) -> dict[str, JsonValue]:
-        """Figures for signs of life; likewise."""
-        return {"workers": self.alive(), "wanted": len(self._workers), "starts": self.starts}
-
-    def _kept(self, number: int) -> KeptProcess:
-        config, name = self._config, f"{self._config.name}-{number}"
-        random = Random(name)  # noqa: S311 spreads pauses, guards nothing
-        return KeptProcess(
-            name,
-            lambda: _Spawned(work, self._make_queue, config, name, self._join, name=name),
-            backoff=Backoff(config.backoff_seconds, config.backoff_most_seconds, random),
-            steady_seconds=_STEADY_SECONDS,
-            clock=self._clock,
-        )
-
-    def _look_after(self, kept: KeptProcess) -> None:
-        status = kept.reap()
-        if status == REFUSED:
-            raise AccessDeniedError(
-                f"the library does not let the worker {kept.name} in; give the forge a token "
-                "with the role 'compiler' (esper urza token issue --role compiler)"
-            )
-        if status is not None:
-            pause = round(kept.failed(), 2)
-            logger.warning("worker ended", worker=kept.name, status=status, seconds=pause)
-        elif kept.start():
-            logger.info("worker started", worker=kept.name, pid=kept.pid)
-
-    def _drain(self) -> None:
-        """First word: finish. Second word, when time is up: give back. Then kill."""
-        for word, seconds in (
-            (signal.SIGTERM, self._config.drain_seconds),
-            (GIVE_BACK, _KILL_SECONDS),
-            (signal.SIGKILL, _KILL_SECONDS),
-        ):
-            left = [kept for kept in self._workers if kept.reap() is None and kept.pid]
-            for kept in left:
-                logger.info("stopping worker", worker=kept.name, signal=word.name)
-                kept.tell(word)
-            ends = [partial(_has_ended, kept) for kept in left]
-            if wait_for_ends(ends, seconds, clock=self._clock, hurry=Flag()):
-                break
-
-
-def _has_ended(kept: KeptProcess) -> bool:
-    return kept.reap() is not None or kept.pid is None
+"""A worker that went on this long is no failure when it ends."""
+_GIVE_BACK_SECONDS: Final = 15.0
 
 
 @contextlib.contextmanager
@@ -173,34 +45,103 @@ def unheard(name: str, details: Details) -> Iterator[None]:
     yield None
 
 
-def work(make_queue: MakeQueue, config: TezzeretConfig, name: str, join: Join = unheard) -> None:
-    """Run one worker in this process until SIGTERM; at `GIVE_BACK` its build is given back.
+class Supervisor:
+    """Runs a forge.
 
-    Raises:
-        SystemExit: With `REFUSED` if the library does not let it in.
+    Args:
+        config: Number of workers, limits, pauses.
+        connect: Connects a worker to the library.
+        join: Puts a worker onto the bus; default none.
+        clock: Tells the time.
     """
-    stop, hurry = Flag(), Flag()
 
-    def told(number: int, frame: FrameType | None) -> None:
-        if number == GIVE_BACK:
-            hurry.set()
-        stop.set()
+    def __init__(
+        self,
+        config: TezzeretConfig,
+        connect: Connect,
+        *,
+        join: Join = unheard,
+        clock: Clock | None = None,
+    ) -> None:
+        self._config, self._connect, self._join = config, connect, join
+        self._clock = clock or SystemClock()
+        self._stop, self._hurry = Event(), Event()
+        self._refused: AccessDeniedError | None = None
+        self._starts = {f"{config.name}-{number}": 0 for number in range(config.workers)}
+        self._working: set[str] = set()
 
-    signal.signal(signal.SIGTERM, told)
-    signal.signal(GIVE_BACK, told)
-    # Ctrl-C reaches the whole group; the supervisor passes on what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
-    setup_logging("tezzeret")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every look at the queue
-    stand_back(config.niceness)
-    try:
-        worker = Worker(make_queue(), config, name=name)
-        with join(name, worker.account.details) as worker.account.publisher:
-            worker.run(stop, hurry=hurry)
-    except AccessDeniedError as error:
-        logger.error("refused", worker=name, why=str(error))  # noqa: TRY400 a wrong token needs no stack
-        raise SystemExit(REFUSED) from None
-    except EsperError:
-        logger.exception("worker failed", worker=name)
-        raise SystemExit(1) from None
+    def run(self, stop: Stop) -> None:
+        """Keep the workers going until `stop` is set, then let them finish what they are building.
+
+        A build that is not done after `drain_seconds` is given back to the library. A worker that
+        failed is started again, after ever longer pauses if it keeps failing.
+
+        Raises:
+            AccessDeniedError: The library does not let a worker in.
+        """
+        threads = [
+            Thread(target=self._keep, args=(name,), name=name, daemon=True) for name in self._starts
+        ]
+        for thread in threads:
+            thread.start()
+        while not (stop.is_set() or self._refused):
+            stop.wait(TICK_SECONDS)
+        # First word: finish. Second word, when time is up: give back.
+        for word, seconds in (
+            (self._stop, self._config.drain_seconds),
+            (self._hurry, _GIVE_BACK_SECONDS),
+        ):
+            word.set()
+            deadline = self._clock.monotonic() + seconds
+            for thread in threads:
+                thread.join(max(0.0, deadline - self._clock.monotonic()))
+        if self._refused is not None:
+            raise AccessDeniedError(
+                f"the library does not let the forge {self._config.name} in ({self._refused}); give "
+                "it a token with the role 'compiler' (esper urza token issue --role compiler)"
+            )
+
+    @property
+    def starts(self) -> int:
+        """How often a worker was started; may be asked from another thread."""
+        return sum(self._starts.values())
+
+    def alive(self) -> int:
+        """How many workers are at work; likewise."""
+        return len(self._working)
+
+    def is_ready(self) -> bool:
+        """Whether all workers are; likewise."""
+        return self.alive() == len(self._starts)
+
+    def details(self) -> dict[str, JsonValue]:
+        """Figures for signs of life; likewise."""
+        return {"workers": self.alive(), "wanted": len(self._starts), "starts": self.starts}
+
+    def _keep(self, name: str) -> None:
+        """Have a worker work, again and again."""
+        config, random = self._config, Random(name)  # noqa: S311 spreads pauses, guards nothing
+        backoff = Backoff(config.backoff_seconds, config.backoff_most_seconds, random)
+        while not self._stop.is_set():
+            began = self._clock.monotonic()
+            try:
+                self._work(name)
+            except AccessDeniedError as error:
+                self._refused = error
+                return
+            except Exception:  # its thread's boundary: the others go on, and it is started again
+                logger.exception("worker failed", worker=name)
+            if self._clock.monotonic() - began > _STEADY_SECONDS:
+                backoff.succeeded()
+            self._stop.wait(backoff.failed())
+
+    def _work(self, name: str) -> None:
+        self._starts[name] += 1
+        with self._connect() as queue:
+            worker = Worker(queue, self._config, name=name)
+            with self._join(name, worker.account.details) as worker.account.publisher:
+                self._working.add(name)
+                try:
+                    worker.run(self._stop, hurry=self._hurry)
+                finally:
+                    self._working.discard(name)

@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext
 from random import Random
 from threading import Event, Thread
-from types import TracebackType
 from typing import Final, Self
 
 from pydantic import JsonValue
@@ -88,12 +87,7 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
 
@@ -258,12 +252,8 @@ class Worker:
         self, heartbeat: Heartbeat, outcome: Outcome, hurry: Stop | None, ending: Ending
     ) -> None:
         """Bring the result, again and again while the library is away and the lease lasts."""
-        if heartbeat.lost():
-            raise LeaseLostError(
-                f"the lease of {heartbeat.lease.blueprint.name!r} went to another worker"
-            )
         backoff = self._backoff()
-        while True:
+        while not heartbeat.lost():
             try:
                 self._bring(heartbeat.lease, outcome, ending)
             except LibraryUnavailableError:
@@ -274,51 +264,52 @@ class Worker:
                 heartbeat.pause(backoff.failed())
             else:
                 return
+        raise LeaseLostError(
+            f"the lease of {heartbeat.lease.blueprint.name!r} went to another worker"
+        )
 
     def _bring(self, lease: Lease, outcome: Outcome, ending: Ending) -> None:
         """Bring the result; `ending` is told what became of it."""
+        report, retry = None, False
         match outcome:
-            case Proof(report=report, data=bytes() as data):
-                ending.kernel_id, ending.reason = self._complete(lease, data, report)
-            case Proof(report=report):
-                self._queue.fail(lease, reason=report.reason, report=report, retry=False)
-                ending.reason = f"invalid: {report.reason}"
+            case Proof(data=bytes() as data):
+                report = outcome.report
+                try:
+                    ending.kernel_id = self._complete(lease, data, report)
+                except SubmissionError as error:
+                    reason = f"the library refuses the kernel: {error}"
+                    ending.reason = f"refused: {error}"
+                else:
+                    return
+            case Proof():
+                report, reason = outcome.report, outcome.report.reason
+                ending.reason = f"invalid: {reason}"
             case Broken(reason=reason, final=final):
-                ending.reason = self._broken(lease, reason, final=final)
+                last = lease.attempt >= self._config.max_attempts
+                retry = not (final or last)
+                if last and not final:
+                    reason = f"set aside after {lease.attempt} tries: {reason}"
+                ending.reason = reason
             case Abandoned():
-                ending.reason = "given back: the forge is shutting down"
-                self._queue.fail(lease, reason=ending.reason, report=None, retry=True)
+                retry, reason = True, "given back: the forge is shutting down"
+                ending.reason = reason
+        self._queue.fail(lease, reason=reason, report=report, retry=retry)
 
-    def _complete(
-        self, lease: Lease, data: bytes, report: ValidationReport
-    ) -> tuple[str | None, str]:
-        """Bring a kernel; returns its id, or None and why the library refuses it."""
+    def _complete(self, lease: Lease, data: bytes, report: ValidationReport) -> KernelId:
+        """Bring a kernel.
+
+        Raises:
+            SubmissionError: The library refuses it.
+        """
         chain = report.toolchain
         registration = KernelRegistration(
             kernel_id=hashlib.sha256(data).hexdigest(),
             blueprint_id=lease.blueprint.blueprint_id,
             host=lease.blueprint.host,
-            tags={
-                "torch": chain.torch,
-                "python": chain.python,
-                "machine": chain.machine,
-                "device": chain.device,
-            },
+            tags=chain.model_dump(include={"torch", "python", "machine", "device"}),
         )
-        try:
-            self._queue.complete(lease, data, registration, report)
-        except SubmissionError as error:
-            refusal = f"the library refuses the kernel: {error}"
-            self._queue.fail(lease, reason=refusal, report=report, retry=False)
-            return None, f"refused: {error}"
-        return registration.kernel_id, ""
-
-    def _broken(self, lease: Lease, reason: str, *, final: bool) -> str:
-        last = lease.attempt >= self._config.max_attempts
-        if last and not final:
-            reason = f"set aside after {lease.attempt} tries: {reason}"
-        self._queue.fail(lease, reason=reason, report=None, retry=not (final or last))
-        return reason
+        self._queue.complete(lease, data, registration, report)
+        return registration.kernel_id
 
     def _build_apart(self, lease: Lease, unwanted: Callable[[], bool]) -> Outcome:
         if self._context is None:
