@@ -85,7 +85,9 @@ def train(
         if config.nursery == "process" and config.grow:
             nursery = stack.enter_context(ProcessNursery())
         bus, store = _followers(bus, store)
-        control, cache = Control(), kernel_cache(source, redis=bus, config=_whose_kernels(config))
+        keys = config.library.trusted_keys
+        trusting = KernelCacheConfig(trusted_keys=keys, require_signatures=bool(keys))
+        control, cache = Control(), kernel_cache(source, redis=bus, config=trusting)
         publisher = stack.enter_context(
             followed(
                 config.output,
@@ -99,7 +101,7 @@ def train(
         trainer = TolariaTrainer(
             config,
             resume=resume,
-            on_event=_each((*feeds, *(() if on_record is None else (on_record,)))),
+            on_event=partial(_tell, [*feeds, *([] if on_record is None else [on_record])]),
             sinks=sinks,
             publisher=publisher,
             control=control,
@@ -153,21 +155,9 @@ def _feed(logger: Logger | str, folder: Path) -> LoggerFeed:
     return LoggerFeed(choose_logger(logger, folder) if isinstance(logger, str) else logger)
 
 
-def _each(receivers: Sequence[OnRecord]) -> OnRecord | None:
-    """What hands each record to all of these; None where there are none."""
-    if not receivers:
-        return None
-
-    def hand_out(record: LogEntry) -> None:
-        for receiver in receivers:
-            receiver(record)
-
-    return hand_out
-
-
-def _whose_kernels(config: TolariaConfig) -> KernelCacheConfig:
-    keys = config.library.trusted_keys
-    return KernelCacheConfig(trusted_keys=keys, require_signatures=bool(keys))
+def _tell(receivers: Sequence[OnRecord], record: LogEntry) -> None:
+    for receiver in receivers:
+        receiver(record)
 
 
 def prepare(config: TolariaConfig) -> Session:
@@ -189,11 +179,6 @@ def reopen(folder: Path) -> Session:
     session = begin(saved_config(folder))
     restore(session, RunFolder(folder, resume=True).saved_state())
     return session
-
-
-def kernel_store() -> LocalKernelStore:
-    """Where kernels are kept on this machine."""
-    return LocalKernelStore()
 
 
 def kernel_cache(
@@ -224,7 +209,7 @@ def kernel_cache(
         policy = extras.load("esper.execution.trust").TrustPolicy
         trust = policy.from_files(config.trusted_keys, required=config.require_signatures)
     return KernelCache(
-        kernel_store() if source is None else source,
+        LocalKernelStore() if source is None else source,
         config.max_bytes,
         tiers=tiers,
         trust=trust,

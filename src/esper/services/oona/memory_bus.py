@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import BusError, BusUnavailableError
@@ -23,6 +22,8 @@ class _Pending:
     consumer: str
     since: float
     tries: int
+    again: bool = False
+    """Whether its consumer has joined anew since, and is given it again."""
 
 
 @dataclass(slots=True)
@@ -34,10 +35,6 @@ class _Group:
     pending: dict[int, _Pending] = field(default_factory=dict)
     """By number; the longest pending first."""
     consumers: set[str] = field(default_factory=set)
-    again_after: dict[str, int] = field(default_factory=dict)
-    """Consumers that are given what they had pending, and the last of it that they were given."""
-    started: set[str] = field(default_factory=set)
-    """Consumers that were given all of it."""
 
     def low_water(self) -> int:
         return min(min(self.pending, default=self.after + 1), self.after + 1)
@@ -85,9 +82,7 @@ class InProcessBus:
     def __init__(self, config: OonaConfig, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._topics: Mapping[TopicNames, _Topic] = MappingProxyType(
-            {topic: _Topic() for topic in TopicNames}
-        )
+        self._topics = {topic: _Topic() for topic in TopicNames}
         self._waiting: set[asyncio.Future[None]] = set()
         self._dead_ids = itertools.count(1)
 
@@ -130,11 +125,11 @@ class InProcessBus:
             topic = self._topics[name]
             if group in topic.groups:
                 # Whoever joins begins anew: what it had pending comes again.
-                topic.groups[group].again_after.clear()
-                topic.groups[group].started.clear()
-                continue
-            after = topic.last if since == "$" else max(_number(since), topic.first) - 1
-            topic.groups[group] = _Group(after=after, seen=self._clock.monotonic())
+                for entry in topic.groups[group].pending.values():
+                    entry.again = True
+            else:
+                after = topic.last if since == "$" else max(_number(since), topic.first) - 1
+                topic.groups[group] = _Group(after=after, seen=self._clock.monotonic())
 
     async def consume(
         self,
@@ -185,24 +180,15 @@ class InProcessBus:
         return found
 
     def _again(self, group: _Group, consumer: str, limit: int) -> Sequence[int]:
-        """Numbers that the consumer left pending before it joined, or else others left too long."""
-        if consumer not in group.started:
-            after = group.again_after.get(consumer, 0)
-            own = sorted(
-                number
-                for number, entry in group.pending.items()
-                if entry.consumer == consumer and number > after
-            )
-            if own:
-                numbers = self._apart(own[:limit], group)
-                group.again_after[consumer] = numbers[-1]
-                return numbers
-            group.started.add(consumer)
+        """Numbers of what the consumer left pending before it joined, or anybody for too long."""
         before = self._clock.monotonic() - self._config.idle_seconds
-        idle = itertools.takewhile(
-            lambda number: group.pending[number].since <= before, group.pending
+        due = (
+            number
+            for number, entry in group.pending.items()
+            if entry.since <= before or (entry.again and entry.consumer == consumer)
         )
-        return self._apart(list(itertools.islice(idle, limit)), group)
+        numbers = sorted(due)[:limit]
+        return numbers[: self._config.together(group.pending[n].tries for n in numbers)]
 
     def _deliver(self, topic: TopicNames, name: str, number: int, consumer: str) -> Delivery:
         group = self._topics[topic].groups[name]
@@ -312,9 +298,6 @@ class InProcessBus:
         before = self._clock.monotonic() - self._config.group_idle_seconds
         for name in [name for name, group in topic.groups.items() if group.seen < before]:
             del topic.groups[name]
-
-    def _apart(self, numbers: Sequence[int], group: _Group) -> Sequence[int]:
-        return numbers[: self._config.together(group.pending[n].tries for n in numbers)]
 
     async def leave(self, topics: Sequence[TopicNames], group: str) -> None:
         """Remove a group, with whatever it had pending."""

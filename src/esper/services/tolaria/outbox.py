@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from esper.contracts.enums import Verdict
 from esper.contracts.errors import KernelError, LibraryError, LibraryNotFoundError, SubmissionError
@@ -33,6 +34,11 @@ logger = logging.getLogger(__name__)
 
 OUTBOX = "outbox"
 _REFUSED = ".refused"
+_REFUSALS: Final[Mapping[str, tuple[type[LibraryError], ...]]] = {
+    "kernels": (SubmissionError,),
+    "reports": (SubmissionError, LibraryNotFoundError),
+}
+"""What a library says of that which it never takes, by kind."""
 
 
 def fill(
@@ -84,24 +90,25 @@ def deliver(folder: Path, library: KernelLibrary) -> KernelsDelivered:
     Returns:
         How it went; a library that fails leaves the rest for another time.
     """
-    kernels = reports = refused = 0
-    trouble = None
-    spans = _spans(folder)
+    taken = dict.fromkeys(_REFUSALS, 0)
+    refused, trouble, spans = 0, None, _spans(folder)
     try:
-        for path in sorted(_kernels(folder).glob("*.json")):
-            with within(spans.get(path.stem)):
-                taken = _deposit(library, path)
-            kernels, refused = kernels + taken, refused + (not taken)
-        for path in sorted(_reports(folder).glob("*.json")):
-            with within(spans.get(path.stem)):
-                taken = _report(library, path)
-            reports, refused = reports + taken, refused + (not taken)
+        for kind in taken:
+            for path in sorted((folder / OUTBOX / kind).glob("*.json")):
+                with within(spans.get(path.stem)):
+                    is_taken = _send(library, path)
+                taken[kind] += is_taken
+                refused += not is_taken
     except LibraryError as error:
         trouble = str(error)
         logger.warning("the library did not take everything; it is kept in %s: %s", folder, error)
-    left = [*_kernels(folder).glob("*.json"), *_reports(folder).glob("*.json")]
+    left = len([*(folder / OUTBOX).glob("*/*.json")])
     return KernelsDelivered(
-        kernels=kernels, reports=reports, refused=refused, left=len(left), trouble=trouble
+        kernels=taken["kernels"],
+        reports=taken["reports"],
+        refused=refused,
+        left=left,
+        trouble=trouble,
     )
 
 
@@ -121,31 +128,22 @@ def _spans(folder: Path) -> dict[str, SpanContext]:
     return found
 
 
-def _deposit(library: KernelLibrary, path: Path) -> bool:
-    registration = read_record(path, KernelRegistration)
-    data = path.with_suffix(".safetensors")
+def _send(library: KernelLibrary, path: Path) -> bool:
+    """Send a registration with its kernel, or a report; whether the library took it."""
+    kernel = path.with_suffix(".safetensors")
     try:
-        library.deposit(data.read_bytes(), registration)
-    except SubmissionError as error:
-        return _set_aside(path, error)
+        if path.parent.name == "kernels":
+            registration = read_record(path, KernelRegistration)
+            library.deposit(kernel.read_bytes(), registration)
+        else:
+            library.report(read_record(path, KernelOutcome))
+    except _REFUSALS[path.parent.name] as error:
+        logger.warning("the library refuses %s: %s", path.name, error)
+        path.rename(path.with_name(path.name + _REFUSED))
+        return False
     path.unlink()
-    data.unlink()
+    kernel.unlink(missing_ok=True)
     return True
-
-
-def _report(library: KernelLibrary, path: Path) -> bool:
-    try:
-        library.report(read_record(path, KernelOutcome))
-    except (SubmissionError, LibraryNotFoundError) as error:
-        return _set_aside(path, error)
-    path.unlink()
-    return True
-
-
-def _set_aside(path: Path, error: LibraryError) -> bool:
-    logger.warning("the library refuses %s: %s", path.name, error)
-    path.rename(path.with_name(path.name + _REFUSED))
-    return False
 
 
 def _kernels(folder: Path) -> Path:
