@@ -181,6 +181,11 @@ def reopen(folder: Path) -> Session:
     return session
 
 
+def kernel_store() -> LocalKernelStore:
+    """Where kernels are kept on this machine."""
+    return LocalKernelStore()
+
+
 def kernel_cache(
     source: KernelSource | None = None,
     *,
@@ -209,7 +214,7 @@ def kernel_cache(
         policy = extras.load("esper.execution.trust").TrustPolicy
         trust = policy.from_files(config.trusted_keys, required=config.require_signatures)
     return KernelCache(
-        LocalKernelStore() if source is None else source,
+        kernel_store() if source is None else source,
         config.max_bytes,
         tiers=tiers,
         trust=trust,
