@@ -32,7 +32,7 @@ from benchmarks.results import Result
 from esper.blueprints.library.catalog import candidates, control
 from esper.contracts.assets import Blueprint
 from esper.contracts.library import Target, ValidationReport
-from esper.services.tezzeret.build_job import Proof, build_apart, prepare
+from esper.services.tezzeret.build_job import Builder, Proof
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.prove import prove
 from esper.utils.clock import SystemClock
@@ -119,10 +119,10 @@ def compile_all(state: State, rows: dict[str, Row]) -> int:
         by_graph.setdefault(row.graph, []).append(row)
     with tempfile.TemporaryDirectory() as cache:
         config = TezzeretConfig(targets=(COMPILED,), compile_cache=Path(cache), niceness=0)
-        context, clock = prepare(config), SystemClock()
+        build = Builder(config, SystemClock())
 
         def built(blueprint: Blueprint) -> ValidationReport:
-            outcome = build_apart(blueprint, config, context=context, clock=clock)
+            outcome = build(blueprint)
             if isinstance(outcome, Proof):
                 return outcome.report
             nothing = prove(blueprint, []).report

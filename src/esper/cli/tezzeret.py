@@ -118,13 +118,10 @@ def run(
     with ExitStack() as stack:
         supervisor = stack.enter_context(forge_access.forge(config, urza))
         if probe_port is not None:
-            metrics = forge_metrics.ForgeMetrics(
-                wanted=config.workers, alive=supervisor.alive, starts=lambda: supervisor.starts
-            )
             probes = probe_server.ProbeServer(
                 probe_port,
                 is_ready=lambda: supervisor.is_ready() and not stop.is_set(),
-                metrics=metrics.text,
+                metrics=forge_metrics.ForgeMetrics(supervisor).text,
             )
             stack.enter_context(probes)
             say(output(), probes.url)
@@ -165,9 +162,9 @@ def prove(
         names = ", ".join(f"{one.name} {one.mode.value}" for one in wanted)
         raise ConfigError(f"--output takes one kernel, not {names}; give size and --mode")
     config = bench.config(seed=seed)
-    context, clock, status = build_job.prepare(config), SystemClock(), ExitCode.OK
+    build, status = build_job.Builder(config, SystemClock()), ExitCode.OK
     for blueprint in wanted:
-        outcome = build_job.build_apart(blueprint, config, context=context, clock=clock)
+        outcome = build(blueprint)
         _print_outcome(blueprint, outcome, as_json=as_json)
         if not isinstance(outcome, build_job.Proof) or outcome.data is None:
             status = ExitCode.FAILED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from pydantic import ValidationError
@@ -39,18 +39,10 @@ def envelope(message: OonaMessage, payload: bytes, claim: Claim | None = None) -
         payload: The payload's JSON.
         claim: Where the payload lies, if it does not travel with the message.
     """
-    fields: dict[str, Any] = {
-        "version": message.version,
-        "event_id": message.event_id,
-        "sender_id": message.sender_id,
-        "topic": message.topic.value,
-        "trace_id": message.trace_id,
-        "traceparent": message.traceparent,
-        "timestamp": message.timestamp,
-        "claim": None if claim is None else claim.model_dump(),
-        # Last, so that `_read_in_two` finds it.
-        "payload": {} if claim is not None else orjson.Fragment(payload),
-    }
+    fields = message.model_dump(exclude={"claim", "payload"})
+    fields["claim"] = None if claim is None else claim.model_dump()
+    # Last, so that `_read_in_two` finds it.
+    fields["payload"] = {} if claim is not None else orjson.Fragment(payload)
     return orjson.dumps(fields)
 
 

@@ -6,6 +6,7 @@ It makes the promises of the port `Bus`, except that nothing outlives the proces
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class InProcessBus:
         self._config = config
         self._clock = clock
         self._topics = {topic: _Topic() for topic in TopicNames}
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._news = asyncio.Event()
         self._dead_ids = itertools.count(1)
 
     async def publish(self, messages: Sequence[OonaMessage]) -> None:
@@ -101,10 +102,8 @@ class InProcessBus:
         now = self._clock.now()
         for name, more in by_topic.items():
             self._topics[name].append(more, now)
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
-        self._waiting.clear()
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _make_room(self, name: TopicNames, more: int) -> None:
         topic = self._topics[name]
@@ -147,19 +146,13 @@ class InProcessBus:
         """
         until = asyncio.get_running_loop().time() + wait_seconds
         while True:
-            found = self._take(topics, group, consumer, limit)
+            news, found = self._news, self._take(topics, group, consumer, limit)
             left = until - asyncio.get_running_loop().time()
             if found or left <= 0:
                 return found
-            await self._news(left)
-
-    async def _news(self, seconds: float) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        # Now and then without news, too: what others have pending grows old.
-        pause = min(seconds, self._config.idle_seconds / 4)
-        await asyncio.wait([future], timeout=pause)
-        self._waiting.discard(future)
+            # Now and then without news, too: what others have pending grows old.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), min(left, self._config.idle_seconds / 4))
 
     def _take(
         self, topics: Sequence[TopicNames], name: str, consumer: str, limit: int

@@ -77,11 +77,67 @@ class Abandoned:
 Outcome = Proof | Broken | Abandoned
 
 
-def prepare(config: TezzeretConfig) -> ForkServerContext:
+class Builder:
+    """Proves blueprints in child processes, within the limits of processor time and memory.
+
+    Args:
+        config: Limits, targets, seed.
+        clock: Tells when a build hangs.
+    """
+
+    def __init__(self, config: TezzeretConfig, clock: Clock) -> None:
+        self._config, self._clock = config, clock
+
+    def __call__(
+        self,
+        blueprint: Blueprint,
+        unwanted: Callable[[], bool] = lambda: False,
+        *,
+        child: Callable[[str, str, TezzeretConfig], None] | None = None,
+    ) -> Outcome:
+        """Build one. The first waits until the server that builds are forked from has imported torch.
+
+        Args:
+            blueprint: What to build.
+            unwanted: Asked several times a second; True kills the build.
+            child: What runs in the child; None is the proof itself.
+
+        Returns:
+            The proof, or why there is none.
+        """
+        context = _prepare(self._config)
+        with tempfile.TemporaryDirectory(prefix="esper-forge-") as folder:
+            process = context.Process(
+                target=child or _enter, args=(folder, blueprint.model_dump_json(), self._config)
+            )
+            process.start()
+            assert process.pid is not None  # it was started
+            try:
+                stopped = self._watch(process, process.pid, unwanted)
+            finally:
+                if process.is_alive():
+                    kill_family(process.pid)
+                process.join()
+            return stopped or _read(Path(folder), process)
+
+    def _watch(
+        self, process: BaseProcess, pid: int, unwanted: Callable[[], bool]
+    ) -> Broken | Abandoned | None:
+        """Wait for the child's end; why it must be killed before that, or None."""
+        limits = Limits(self._config, self._clock.monotonic())
+        while not wait([process.sentinel], timeout=WATCH_SECONDS):
+            if unwanted():
+                return Abandoned()
+            broken = limits.look(self._clock.monotonic(), *taken_by(pid))
+            if broken is not None:
+                return broken
+        return None
+
+
+def _prepare(config: TezzeretConfig) -> ForkServerContext:
     """Set the environment that builds inherit, and start the server that they are forked from.
 
-    What the environment says about threads stays. Call it once in a process, before `build_apart`;
-    the server takes seconds to import torch, and the first build waits for that.
+    What the environment says about threads stays. Done again, it changes nothing.
     """
     # Both are read when torch is first imported; idle threads must not spin beside a training run.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -96,62 +152,9 @@ def prepare(config: TezzeretConfig) -> ForkServerContext:
     return context
 
 
-def build_apart(
-    blueprint: Blueprint,
-    config: TezzeretConfig,
-    *,
-    context: ForkServerContext,
-    clock: Clock,
-    unwanted: Callable[[], bool] = lambda: False,
-    child: Callable[[str, str, TezzeretConfig], None] | None = None,
-) -> Outcome:
-    """Prove a blueprint in a child process, within the limits of time and memory.
-
-    Args:
-        blueprint: What to build.
-        config: Limits, targets, seed.
-        context: From `prepare`.
-        clock: Tells when a build hangs.
-        unwanted: Asked several times a second; True kills the build.
-        child: What runs in the child; None is the proof itself.
-
-    Returns:
-        The proof, or why there is none.
-    """
-    with tempfile.TemporaryDirectory(prefix="esper-forge-") as folder:
-        process = context.Process(
-            target=child or _enter, args=(folder, blueprint.model_dump_json(), config)
-        )
-        process.start()
-        try:
-            stopped = _watch(process, config, clock, unwanted)
-        finally:
-            if process.is_alive():
-                kill_family(_pid(process))
-            process.join()
-        if stopped is not None:
-            return stopped
-        return _read(Path(folder), process)
-
-
 def _enter(folder: str, blueprint: str, config: TezzeretConfig) -> None:
     """Find the child's work by name: a worker that imported it would hold all of torch itself."""
     importlib.import_module(_CHILD).prove_into(folder, blueprint, config)
-
-
-def _watch(
-    process: BaseProcess, config: TezzeretConfig, clock: Clock, unwanted: Callable[[], bool]
-) -> Broken | Abandoned | None:
-    """Wait for the child's end; why it must be killed before that, or None."""
-    limits = Limits(config, clock.monotonic())
-    while not wait([process.sentinel], timeout=WATCH_SECONDS):
-        if unwanted():
-            return Abandoned()
-        seconds, memory = taken_by(_pid(process))
-        broken = limits.look(clock.monotonic(), seconds, memory)
-        if broken is not None:
-            return broken
-    return None
 
 
 class Limits:
@@ -216,8 +219,3 @@ def _tail(folder: Path) -> str:
     path = folder / OUTPUT
     text = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
     return f": {text[-_LONGEST_TAIL:]}" if text else ""
-
-
-def _pid(process: BaseProcess) -> int:
-    assert process.pid is not None  # it was started
-    return process.pid

@@ -11,42 +11,34 @@ Builds are told of over the bus; Nissa counts them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from esper.services.tezzeret.supervisor import Supervisor
 
 
 class ForgeMetrics(Collector):
     """Reads a forge's figures when it is asked for them.
 
     Args:
-        wanted: Workers that there should be.
-        alive: Returns how many there are.
-        starts: Returns how often one was started.
+        forge: What runs it.
     """
 
-    def __init__(self, *, wanted: int, alive: Callable[[], int], starts: Callable[[], int]) -> None:
-        self._wanted, self._alive, self._starts = wanted, alive, starts
+    def __init__(self, forge: Supervisor) -> None:
+        self._forge = forge
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def collect(self) -> list[GaugeMetricFamily | CounterMetricFamily]:
-        """Return the figures as they are now."""
-        return [
-            GaugeMetricFamily(
-                "esper_tezzeret_workers", "Workers that are alive.", value=self._alive()
-            ),
-            GaugeMetricFamily(
-                "esper_tezzeret_workers_wanted", "Workers that should be.", value=self._wanted
-            ),
-            CounterMetricFamily(
-                "esper_tezzeret_worker_starts",
-                "Times that a worker was started; more than are wanted means that some ended.",
-                value=self._starts(),
-            ),
-        ]
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """Yield the figures as they are now."""
+        name, forge = "esper_tezzeret_worker", self._forge
+        yield GaugeMetricFamily(f"{name}s", "Workers that are alive.", value=forge.alive())
+        yield GaugeMetricFamily(f"{name}s_wanted", "Workers that should be.", value=forge.wanted)
+        text = "Times that a worker was started; more than are wanted means that some ended."
+        yield CounterMetricFamily(f"{name}_starts", text, value=forge.starts)
 
     def text(self) -> str:
         """Return the figures in Prometheus' text format."""

@@ -7,6 +7,7 @@ their own and may come to any end.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from random import Random
@@ -16,11 +17,10 @@ from typing import Final
 from pydantic import JsonValue
 
 from esper.contracts.errors import AccessDeniedError
-from esper.contracts.ports import BlueprintQueue, Clock, Publisher
+from esper.contracts.ports import BlueprintQueue, Publisher
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.worker import Worker
 from esper.utils.backoff import Backoff
-from esper.utils.clock import SystemClock
 from esper.utils.heartbeat import Details
 from esper.utils.logging import get_logger
 from esper.utils.stop import Stop
@@ -52,7 +52,6 @@ class Supervisor:
         config: Number of workers, limits, pauses.
         connect: Connects a worker to the library.
         join: Puts a worker onto the bus; default none.
-        clock: Tells the time.
     """
 
     def __init__(
@@ -61,10 +60,10 @@ class Supervisor:
         connect: Connect,
         *,
         join: Join = unheard,
-        clock: Clock | None = None,
     ) -> None:
         self._config, self._connect, self._join = config, connect, join
-        self._clock = clock or SystemClock()
+        self.wanted = config.workers
+        """How many workers there should be."""
         self._stop, self._hurry = Event(), Event()
         self._refused: AccessDeniedError | None = None
         self._starts = {f"{config.name}-{number}": 0 for number in range(config.workers)}
@@ -92,9 +91,9 @@ class Supervisor:
             (self._hurry, _GIVE_BACK_SECONDS),
         ):
             word.set()
-            deadline = self._clock.monotonic() + seconds
+            deadline = time.monotonic() + seconds
             for thread in threads:
-                thread.join(max(0.0, deadline - self._clock.monotonic()))
+                thread.join(max(0.0, deadline - time.monotonic()))
         if self._refused is not None:
             raise AccessDeniedError(
                 f"the library does not let the forge {self._config.name} in ({self._refused}); give "
@@ -112,18 +111,18 @@ class Supervisor:
 
     def is_ready(self) -> bool:
         """Whether all workers are; likewise."""
-        return self.alive() == len(self._starts)
+        return self.alive() == self.wanted
 
     def details(self) -> dict[str, JsonValue]:
         """Figures for signs of life; likewise."""
-        return {"workers": self.alive(), "wanted": len(self._starts), "starts": self.starts}
+        return {"workers": self.alive(), "wanted": self.wanted, "starts": self.starts}
 
     def _keep(self, name: str) -> None:
         """Have a worker work, again and again."""
         config, random = self._config, Random(name)  # noqa: S311 spreads pauses, guards nothing
         backoff = Backoff(config.backoff_seconds, config.backoff_most_seconds, random)
         while not self._stop.is_set():
-            began = self._clock.monotonic()
+            began = time.monotonic()
             try:
                 self._work(name)
             except AccessDeniedError as error:
@@ -131,7 +130,7 @@ class Supervisor:
                 return
             except Exception:  # its thread's boundary: the others go on, and it is started again
                 logger.exception("worker failed", worker=name)
-            if self._clock.monotonic() - began > _STEADY_SECONDS:
+            if time.monotonic() - began > _STEADY_SECONDS:
                 backoff.succeeded()
             self._stop.wait(backoff.failed())
 

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing.context import ForkServerContext
 from random import Random
 from threading import Event, Thread
 from typing import Final, Self
 
 from pydantic import JsonValue
 
+from esper.contracts.assets import Blueprint
 from esper.contracts.base import KernelId
 from esper.contracts.enums import TopicNames
 from esper.contracts.errors import (
@@ -38,10 +38,9 @@ from esper.contracts.ports import BlueprintQueue, Clock, Publisher
 from esper.services.tezzeret.build_job import (
     Abandoned,
     Broken,
+    Builder,
     Outcome,
     Proof,
-    build_apart,
-    prepare,
 )
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.utils.backoff import Backoff
@@ -165,8 +164,8 @@ class Account:
             self.publisher.publish(event, topic=TopicNames.EVENTS_COMPILATION)
 
 
-Builder = Callable[[Lease, Callable[[], bool]], Outcome]
-"""Builds a lease's blueprint; the function says when nobody wants the result any more."""
+Build = Callable[[Blueprint, Callable[[], bool]], Outcome]
+"""Builds a blueprint; the function says when nobody wants the result any more."""
 
 
 class Worker:
@@ -187,7 +186,7 @@ class Worker:
         *,
         name: str | None = None,
         clock: Clock | None = None,
-        build: Builder | None = None,
+        build: Build | None = None,
     ) -> None:
         self.name = name or config.name
         self._queue, self._config = queue, config
@@ -195,8 +194,7 @@ class Worker:
         self.account = Account(self.name, self._clock)
         """What it has built; whoever is to be told of builds is put in there."""
         self._random = Random(self.name)  # noqa: S311 spreads pauses, guards nothing
-        self._context: ForkServerContext | None = None
-        self._build = build or self._build_apart
+        self._build = build or Builder(config, self._clock)
 
     def run(self, stop: Stop, *, hurry: Stop | None = None) -> None:
         """Work until `stop` is set; a build under way is finished first.
@@ -239,7 +237,7 @@ class Worker:
             Heartbeat(self._queue, lease, seconds=self._config.lease_seconds) as heartbeat,
         ):
             outcome = self._build(
-                lease, lambda: heartbeat.lost() or (hurry is not None and hurry.is_set())
+                lease.blueprint, lambda: heartbeat.lost() or (hurry is not None and hurry.is_set())
             )
             try:
                 self._deliver(heartbeat, outcome, hurry, ending)
@@ -310,17 +308,6 @@ class Worker:
         )
         self._queue.complete(lease, data, registration, report)
         return registration.kernel_id
-
-    def _build_apart(self, lease: Lease, unwanted: Callable[[], bool]) -> Outcome:
-        if self._context is None:
-            self._context = prepare(self._config)
-        return build_apart(
-            lease.blueprint,
-            self._config,
-            context=self._context,
-            clock=self._clock,
-            unwanted=unwanted,
-        )
 
     def _backoff(self) -> Backoff:
         config = self._config

@@ -2,24 +2,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from multiprocessing.context import ForkServerContext
 
 import pytest
 
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.ir import GraphIR
 from esper.contracts.enums import KernelMode
-from esper.services.tezzeret.build_job import prepare
-from esper.services.tezzeret.forge_config import TezzeretConfig
+from esper.execution.kernel_compile import share_compile_cache
 from esper.services.tezzeret.proof_subject import Subject
 from support.forge import blueprint_of
 
 
 @pytest.fixture(scope="session")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServerContext]:
-    """A server that builds are forked from; the environment is put back afterwards."""
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Lets builds be made, in a cache of their own; the environment is put back afterwards."""
     before = dict(os.environ)
-    yield prepare(TezzeretConfig(compile_cache=tmp_path_factory.mktemp("compiled")))
+    share_compile_cache(tmp_path_factory.mktemp("compiled"))
+    yield
     os.environ.clear()
     os.environ.update(before)
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing.context import ForkServerContext
 from typing import Any
 
 import psutil
@@ -14,10 +13,10 @@ from esper.contracts.library import Target
 from esper.services.tezzeret.build_job import (
     Abandoned,
     Broken,
+    Builder,
     Limits,
     Outcome,
     Proof,
-    build_apart,
 )
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.prove import prove
@@ -28,12 +27,12 @@ from support.forge import blueprint_of, perceptron
 CONFIG = TezzeretConfig(targets=(Target(batch_size=4),), build_seconds=100.0, niceness=0)
 GOOD = blueprint_of(perceptron())
 Child = Callable[[str, str, TezzeretConfig], None]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("builds")]
 
 
-def build(context: ForkServerContext, child: Child | None = None, **changes: Any) -> Outcome:
+def build(child: Child | None = None, **changes: Any) -> Outcome:
     config = replace(CONFIG, **changes)
-    return build_apart(GOOD, config, context=context, clock=SystemClock(), child=child)
+    return Builder(config, SystemClock())(GOOD, child=child)
 
 
 def offspring() -> set[int]:
@@ -45,19 +44,17 @@ def offspring() -> set[int]:
     }
 
 
-def test_a_build_apart_gives_the_same_kernel_as_one_in_this_process(
-    context: ForkServerContext,
-) -> None:
-    apart = build(context)
+def test_a_build_apart_gives_the_same_kernel_as_one_in_this_process() -> None:
+    apart = build()
     assert isinstance(apart, Proof)
     assert apart.data == prove(GOOD, CONFIG.targets).data
     assert apart.report.passed
 
 
-def test_a_failed_check_comes_back_as_a_report_without_a_kernel(context: ForkServerContext) -> None:
+def test_a_failed_check_comes_back_as_a_report_without_a_kernel() -> None:
     g = GraphBuilder((8,))
     blueprint = blueprint_of(g.finish(g.add("linear", "x", out_features=4, init="zero")))
-    outcome = build_apart(blueprint, CONFIG, context=context, clock=SystemClock())
+    outcome = Builder(CONFIG, SystemClock())(blueprint)
     assert isinstance(outcome, Proof)
     assert outcome.data is None
     assert outcome.report.reason.startswith("birth")
@@ -72,20 +69,16 @@ def test_a_failed_check_comes_back_as_a_report_without_a_kernel(context: ForkSer
         (forge_children.leave_nothing, "exit status 0"),
     ],
 )
-def test_a_crash_is_told_and_may_be_tried_again(
-    context: ForkServerContext, child: Child, part: str
-) -> None:
-    outcome = build(context, child)
+def test_a_crash_is_told_and_may_be_tried_again(child: Child, part: str) -> None:
+    outcome = build(child)
     assert isinstance(outcome, Broken)
     assert part in outcome.reason
     assert not outcome.final
 
 
-def test_a_build_that_hangs_is_killed_with_everything_it_started(
-    context: ForkServerContext,
-) -> None:
+def test_a_build_that_hangs_is_killed_with_everything_it_started() -> None:
     before = offspring()
-    outcome = build(context, forge_children.hang, build_seconds=1.0)
+    outcome = build(forge_children.hang, build_seconds=1.0)
     assert isinstance(outcome, Broken)
     assert "did nothing for 1 s" in outcome.reason
     assert not outcome.final
@@ -95,9 +88,9 @@ def test_a_build_that_hangs_is_killed_with_everything_it_started(
     assert not offspring() - before
 
 
-def test_a_build_that_takes_too_much_of_the_processor_is_killed(context: ForkServerContext) -> None:
+def test_a_build_that_takes_too_much_of_the_processor_is_killed() -> None:
     # The machine may leave it little of that meanwhile, but never less than what counts as nothing.
-    outcome = build(context, forge_children.spin, build_seconds=5.0)
+    outcome = build(forge_children.spin, build_seconds=5.0)
     assert isinstance(outcome, Broken)
     assert "more processor time than its limit of 5 s" in outcome.reason
     assert outcome.final
@@ -119,33 +112,24 @@ def test_a_build_whose_threads_only_wait_hangs() -> None:
     assert found[-1] == Broken(reason="the build hung: it did nothing for 100 s", final=False)
 
 
-def test_a_build_that_devours_memory_is_killed(context: ForkServerContext) -> None:
-    outcome = build(context, forge_children.devour, memory_bytes=700 * 2**20)
+def test_a_build_that_devours_memory_is_killed() -> None:
+    outcome = build(forge_children.devour, memory_bytes=700 * 2**20)
     assert isinstance(outcome, Broken)
     assert "memory" in outcome.reason
     assert outcome.final
 
 
-def test_a_blueprint_that_asks_for_too_much_at_once_fails_its_proof(
-    context: ForkServerContext,
-) -> None:
+def test_a_blueprint_that_asks_for_too_much_at_once_fails_its_proof() -> None:
     g = GraphBuilder((64,))
     steps = [("linear", {"out_features": 2**22}), ("linear", {"out_features": 4})]
     greedy = blueprint_of(g.finish(g.chain("x", *steps)))
     config = replace(CONFIG, memory_bytes=800 * 2**20)
-    outcome = build_apart(greedy, config, context=context, clock=SystemClock())
+    outcome = Builder(config, SystemClock())(greedy)
     refused = isinstance(outcome, Proof) and "memory" in outcome.report.reason
     killed = isinstance(outcome, Broken) and "memory" in outcome.reason
     assert refused or killed, outcome
 
 
-def test_a_build_that_nobody_wants_any_more_is_killed(context: ForkServerContext) -> None:
-    outcome = build_apart(
-        GOOD,
-        CONFIG,
-        context=context,
-        clock=SystemClock(),
-        unwanted=lambda: True,
-        child=forge_children.hang,
-    )
-    assert outcome == Abandoned()
+def test_a_build_that_nobody_wants_any_more_is_killed() -> None:
+    build = Builder(CONFIG, SystemClock())
+    assert build(GOOD, lambda: True, child=forge_children.hang) == Abandoned()

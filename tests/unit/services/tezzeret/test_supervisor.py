@@ -24,7 +24,7 @@ CONFIG = TezzeretConfig(
     backoff_most_seconds=0.1,
     niceness=0,
 )
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("context")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("builds")]
 
 
 def until(reached: Callable[[], bool]) -> None:

@@ -5,9 +5,9 @@ from threading import Event
 
 import pytest
 
+from esper.contracts.assets import Blueprint
 from esper.contracts.enums import BlueprintState
 from esper.contracts.errors import AccessDeniedError, LibraryUnavailableError, SubmissionError
-from esper.contracts.library import Lease
 from esper.execution.artifact import unpack
 from esper.services.tezzeret.build_job import Abandoned, Broken, Outcome
 from esper.services.tezzeret.forge_config import TezzeretConfig
@@ -22,12 +22,12 @@ CONFIG = TezzeretConfig(
 AWAY = LibraryUnavailableError("away")
 
 
-def here(lease: Lease, unwanted: Callable[[], bool]) -> Outcome:
-    return prove(lease.blueprint, ())
+def here(blueprint: Blueprint, unwanted: Callable[[], bool]) -> Outcome:
+    return prove(blueprint, ())
 
 
-def broken(*, final: bool) -> Callable[[Lease, Callable[[], bool]], Outcome]:
-    return lambda lease, unwanted: Broken(reason="it burst", final=final)
+def broken(*, final: bool) -> Callable[[Blueprint, Callable[[], bool]], Outcome]:
+    return lambda blueprint, unwanted: Broken(reason="it burst", final=final)
 
 
 def worker(queue: MemoryQueue, build: object = here, clock: StillClock | None = None) -> Worker:
@@ -91,7 +91,7 @@ def test_a_blueprint_that_crashes_its_builder_is_set_aside_after_three_tries(
 
 
 def test_an_abandoned_build_is_given_back(queue: MemoryQueue, waiting: str) -> None:
-    worker(queue, lambda lease, unwanted: Abandoned()).step()
+    worker(queue, lambda blueprint, unwanted: Abandoned()).step()
     assert queue.entry(waiting).state is BlueprintState.UNVALIDATED
 
 
@@ -100,10 +100,10 @@ def test_the_result_of_a_lost_lease_is_dropped(queue: MemoryQueue, waiting: str)
     slow_queue = MemoryQueue(clock)
     identity = slow_queue.submit(blueprint_of(perceptron()))
 
-    def asleep(lease: Lease, unwanted: Callable[[], bool]) -> Outcome:
+    def asleep(blueprint: Blueprint, unwanted: Callable[[], bool]) -> Outcome:
         clock.advance(CONFIG.lease_seconds + 1)
         assert slow_queue.lease("another", seconds=60.0) is not None
-        return here(lease, unwanted)
+        return here(blueprint, unwanted)
 
     assert worker(slow_queue, asleep).step()
     assert slow_queue.entry(identity).state is BlueprintState.COMPILING
@@ -144,9 +144,9 @@ def test_a_worker_goes_on_when_the_library_is_back_and_stops_when_told(
     stop = Event()
     queue.trouble("lease", [AWAY, AWAY])
 
-    def build(lease: Lease, unwanted: Callable[[], bool]) -> Outcome:
+    def build(blueprint: Blueprint, unwanted: Callable[[], bool]) -> Outcome:
         stop.set()
-        return here(lease, unwanted)
+        return here(blueprint, unwanted)
 
     worker(queue, build).run(stop)
     assert queue.calls.count("lease") == 3
@@ -163,7 +163,7 @@ def test_a_build_in_a_hurry_is_told_that_nobody_wants_it(queue: MemoryQueue, wai
     hurry = Event()
     hurry.set()
 
-    def build(lease: Lease, unwanted: Callable[[], bool]) -> Outcome:
+    def build(blueprint: Blueprint, unwanted: Callable[[], bool]) -> Outcome:
         assert unwanted()
         return Abandoned()
 
