@@ -169,27 +169,6 @@ class Publisher(Protocol):
 
 
 @runtime_checkable
-class ArtifactStore(Protocol):
-    """Keeps byte strings under the SHA-256 of their content. What is stored never changes."""
-
-    def put(self, data: bytes) -> str:
-        """Store `data` and return its id; storing the same bytes again changes nothing."""
-
-    def get(self, artifact_id: str) -> bytes:
-        """Return the bytes under `artifact_id`.
-
-        Raises:
-            KernelNotFoundError: Nothing is stored under that id.
-        """
-
-    def exists(self, artifact_id: str) -> bool:
-        """Return whether something is stored under `artifact_id`."""
-
-    def list(self) -> Sequence[str]:
-        """Return the ids of everything that is stored, sorted."""
-
-
-@runtime_checkable
 class KernelSource(Protocol):
     """Where kernels' bytes come from: a folder, a store, a registry over HTTP."""
 

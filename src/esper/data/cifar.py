@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tarfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -85,30 +86,8 @@ def cifar100_cnn(*, width: int = 32) -> nn.Module:
     return residual_cnn(3, 100, width=width)
 
 
-@DATA_SETS.register("cifar10")
-def cifar10(source: DataSource) -> DataBundle:
-    """CIFAR-10 from its archive, fetched when it is nowhere.
-
-    Raises:
-        DataUnavailableError: the archive is nowhere and cannot be fetched.
-        ChecksumError: the archive is not the published one.
-    """
-    return cifar_bundle(CIFAR10, source)
-
-
-@DATA_SETS.register("cifar100")
-def cifar100(source: DataSource) -> DataBundle:
-    """CIFAR-100 (fine labels) from its archive, fetched when it is nowhere.
-
-    Raises:
-        DataUnavailableError: the archive is nowhere and cannot be fetched.
-        ChecksumError: the archive is not the published one.
-    """
-    return cifar_bundle(CIFAR100, source)
-
-
 def cifar_bundle(archive: CifarArchive, source: DataSource) -> DataBundle:
-    """The bundle of one archive.
+    """The images of one archive, fetched where it is nowhere; of CIFAR-100 with its fine labels.
 
     Raises:
         DataUnavailableError: the archive is nowhere and cannot be fetched.
@@ -175,3 +154,7 @@ def _class_names(archive: CifarArchive, content: bytes) -> tuple[str, ...]:
     if len(names) != archive.classes:
         raise DataError(f"{archive.remote.name}: {archive.names} does not name the classes")
     return names
+
+
+DATA_SETS.add("cifar10", partial(cifar_bundle, CIFAR10))
+DATA_SETS.add("cifar100", partial(cifar_bundle, CIFAR100))

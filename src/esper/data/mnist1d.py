@@ -55,7 +55,7 @@ def mnist1d(source: DataSource) -> DataBundle:
 
 
 def _arrays(folder: Path) -> dict[str, Any]:
-    module = require_package("mnist1d.data", distribution="mnist1d", data_set="mnist1d")
+    module = require_package("mnist1d.data", data_set="mnist1d")
     cached = folder / f"mnist1d-{version('mnist1d')}.npz"
     try:
         with cached.open("rb") as file, np.load(file, allow_pickle=False) as archive:

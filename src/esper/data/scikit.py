@@ -58,7 +58,7 @@ def breast_cancer(source: DataSource) -> DataBundle:
 def _table(
     name: str, loader: str, what: str, model: Callable[[], nn.Module], recipe: Recipe
 ) -> DataBundle:
-    module = require_package("sklearn.datasets", distribution="scikit-learn", data_set=name)
+    module = require_package("sklearn.datasets", data_set=name)
     table = getattr(module, loader)()
     x, y = tensor(table.data), tensor(table.target).long()
     kept, held_out = stratified_split(y, _TEST_SHARE, _SPLIT_SEED)

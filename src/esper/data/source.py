@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from esper.contracts.errors import DataUnavailableError
+from esper.contracts.errors import ConfigError, DataUnavailableError
+from esper.utils import extras
 from esper.utils.home import cache_home
 
 
@@ -65,17 +65,15 @@ def data_source(
     )
 
 
-def require_package(module: str, *, distribution: str, data_set: str) -> ModuleType:
+def require_package(module: str, *, data_set: str) -> ModuleType:
     """Import a module of an optional package that ships or generates a data set.
 
     Raises:
         DataUnavailableError: the package is not installed; the message says how to install it.
     """
     try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        message = (
-            f"data set {data_set!r} comes from the package {distribution!r}, which is not "
-            f"installed ({error}): run `pip install 'esper-morphogenetic[data]'`"
-        )
-        raise DataUnavailableError(message) from error
+        return extras.load(module, extra="data")
+    except ConfigError as error:
+        raise DataUnavailableError(
+            f"data set {data_set!r} comes from a package: {error}"
+        ) from error

@@ -30,7 +30,7 @@ def default_root(environ: Mapping[str, str] | None = None) -> Path:
 
 
 class LocalKernelStore:
-    """Kernels by id in a folder. Implements the ports `ArtifactStore` and `SignedSource`.
+    """Kernels by id in a folder. Implements the port `SignedSource`.
 
     Bytes are verified whenever they are read. Writers in several processes do not disturb each
     other: equal ids mean equal bytes.

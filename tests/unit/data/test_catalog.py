@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +90,13 @@ def test_mnist1d_of_another_width_is_an_option_of_the_model(source: DataSource) 
     assert sum(p.numel() for p in model.parameters()) == 40 * 16 + 16 + 16 * 16 + 16 + 16 * 10 + 10
 
 
-def test_missing_package_is_an_error_that_says_how_to_install_it() -> None:
+def test_missing_package_is_an_error_that_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("sklearn", "sklearn.datasets"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(DataUnavailableError, match=r"pip install 'esper-morphogenetic\[data\]'"):
-        require_package("no_such_package", distribution="no-such-package", data_set="x")
+        require_package("sklearn.datasets", data_set="x")
 
 
 def test_fashion_mnist_of_the_system_package_is_the_published_one() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from esper.contracts.errors import ArtifactError, KernelNotFoundError
 from esper.contracts.library import Signature
-from esper.contracts.ports import ArtifactStore, SignedSource
+from esper.contracts.ports import SignedSource
 from esper.execution.artifact_check import kernel_id_of
 from esper.execution.kernel_store import LocalKernelStore, default_root
 from esper.execution.signature_file import add_signature
@@ -19,7 +19,6 @@ def store(tmp_path: Path) -> LocalKernelStore:
 
 
 def test_store_implements_both_ports(store: LocalKernelStore) -> None:
-    assert isinstance(store, ArtifactStore)
     assert isinstance(store, SignedSource)
 
 
