@@ -1,7 +1,11 @@
-"""HostedProcess: one service's process, which is started, asked how it is, and started again."""
+"""HostedProcess: one service's process, which is started, asked how it is, and started again.
+
+One that ends untold is started again after ever longer pauses.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -9,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
 from typing import Final
@@ -18,7 +23,6 @@ from esper.hosting.discovery import ServiceRecord
 from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.service import LIFE, Service, ServiceEvent, ServiceState
 from esper.utils.backoff import Backoff
-from esper.utils.kept_process import KeptProcess
 from esper.utils.logging import get_logger
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -42,23 +46,20 @@ class HostedProcess:
     def __init__(self, service: Service, config: HostingConfig, clock: Clock) -> None:
         self.service = service
         self.state = ServiceState.WAITING
+        self.failures = 0
+        """How often it ended without having been told to."""
         self._config, self._clock = config, clock
         random = Random(service.name)  # noqa: S311 spreads pauses, guards nothing
-        self._kept = KeptProcess(
-            service.name,
-            self._open,
-            backoff=Backoff(config.backoff_seconds, config.backoff_most_seconds, random),
-            steady_seconds=config.steady_seconds,
-            clock=clock,
-        )
-        self._heard = 0.0
+        self._backoff = Backoff(config.backoff_seconds, config.backoff_most_seconds, random)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._not_before = self._started = self._heard = 0.0
         self._log_from = 0
         self._since = clock.now()
 
     @property
-    def failures(self) -> int:
-        """How often it ended without having been told to."""
-        return self._kept.failures
+    def pid(self) -> int | None:
+        """Its process; None where it has none."""
+        return None if self._process is None else self._process.pid
 
     def record(self) -> ServiceRecord:
         """How it is, for `platform.json`."""
@@ -66,28 +67,32 @@ class HostedProcess:
             name=self.service.name,
             state=self.state,
             address=self.service.address,
-            pid=self._kept.pid,
+            pid=self.pid,
             restarts=self.failures,
             since=datetime.fromtimestamp(self._since, tz=UTC),
         )
 
     def tend(self) -> None:
         """See how it is, and do what is to be done: start it, start it again, kill it."""
+        now = self._clock.monotonic()
         if self.state is ServiceState.WAITING:
-            if self._kept.start():
-                self._heard = self._kept.since
+            if now >= self._not_before:
+                self._process = self._open()
+                self._started = self._heard = now
                 self._move(ServiceEvent.STARTED)
-                _log.info("started", name=self.service.name, pid=self._kept.pid)
+                _log.info("started", name=self.service.name, pid=self.pid)
         elif not self.reap() and self.state is not ServiceState.STOPPING:
-            self._ask(self._clock.monotonic())
+            self._ask(now)
             self._keep_log_small()
 
     def reap(self) -> bool:
         """See whether its process ended; whether it has none any more."""
-        # Whatever it left behind goes, too: the next one needs the port.
-        status = self._kept.reap(group=True)
+        status = None if self._process is None else self._process.poll()
         if status is None:
-            return self._kept.pid is None
+            return self._process is None
+        # Whatever it left behind goes, too: the next one needs the port.
+        self._signal(signal.SIGKILL, os.killpg)
+        self._process = None
         told = self.state is ServiceState.STOPPING
         self._move(ServiceEvent.ENDED)
         if not told:
@@ -95,7 +100,7 @@ class HostedProcess:
                 "ended, starts again",
                 name=self.service.name,
                 status=status,
-                seconds=round(self._kept.failed(), 2),
+                seconds=round(self._failed(), 2),
                 log=str(self.service.log),
             )
             if mended := self.service.mend(self._written()):
@@ -105,13 +110,29 @@ class HostedProcess:
     def tell(self) -> None:
         """Tell it to stop."""
         self._move(ServiceEvent.TOLD)
-        self._kept.tell(signal.SIGTERM)
+        self._signal(signal.SIGTERM, os.kill)
 
     def kill(self) -> None:
         """End it now, with everything that it started."""
-        self._kept.tell(signal.SIGKILL, group=True)
+        self._signal(signal.SIGKILL, os.killpg)
         while not self.reap():
             time.sleep(_SLICE)  # the system takes its memory apart
+
+    def _signal(self, word: signal.Signals, send: Callable[[int, int], None]) -> None:
+        if self.pid is not None:
+            # It may have ended just now, or have no group any more.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                send(self.pid, word)
+
+    def _failed(self) -> float:
+        """Note that it ended untold; return the pause before it is started again, in seconds."""
+        now = self._clock.monotonic()
+        if now - self._started > self._config.steady_seconds:
+            self._backoff.succeeded()
+        pause = self._backoff.failed()
+        self.failures += 1
+        self._not_before = now + pause
+        return pause
 
     def _open(self) -> subprocess.Popen[bytes]:
         service = self.service
@@ -141,7 +162,7 @@ class HostedProcess:
         self._move(ServiceEvent.MISSED)
         starting = self.state is ServiceState.STARTING
         allowed = self._config.ready_seconds if starting else self._config.hung_seconds
-        if now - (self._kept.since if starting else self._heard) > allowed:
+        if now - (self._started if starting else self._heard) > allowed:
             _log.error("killed: it does not answer", name=self.service.name, seconds=allowed)
             self.kill()
 

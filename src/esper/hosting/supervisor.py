@@ -12,7 +12,6 @@ from esper.hosting.hosting_config import HostingConfig
 from esper.hosting.process import HostedProcess
 from esper.hosting.service import Service, ServiceState
 from esper.utils.clock import SystemClock
-from esper.utils.kept_process import wait_for_ends
 from esper.utils.logging import get_logger
 from esper.utils.stop import Stop
 
@@ -93,8 +92,10 @@ class Supervisor:
         for hosted in reversed(self._hosted):
             hosted.tell()
             self._tell()
-            patience = hosted.service.stop_seconds
-            if not wait_for_ends([hosted.reap], patience, clock=self._clock, hurry=hurry):
+            deadline = self._clock.monotonic() + hosted.service.stop_seconds
+            while not (hosted.reap() or hurry.is_set() or self._clock.monotonic() > deadline):
+                hurry.wait(_SLICE)
+            if not hosted.reap():
                 _log.warning("killed: told to stop, it did not end", name=hosted.service.name)
                 hosted.kill()
             self._tell()

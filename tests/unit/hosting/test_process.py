@@ -143,6 +143,38 @@ def test_a_service_waits_for_its_pause_to_be_over(tmp_path: Path) -> None:
     until(hosted.reap)
 
 
+def test_pauses_grow_until_a_service_has_lived_long_enough(tmp_path: Path) -> None:
+    clock = StillClock()
+    config = HostingConfig(folder=tmp_path, backoff_seconds=4.0, backoff_most_seconds=100.0)
+    hosted = HostedProcess(stand_in(tmp_path), config, clock)
+    (tmp_path / "stand-in" / "broken").touch()
+    pauses = []
+    for lived in (0.0, 0.0, 0.0, 61.0):
+        hosted.tend()
+        assert hosted.state is ServiceState.STARTING
+        clock.advance(lived)
+        until(hosted.reap)
+        pauses.append(hosted._not_before - clock.monotonic())
+        clock.advance(pauses[-1])
+    assert 2 <= pauses[0] <= 4 <= pauses[1] <= 8 <= pauses[2] <= 16
+    assert 2 <= pauses[3] <= 4
+
+
+def test_a_word_to_a_process_that_is_gone_is_no_failure(hosted: HostedProcess) -> None:
+    hosted.tell()
+    assert hosted.state is ServiceState.STOPPED
+    hosted.kill()
+
+
+def test_a_process_that_ended_unseen_can_be_told_to_stop(hosted: HostedProcess) -> None:
+    until_state(hosted, ServiceState.READY)
+    os.kill(pid_of(hosted), signal.SIGKILL)
+    os.waitpid(pid_of(hosted), 0)
+    hosted.tell()
+    assert hosted.reap()
+    assert hosted.state is ServiceState.STOPPED
+
+
 def test_what_keeps_a_service_from_coming_up_is_mended_by_what_it_last_wrote(
     tmp_path: Path,
 ) -> None:
