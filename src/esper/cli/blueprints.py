@@ -12,7 +12,16 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from esper.cli.console import Row, output, print_each, print_json, print_rows, say
+from esper.cli.console import (
+    Row,
+    diagnostics,
+    output,
+    print_each,
+    print_json,
+    print_notice,
+    print_rows,
+    say,
+)
 from esper.cli.lazy import later
 from esper.cli.library_text import print_blueprint
 from esper.cli.noun import Noun
@@ -69,6 +78,8 @@ def list_blueprints(*, place: Place, as_json: AsJson = False) -> None:
     if as_json:
         print_json(output(), [_plain(entry) for entry in found])
         return
+    if not found:
+        print_notice(diagnostics(), "no blueprint fits there")
     rows: Iterable[Row] = (
         {
             "blueprint": (entry.label, "name"),

@@ -234,6 +234,8 @@ def list_tokens(*, folder: Folder = None, urza: Remote = None, as_json: AsJson =
     if as_json:
         print_json(output(), found)
         return
+    if not found:
+        print_notice(diagnostics(), "no token was issued")
     rows: Iterable[Row] = (
         {
             "token": (record.token_id, "name"),
