@@ -127,34 +127,19 @@ class SeedLifecycleState(IntEnum):
     ERROR_RECOVERY = 6
 
 
-_SLOT_VIEW: Mapping[SeedPhase, SeedLifecycleState] = MappingProxyType(
-    {
-        SeedPhase.DORMANT: SeedLifecycleState.DORMANT,
-        SeedPhase.ALLOCATED: SeedLifecycleState.ALLOCATED,
-        SeedPhase.LOADING: SeedLifecycleState.LOADING,
-        SeedPhase.TRAINING: SeedLifecycleState.ACTIVE,
-        SeedPhase.GRAFTING: SeedLifecycleState.ACTIVE,
-        SeedPhase.FOSSILIZED: SeedLifecycleState.ACTIVE,
-        SeedPhase.RETIRING: SeedLifecycleState.RETIRING,
-        SeedPhase.RECYCLING: SeedLifecycleState.RECYCLING,
-        SeedPhase.ERROR_RECOVERY: SeedLifecycleState.ERROR_RECOVERY,
-    }
-)
-
-_SEED_VIEW: Mapping[SeedPhase, SeedState] = MappingProxyType(
-    {
-        SeedPhase.DORMANT: SeedState.DORMANT,
-        SeedPhase.ALLOCATED: SeedState.GERMINATED,
-        SeedPhase.LOADING: SeedState.GERMINATED,
-        SeedPhase.TRAINING: SeedState.TRAINING,
-        SeedPhase.GRAFTING: SeedState.GRAFTING,
-        SeedPhase.FOSSILIZED: SeedState.FOSSILIZED,
-        SeedPhase.RETIRING: SeedState.CULLED,
-        SeedPhase.RECYCLING: SeedState.CULLED,
-        # A bypassed kernel changes nothing in the output and returns to TRAINING if retried.
-        SeedPhase.ERROR_RECOVERY: SeedState.TRAINING,
-    }
-)
+_VIEWS: Final[Mapping[SeedPhase, tuple[SeedLifecycleState, SeedState]]] = {
+    SeedPhase.DORMANT: (SeedLifecycleState.DORMANT, SeedState.DORMANT),
+    SeedPhase.ALLOCATED: (SeedLifecycleState.ALLOCATED, SeedState.GERMINATED),
+    SeedPhase.LOADING: (SeedLifecycleState.LOADING, SeedState.GERMINATED),
+    SeedPhase.TRAINING: (SeedLifecycleState.ACTIVE, SeedState.TRAINING),
+    SeedPhase.GRAFTING: (SeedLifecycleState.ACTIVE, SeedState.GRAFTING),
+    SeedPhase.FOSSILIZED: (SeedLifecycleState.ACTIVE, SeedState.FOSSILIZED),
+    SeedPhase.RETIRING: (SeedLifecycleState.RETIRING, SeedState.CULLED),
+    SeedPhase.RECYCLING: (SeedLifecycleState.RECYCLING, SeedState.CULLED),
+    # A bypassed kernel changes nothing in the output and returns to TRAINING if retried.
+    SeedPhase.ERROR_RECOVERY: (SeedLifecycleState.ERROR_RECOVERY, SeedState.TRAINING),
+}
+"""Both views of each phase."""
 
 
 def advance(phase: SeedPhase, event: SeedEvent) -> SeedPhase:
@@ -164,12 +149,12 @@ def advance(phase: SeedPhase, event: SeedEvent) -> SeedPhase:
 
 def slot_state(phase: SeedPhase) -> SeedLifecycleState:
     """Return the slot view of `phase`."""
-    return _SLOT_VIEW[phase]
+    return _VIEWS[phase][0]
 
 
 def seed_state(phase: SeedPhase) -> SeedState:
     """Return the seed view of `phase`, in the user's words."""
-    return _SEED_VIEW[phase]
+    return _VIEWS[phase][1]
 
 
 def diagram() -> str:

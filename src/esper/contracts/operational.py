@@ -23,17 +23,6 @@ from esper.contracts.base import (
 )
 from esper.contracts.enums import AdaptationAction, AdaptationOutcome, AdaptationStrategyName
 
-_MEASUREMENTS = (
-    "activation_variance",
-    "dead_neuron_ratio",
-    "health_score",
-    "execution_latency",
-    "gradient_norm",
-    "gradient_snr",
-    "effective_rank",
-    "update_ratio",
-)
-
 
 class HealthSignal(Contract):
     """The condition of one layer, measured on one training step.
@@ -76,11 +65,7 @@ class HealthSignal(Contract):
         # is always False, which a threshold would read as healthy.
         if not isinstance(data, dict):
             return data
-        broken = [
-            name
-            for name in _MEASUREMENTS
-            if isinstance(data.get(name), float) and not math.isfinite(data[name])
-        ]
+        broken = [k for k, v in data.items() if isinstance(v, float) and not math.isfinite(v)]
         return {**data, **dict.fromkeys(broken), "finite": False} if broken else data
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from esper.contracts.enums import ComponentName
 from esper.contracts.errors import ConfigError
-from esper.contracts.ports import Bus, Publisher
+from esper.contracts.ports import Publisher
 from esper.services.oona.bus_config import OonaConfig
 from esper.services.oona.consumer import run_consumer
 from esper.services.oona.link import Companion, Link
@@ -113,7 +113,7 @@ def followed(
         return
     sender = f"{ComponentName.TOLARIA.value}/{os.getpid()}@{socket.gethostname()}"
     config = OonaConfig(linger_seconds=_LINGER_SECONDS)
-    link = Link(_bus_of_this_process, sender_id=sender, config=config, also=[observer])
+    link = Link(partial(open_bus, None), sender_id=sender, config=config, also=[observer])
     try:
         yield link
     finally:
@@ -131,10 +131,6 @@ def _observer(store: str | None) -> Companion | None:
         return None
     observe: Companion = observing(store, run_consumer)
     return observe
-
-
-async def _bus_of_this_process() -> Bus:
-    return await open_bus(None)
 
 
 def _say_what_is_missing(publisher: Publisher | None, folder: Path) -> None:

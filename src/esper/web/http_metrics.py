@@ -63,9 +63,6 @@ class HttpMetrics:
         self._bytes = Counter(
             f"{name}_body_bytes", "Bytes of bodies.", ("direction",), registry=self.registry
         )
-        # Looking a child up by its labels costs more than counting: the ones in use are kept.
-        self._counted: dict[tuple[str, str, int], Counter] = {}
-        self._timed: dict[str, Histogram] = {}
         self._received = self._bytes.labels("in")
         self._sent = self._bytes.labels("out")
 
@@ -73,15 +70,8 @@ class HttpMetrics:
         """Count one answer."""
         # A method is whatever a caller sent: without this, strangers could grow the registry.
         known = method if method in _METHODS else "other"
-        counter = self._counted.get((route, known, status))
-        if counter is None:
-            counter = self._requests.labels(route, known, str(status))
-            self._counted[route, known, status] = counter
-        counter.inc()
-        timer = self._timed.get(route)
-        if timer is None:
-            timer = self._timed[route] = self._seconds.labels(route)
-        timer.observe(seconds)
+        self._requests.labels(route, known, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
     def refused(self, reason: str) -> None:
         """Count one request that was turned away; `reason` is one of a few words."""
