@@ -27,7 +27,7 @@ from support import urza_app
 from support.fault_length import LONG
 from support.linearizability import UNKNOWN, Operation, alias_step, is_linearizable, status_step
 from support.servers.postgres import postgres
-from support.stored import id_of, kernel_file, register
+from support.stored import id_of, kernel_file, kernel_of, register
 from support.urza_databases import upgraded
 
 pytestmark = pytest.mark.asyncio
@@ -71,7 +71,7 @@ class DirectClient:
         return revision + 1
 
     async def status(self, kernel_id: str) -> Any:
-        record = await self.library.kernels.get(kernel_id)
+        record = await kernel_of(self.library, kernel_id)
         return record.status, record.revision
 
     async def move(self, kernel_id: str, event: KernelEvent, revision: int) -> Any:

@@ -17,6 +17,7 @@ from esper.contracts.library import BlueprintRecord, KernelQuery, KernelRecord
 from esper.execution.artifact import unpack
 from esper.services.urza.blobs import key_of
 from esper.services.urza.kernel_library import Library
+from support.stored import kernel_of
 
 
 def read_told(path: Path) -> list[dict[str, Any]]:
@@ -53,7 +54,7 @@ async def _is_there(library: Library, entry: dict[str, Any]) -> bool:
     if what in {"blueprint", "lease", "invalid", "complete"}:
         return _blueprint_fits(await library.blueprints.get(name), entry)
     if what in {"kernel", "signed", "validated"}:
-        record = await library.kernels.get(name)
+        record = await kernel_of(library, name)
         return (what != "signed" or len(record.signatures) == 1) and (
             what != "validated" or record.status is not KernelStatus.CANDIDATE
         )
@@ -61,7 +62,7 @@ async def _is_there(library: Library, entry: dict[str, Any]) -> bool:
         return hashlib.sha256(await library.kernels._blobs.whole(name)).hexdigest() == name
     if what == "outcome":
         reports = (await library.outcomes.of(entry["kernel"])).items
-        record = await library.kernels.get(entry["kernel"])
+        record = await kernel_of(library, entry["kernel"])
         return name in {report.report_id for report in reports} and record.proven_gain == 0.5
     if what == "alias":
         return await _alias_fits(library, entry)

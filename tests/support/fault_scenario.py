@@ -17,7 +17,7 @@ from esper.contracts.errors import LibraryNotFoundError
 from esper.contracts.library import KernelRegistration, Lease, Signature, TokenRequest
 from esper.contracts.lifecycle import KernelEvent
 from esper.services.urza.kernel_library import Library
-from support.stored import blueprint, id_of, kernel_file, outcome, report, upload
+from support.stored import blueprint, id_of, kernel_file, kernel_of, outcome, report, upload
 
 Say = Callable[..., None]
 
@@ -76,7 +76,7 @@ async def _kernels(library: Library, say: Say, number: int) -> None:
     signature = Signature(key_id="0123456789abcdef", value="0" * 128)
     await library.kernels.sign("promoter", kernel_id, signature)
     say("signed", kernel_id)
-    record = await library.kernels.get(kernel_id)
+    record = await kernel_of(library, kernel_id)
     if record.status is KernelStatus.CANDIDATE:
         await library.kernels.move("promoter", kernel_id, KernelEvent.VALIDATE, record.revision)
     say("validated", kernel_id)

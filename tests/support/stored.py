@@ -96,6 +96,11 @@ async def register(library: Library, data: bytes, **fields: Any) -> KernelRecord
     return record
 
 
+async def kernel_of(library: Library, kernel_id: str) -> KernelRecord:
+    """A stored kernel."""
+    return KernelRecord.model_validate_json((await library.kernels.get_json(kernel_id))[0])
+
+
 async def lease_of(library: Library, worker: str = "worker", seconds: float = 60.0) -> Lease:
     lease = await library.leases.grant(ACTOR, worker, seconds)
     assert lease is not None

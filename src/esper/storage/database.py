@@ -185,8 +185,11 @@ class Database:
             return await self._points.read(query, key)
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn what a driver says into what it means: the value is bad, or the database is away."""
+    def _translated(self, *, named: bool = False) -> Iterator[None]:
+        """Turn what a driver says into what it means: the value is bad, or the database is away.
+
+        A message names the file where it is `named`, or the service is not public.
+        """
         try:
             yield
         except _OURS:
@@ -203,9 +206,8 @@ class Database:
                     "a text holds a character that the database cannot keep, such as NUL; leave it "
                     "out"
                 ) from problem
-            raise self.keeping.unavailable(
-                self._trouble(problem, named=not self.keeping.is_public)
-            ) from problem
+            named = named or not self.keeping.is_public
+            raise self.keeping.unavailable(self._trouble(problem, named=named)) from problem
 
     def _trouble(self, problem: BaseException, *, named: bool) -> str:
         """Say what is wrong with which file, and what to do about it."""
@@ -223,18 +225,13 @@ class Database:
         Raises:
             EsperError: `keeping.unavailable`: it cannot be used; says which file, why, what to do.
         """
-        if not self.is_sqlite:
-            return
-        try:
-            await asyncio.to_thread(_look, self.file)
-        except sqlite3.Error as problem:
-            raise self.keeping.unavailable(self._trouble(problem, named=True)) from problem
+        if self.is_sqlite:
+            with self._translated(named=True):
+                await asyncio.to_thread(self._work, _tables, writes=False)
 
 
-def _look(file: Path) -> None:
-    with contextlib.closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+def _tables(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one())
 
 
 class _SqlitePoints:

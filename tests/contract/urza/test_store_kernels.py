@@ -26,6 +26,7 @@ from support.stored import (
     complete,
     id_of,
     kernel_file,
+    kernel_of,
     lease_of,
     outcome,
     register,
@@ -93,7 +94,7 @@ async def test_a_registered_kernel_is_a_candidate_with_its_manifest(library: Lib
     assert record.status is KernelStatus.CANDIDATE
     assert record.metadata.kernel_id == id_of(data)
     assert record.size_bytes == len(data)
-    assert await library.kernels.get(id_of(data)) == record
+    assert await kernel_of(library, id_of(data)) == record
     text, revision = await library.kernels.get_json(id_of(data))
     assert (KernelRecord.model_validate_json(text), revision) == (record, 1)
 
@@ -112,7 +113,7 @@ async def test_a_kernel_without_its_file_is_refused(library: Library) -> None:
     with pytest.raises(SubmissionError, match="upload"):
         await library.kernels.register(ACTOR, KernelRegistration(kernel_id="0" * 64))
     with pytest.raises(KernelNotFoundError):
-        await library.kernels.get("0" * 64)
+        await kernel_of(library, "0" * 64)
 
 
 async def test_a_kernel_of_an_unknown_blueprint_is_refused(library: Library) -> None:
@@ -129,7 +130,7 @@ async def test_a_kernel_moves_along_its_table_only(library: Library) -> None:
         await library.kernels.move(ACTOR, kernel_id, KernelEvent.RETIRE, 1)
     with pytest.raises(IllegalTransitionError):
         await library.kernels.move(ACTOR, kernel_id, KernelEvent.VALIDATE, 2)
-    assert await library.kernels.get(kernel_id) == moved
+    assert await kernel_of(library, kernel_id) == moved
 
 
 async def test_of_moves_at_the_same_revision_one_happens(library: Library) -> None:
@@ -210,7 +211,7 @@ async def test_field_reports_make_the_proven_gain(library: Library) -> None:
     await library.outcomes.add(ACTOR, outcome(kernel_id, "r2", 0.3))
     culled = outcome(kernel_id, "r3", -9.0, outcome=AdaptationOutcome.CULLED)
     await library.outcomes.add(ACTOR, culled)
-    record = await library.kernels.get(kernel_id)
+    record = await kernel_of(library, kernel_id)
     assert record.proven_gain == pytest.approx(0.2)
     assert (record.field_reports, record.revision) == (3, 4)
     page = await library.outcomes.of(kernel_id, None, 2)
@@ -237,7 +238,7 @@ async def test_the_lineage_shows_origin_siblings_names_and_reports(library: Libr
     told = outcome(kernel_id, "r1", 0.1)
     await library.outcomes.add(ACTOR, told)
     found = await library.kernels.lineage(kernel_id)
-    assert found.kernel == await library.kernels.get(kernel_id)
+    assert found.kernel == await kernel_of(library, kernel_id)
     assert found.blueprint == blueprint_record
     assert found.siblings == (sibling.metadata.kernel_id,)
     assert found.aliases == (alias,)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from weakref import WeakValueDictionary
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select
+from sqlalchemy import delete, insert, select
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -84,7 +84,7 @@ class Idempotency:
         """
         oldest = self._store.now - self._seconds
         async with self._store.reading() as connection:
-            statement = select(ANSWERS).where(_same(key, route, actor))
+            statement = select(ANSWERS).filter_by(key=key, route=route, actor=actor)
             row = (await connection.execute(statement)).one_or_none()
         if row is None or row.stored_at < oldest:
             return None
@@ -100,7 +100,9 @@ class Idempotency:
         """Keep an answer for the repetition of its request."""
         kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
         async with self._store.begin(actor, "idempotency") as change:
-            await change.connection.execute(delete(ANSWERS).where(_same(key, route, actor)))
+            await change.connection.execute(
+                delete(ANSWERS).filter_by(key=key, route=route, actor=actor)
+            )
             await change.connection.execute(
                 insert(ANSWERS).values(
                     key=key,
@@ -119,10 +121,6 @@ class Idempotency:
         async with self._store.begin(actor, "idempotency") as change:
             old = ANSWERS.c.stored_at < change.now - self._seconds
             await change.connection.execute(delete(ANSWERS).where(old))
-
-
-def _same(key: str, route: str, actor: str) -> ColumnElement[bool]:
-    return and_(ANSWERS.c.key == key, ANSWERS.c.route == route, ANSWERS.c.actor == actor)
 
 
 async def _digest(request: Request) -> str:

@@ -150,16 +150,8 @@ def _open_objects(config: UrzaConfig) -> tuple[ObjectStore, Path | None]:
         objects = ObjectStore.local(root, durable=True)
         spool.mkdir(exist_ok=True)
         return objects, spool
-    access = config.s3 or S3Access()
-    objects = ObjectStore.s3(
-        place.netloc,
-        place.path.strip("/"),
-        endpoint=access.endpoint,
-        region=access.region,
-        access_key=access.access_key,
-        secret_key=access.secret_key,
-    )
-    return objects, None
+    access = vars(config.s3 or S3Access())
+    return ObjectStore.s3(place.netloc, place.path.strip("/"), **access), None
 
 
 def _trust(config: UrzaConfig) -> TrustPolicy | None:

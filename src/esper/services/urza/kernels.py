@@ -95,16 +95,8 @@ class Kernels:
         artifact = await asyncio.to_thread(check_file, data, expected_id=registration.kernel_id)
         return artifact, len(data)
 
-    async def get(self, kernel_id: str) -> KernelRecord:
-        """Return a kernel.
-
-        Raises:
-            KernelNotFoundError: There is none of that id.
-        """
-        return KernelRecord.model_validate_json((await self.get_json(kernel_id))[0])
-
     async def get_json(self, kernel_id: str) -> tuple[bytes, int]:
-        """Return a kernel's record as JSON, and its revision: the fast way.
+        """Return a kernel's record as JSON, and its revision.
 
         Raises:
             KernelNotFoundError: There is none of that id.

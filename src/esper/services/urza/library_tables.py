@@ -38,7 +38,7 @@ BLUEPRINTS: Final = Table(
     "blueprints",
     METADATA,
     Column("blueprint_id", String(128), primary_key=True),
-    Column("sequence", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False, index=True),
     Column("revision", Integer, nullable=False),
     Column("document", Text, nullable=False),
     # SHA-256 of what was submitted, without its state and time: the same again is no conflict.
@@ -55,14 +55,13 @@ BLUEPRINTS: Final = Table(
     Column("completed_token", Integer),
     Column("completed_kernel", String(64)),
     Index(None, "state", "queued_at", "sequence"),
-    Index(None, "sequence"),
 )
 
 KERNELS: Final = Table(
     "kernels",
     METADATA,
     Column("kernel_id", String(64), primary_key=True),
-    Column("sequence", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False, index=True),
     Column("revision", Integer, nullable=False),
     Column("document", Text, nullable=False),
     Column("blueprint_name", Text, nullable=False),
@@ -76,7 +75,6 @@ KERNELS: Final = Table(
     Column("latency_order", Double, nullable=False),
     Column("gain_order", Double, nullable=False),
     Index(None, "gain_order", "kernel_id"),
-    Index(None, "sequence"),
     Index(None, "input_shape", "output_shape"),
 )
 
@@ -93,9 +91,8 @@ BUILDS: Final = Table(
     "builds",
     METADATA,
     Column("blueprint_id", ForeignKey("blueprints.blueprint_id"), primary_key=True),
-    Column("kernel_id", ForeignKey("kernels.kernel_id"), primary_key=True),
+    Column("kernel_id", ForeignKey("kernels.kernel_id"), primary_key=True, index=True),
     Column("sequence", BigInteger, nullable=False),
-    Index(None, "kernel_id"),
 )
 
 BLOBS: Final = Table(
@@ -115,10 +112,9 @@ ALIASES: Final = Table(
     METADATA,
     Column("name", String(128), primary_key=True),
     # NULL once it was deleted; the row stays, so that revisions only grow.
-    Column("kernel_id", ForeignKey("kernels.kernel_id")),
+    Column("kernel_id", ForeignKey("kernels.kernel_id"), index=True),
     Column("revision", Integer, nullable=False),
     Column("updated_at", Double, nullable=False),
-    Index(None, "kernel_id"),
 )
 
 OUTCOMES: Final = Table(
@@ -170,6 +166,5 @@ ANSWERS: Final = Table(
     Column("status", Integer, nullable=False),
     Column("headers", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("stored_at", Double, nullable=False),
-    Index(None, "stored_at"),
+    Column("stored_at", Double, nullable=False, index=True),
 )

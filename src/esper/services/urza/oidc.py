@@ -59,9 +59,10 @@ class KeySet:
             AccessDeniedError: The provider has no such key.
             LibraryUnavailableError: Its keys cannot be read.
         """
-        if key_id not in self._keys or self._age() > KEYS_SECONDS:
+        if self._is_due(key_id):
             async with self._lock:
-                await self._refresh(key_id)
+                if self._is_due(key_id):
+                    await self._fetch()
         try:
             return self._keys[key_id]
         except KeyError:
@@ -69,13 +70,11 @@ class KeySet:
                 f"the identity provider has no key {key_id[:64]!r}; sign in again"
             ) from None
 
-    def _age(self) -> float:
-        return self._clock.monotonic() - self._fetched_at
+    def _is_due(self, key_id: str) -> bool:
+        age = self._clock.monotonic() - self._fetched_at
+        return age > (KEYS_SECONDS if key_id in self._keys else PAUSE_SECONDS)
 
-    async def _refresh(self, key_id: str) -> None:
-        wanted = key_id not in self._keys and self._age() > PAUSE_SECONDS
-        if not wanted and self._age() <= KEYS_SECONDS:
-            return
+    async def _fetch(self) -> None:
         try:
             keys = PyJWKSet.from_json(await self._read())
         except (OSError, ValueError, httpx.HTTPError, jwt.PyJWTError) as error:

@@ -13,7 +13,6 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 
 from esper.contracts.errors import ConfigError, LibraryUnavailableError
-from esper.contracts.ports import Clock
 from esper.contracts.version import VERSION
 from esper.services.urza.access import ACCESS, check_exposure, check_listed
 from esper.services.urza.authentication import Authenticator
@@ -51,7 +50,6 @@ def create_app(
     library: Library,
     config: UrzaConfig,
     *,
-    clock: Clock | None = None,
     routers: tuple[APIRouter, ...] = ROUTERS,
     spans: Spans | None = None,
 ) -> FastAPI:
@@ -60,7 +58,6 @@ def create_app(
     Args:
         library: The store, open; whoever opened it closes it.
         config: The settings.
-        clock: Tells the time; None means the machine's.
         routers: Where the routes come from.
         spans: Where the spans of traced requests go; None traces nothing.
 
@@ -75,22 +72,19 @@ def create_app(
         # Not `include_router`: the routes have their whole path, and stay one flat list.
         app.router.routes.extend(router.routes)
     _check_guarded(app)
-    app.state.urza = _state(library, config, clock or SystemClock())
-    app.add_middleware(MeasuredApp, metrics=app.state.urza.metrics, spans=spans)
-    add_refusals(app, LIBRARY_CODES)
-    install(app, _description(app))
-    return app
-
-
-def _state(library: Library, config: UrzaConfig, clock: Clock) -> ServerState:
+    clock = SystemClock()
     verify = None if config.oidc is None else OidcCheck(config.oidc, clock).verify
-    return ServerState(
+    app.state.urza = ServerState(
         library=library,
         config=config,
         authenticator=Authenticator(library.tokens.authenticate, clock, verify),
         limiter=RateLimiter(config.rate_per_second, config.rate_burst, clock),
         metrics=HttpMetrics("esper_urza"),
     )
+    app.add_middleware(MeasuredApp, metrics=app.state.urza.metrics, spans=spans)
+    add_refusals(app, LIBRARY_CODES)
+    install(app, _description(app))
+    return app
 
 
 def _check_guarded(app: FastAPI) -> None:
@@ -127,14 +121,14 @@ def serve(config: UrzaConfig, *, started: Callable[[str], None] | None = None) -
         LibraryUnavailableError: The port is taken.
     """
     check_exposure(config.host, config.auth)
-    asyncio.run(_serve(config, SystemClock(), started))
+    asyncio.run(_serve(config, started))
 
 
-async def _serve(config: UrzaConfig, clock: Clock, started: Callable[[str], None] | None) -> None:
-    library = await Library.open(config, clock)
+async def _serve(config: UrzaConfig, started: Callable[[str], None] | None) -> None:
+    library = await Library.open(config, SystemClock())
     spans = open_spans("esper-urza")
     try:
-        app = create_app(library, config, clock=clock, spans=spans)
+        app = create_app(library, config, spans=spans)
         server = DrainingServer(
             app,
             app.state.urza,

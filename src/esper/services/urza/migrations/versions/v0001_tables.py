@@ -48,7 +48,7 @@ Table(
     "blueprints",
     _METADATA,
     Column("blueprint_id", String(128), primary_key=True),
-    Column("sequence", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False, index=True),
     Column("revision", Integer, nullable=False),
     Column("document", Text, nullable=False),
     Column("content", String(64), nullable=False),
@@ -62,13 +62,12 @@ Table(
     Column("completed_token", Integer),
     Column("completed_kernel", String(64)),
     Index(None, "state", "queued_at", "sequence"),
-    Index(None, "sequence"),
 )
 Table(
     "kernels",
     _METADATA,
     Column("kernel_id", String(64), primary_key=True),
-    Column("sequence", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False, index=True),
     Column("revision", Integer, nullable=False),
     Column("document", Text, nullable=False),
     Column("blueprint_name", Text, nullable=False),
@@ -82,7 +81,6 @@ Table(
     Column("latency_order", Double, nullable=False),
     Column("gain_order", Double, nullable=False),
     Index(None, "gain_order", "kernel_id"),
-    Index(None, "sequence"),
     Index(None, "input_shape", "output_shape"),
 )
 Table(
@@ -97,9 +95,8 @@ Table(
     "builds",
     _METADATA,
     Column("blueprint_id", ForeignKey("blueprints.blueprint_id"), primary_key=True),
-    Column("kernel_id", ForeignKey("kernels.kernel_id"), primary_key=True),
+    Column("kernel_id", ForeignKey("kernels.kernel_id"), primary_key=True, index=True),
     Column("sequence", BigInteger, nullable=False),
-    Index(None, "kernel_id"),
 )
 Table(
     "blobs",
@@ -114,10 +111,9 @@ Table(
     "aliases",
     _METADATA,
     Column("name", String(128), primary_key=True),
-    Column("kernel_id", ForeignKey("kernels.kernel_id")),
+    Column("kernel_id", ForeignKey("kernels.kernel_id"), index=True),
     Column("revision", Integer, nullable=False),
     Column("updated_at", Double, nullable=False),
-    Index(None, "kernel_id"),
 )
 Table(
     "outcomes",
@@ -163,6 +159,5 @@ Table(
     Column("status", Integer, nullable=False),
     Column("headers", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("stored_at", Double, nullable=False),
-    Index(None, "stored_at"),
+    Column("stored_at", Double, nullable=False, index=True),
 )
