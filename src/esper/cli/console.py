@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter
 from rich import box
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.highlighter import JSONHighlighter
 from rich.segment import Segment
@@ -56,15 +56,6 @@ class Terminal(Console):
     def __init__(self, **given: Any) -> None:
         # The terminal wraps, not we: a line of ours stays one line in a file.
         super().__init__(theme=THEME, highlight=False, markup=False, soft_wrap=True, **given)
-
-    def print(self, *objects: Any, **how: Any) -> None:
-        """Print as rich does; a table is fitted to a terminal, and plain columns elsewhere."""
-        if self.is_terminal:
-            if any(isinstance(one, Table) for one in objects):
-                how.setdefault("soft_wrap", False)
-        else:
-            objects = tuple(_plain(one) if isinstance(one, Table) else one for one in objects)
-        super().print(*objects, **how)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -141,7 +132,12 @@ def print_table(
         right: Headings of the columns that are aligned to the right.
         title: Stands above it.
     """
-    right = set(right)
+    right, cells = set(right), [list(map(_cell, row)) for row in rows]
+    if not console.is_terminal:
+        heads = [list(map(_cell, headings))] if any(headings) else []
+        columns = _columns([*heads, *cells], [heading in right for heading in headings])
+        console.print("\n".join([title, *columns] if title else columns), soft_wrap=True)
+        return
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -151,9 +147,9 @@ def print_table(
     )
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    console.print(table)
+    for row in cells:
+        table.add_row(*row)
+    console.print(table, soft_wrap=False)
 
 
 def print_rows(
@@ -196,18 +192,18 @@ def print_json_line(console: Console, text: str) -> None:
     console.print(shown, soft_wrap=True)
 
 
-def _plain(table: Table) -> Text:
-    """A table as lines of columns that are as wide as they are."""
-    columns = [[_cell(cell).plain for cell in column.cells] for column in table.columns]
-    if table.show_header:
-        heads = (_cell(column.header).plain for column in table.columns)
-        columns = [[head, *column] for head, column in zip(heads, columns, strict=True)]
-    padded = [
-        _padded(cells, is_right=column.justify == "right")
-        for cells, column in zip(columns, table.columns, strict=True)
+def _columns(rows: Sequence[Sequence[Text]], right: Sequence[bool]) -> list[str]:
+    """Lay rows out as lines, each column as wide as its widest cell."""
+    widths = [max(map(cell_len, map(str, column))) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            " " * (width - cell_len(cell.plain)) + cell.plain
+            if is_right
+            else set_cell_size(cell.plain, width)
+            for cell, width, is_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
     ]
-    lines = ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
-    return Text("\n".join([*([str(table.title)] if table.title else ()), *lines]))
 
 
 def _cell(cell: Any) -> Text:
@@ -219,10 +215,3 @@ def _cell(cell: Any) -> Text:
     if isinstance(cell, Text):
         return cell if shown == plain else Text(shown, style=cell.style)
     return Text(shown)
-
-
-def _padded(cells: Sequence[str], *, is_right: bool) -> list[str]:
-    width = max(map(cell_len, cells), default=0)
-    spaces = [" " * (width - cell_len(cell)) for cell in cells]
-    pairs = zip(spaces, cells, strict=True) if is_right else zip(cells, spaces, strict=True)
-    return ["".join(pair) for pair in pairs]
