@@ -52,9 +52,7 @@ def environment(*packages: str) -> Environment:
         kernel_phrase=findings.kernel_phrase,
         run_label=chart.run_label,
         glossary=wording.GLOSSARY,
-        glyphs=wording.STATE_GLYPHS,
-        state_names=wording.STATE_NAMES,
-        state_words=wording.STATE_WORDS,
+        states=wording.STATES,
         version=VERSION,
     )
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from esper.contracts.enums import SeedState
 
@@ -150,32 +150,28 @@ GLOSSARY: Final[Mapping[str, str]] = {
 }
 """The words of pages about runs, in the order in which a run meets them; `docs/concepts.md` has the same."""
 
-STATE_NAMES: Final[Mapping[SeedState, str]] = {
-    SeedState.DORMANT: "empty",
-    SeedState.TRAINING: "racing",
-    SeedState.GERMINATED: "installed",
-    SeedState.GRAFTING: "blending in",
-    SeedState.FOSSILIZED: "permanent",
-    SeedState.CULLED: "taken out",
-}
-"""What a page calls the states of a slot."""
 
-STATE_WORDS: Final[Mapping[SeedState, str]] = {
-    SeedState.DORMANT: "empty: the layer computes what it always did",
-    SeedState.TRAINING: "candidates train in the layer's shadow; the model does not feel them",
-    SeedState.GERMINATED: "a kernel was chosen and is in place, without a say yet",
-    SeedState.GRAFTING: "the kernel is blended in, step by step",
-    SeedState.FOSSILIZED: "the kernel is part of the model for good",
-    SeedState.CULLED: "a kernel was tried in the model and taken out again",
-}
-"""What each state means, in the order in which a kernel goes through them."""
+class SlotState(NamedTuple):
+    """How a page tells a state of a slot."""
 
-STATE_GLYPHS: Final[Mapping[SeedState, str]] = {
-    SeedState.DORMANT: "○",
-    SeedState.TRAINING: "◔",
-    SeedState.GERMINATED: "◑",
-    SeedState.GRAFTING: "◕",
-    SeedState.FOSSILIZED: "●",
-    SeedState.CULLED: "✕",
+    name: str
+    meaning: str
+    glyph: str
+    """States are told apart by shape as well as by colour."""
+
+
+STATES: Final[Mapping[SeedState, SlotState]] = {
+    SeedState.DORMANT: SlotState("empty", "empty: the layer computes what it always did", "○"),
+    SeedState.TRAINING: SlotState(
+        "racing", "candidates train in the layer's shadow; the model does not feel them", "◔"
+    ),
+    SeedState.GERMINATED: SlotState(
+        "installed", "a kernel was chosen and is in place, without a say yet", "◑"
+    ),
+    SeedState.GRAFTING: SlotState("blending in", "the kernel is blended in, step by step", "◕"),
+    SeedState.FOSSILIZED: SlotState("permanent", "the kernel is part of the model for good", "●"),
+    SeedState.CULLED: SlotState(
+        "taken out", "a kernel was tried in the model and taken out again", "✕"
+    ),
 }
-"""States are told apart by shape as well as by colour."""
+"""In the order in which a kernel goes through them."""

@@ -6,7 +6,7 @@ import pytest
 
 from esper.contracts.enums import SeedState
 from esper.report import wording
-from esper.report.wording import GLOSSARY, STATE_GLYPHS, STATE_NAMES, STATE_WORDS
+from esper.report.wording import GLOSSARY, STATES
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ CONCEPTS = Path(__file__).parents[3] / "docs" / "concepts.md"
 
 
 def test_every_state_has_a_name_a_meaning_and_a_shape_of_its_own() -> None:
-    for table in (STATE_GLYPHS, STATE_NAMES, STATE_WORDS):
-        assert set(table) == set(SeedState)
-        assert len(set(table.values())) == len(SeedState)
+    assert set(STATES) == set(SeedState)
+    for told in zip(*STATES.values(), strict=True):
+        assert len(set(told)) == len(SeedState)
 
 
 @pytest.mark.parametrize(("word", "meaning"), GLOSSARY.items())
