@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from esper.contracts.events import (
     CommandCarriedOut,
@@ -34,11 +34,6 @@ from esper.report import wording
 from esper.report.findings import candidates, joined, kernel_phrase
 from esper.report.run_account import RunAccount
 from esper.report.wording import Gain, place
-from esper.utils.registry import Registry
-
-Teller = Callable[[Any], str]
-
-_TELLERS: Registry[type, Teller] = Registry("narrated event")
 
 
 def tell(line: LogEntry) -> str | None:
@@ -70,7 +65,6 @@ def _held_out(found: Gain | None) -> str:
     return f", held-out gain {gain}" if gain else ""
 
 
-@_TELLERS.register(RaceStarted)
 def _race_started(event: RaceStarted) -> str:
     layers = ", ".join(f"“{name}”" for name in event.layers)
     rivals = candidates(event.candidates)
@@ -82,7 +76,6 @@ def _race_started(event: RaceStarted) -> str:
     )
 
 
-@_TELLERS.register(RungFinished)
 def _rung_finished(event: RungFinished) -> str:
     left = candidates([standing for standing in event.standings if standing.survived])
     text = f"mark {event.rung + 1}: {left} of {candidates(event.standings)} candidates go on"
@@ -90,7 +83,6 @@ def _rung_finished(event: RungFinished) -> str:
     return f"{text}; {leads(leader)}" if left and leader is not None else text
 
 
-@_TELLERS.register(RaceDecided)
 def _race_decided(event: RaceDecided) -> str:
     if event.winner is None:
         return f"race {event.race + 1} ends without a winner{_because(event.reason)}"
@@ -98,35 +90,6 @@ def _race_decided(event: RaceDecided) -> str:
     return f"race {event.race + 1} is won by {who}{_held_out(event.winner)}"
 
 
-@_TELLERS.register(SeedGerminated)
-def _germinated(event: SeedGerminated) -> str:
-    what = joined(event.blueprint or "a kernel", event.mode, event.layer_name)
-    return f"{what} is installed ({wording.count(event.parameters)} parameters)"
-
-
-@_TELLERS.register(GraftStarted)
-def _graft_started(event: GraftStarted) -> str:
-    what = event.blueprint or "the kernel"
-    return (
-        f"graft begins: {what} blends into {place(event.layer_name)} over "
-        f"{wording.count(event.duration_steps)} steps ({event.schedule})"
-    )
-
-
-@_TELLERS.register(LearningRateRewarmed)
-def _rewarmed(event: LearningRateRewarmed) -> str:
-    return (
-        f"learning rate warms up again to {event.peak:.2g} "
-        f"over {wording.count(event.warmup_steps)} steps"
-    )
-
-
-@_TELLERS.register(SeedRetreated)
-def _retreated(event: SeedRetreated) -> str:
-    return f"retreat at {place(event.layer_name)}{_because(event.reason)}"
-
-
-@_TELLERS.register(SeedFossilized)
 def _fossilized(event: SeedFossilized) -> str:
     host = "; the old layer is gone" if event.host_dropped else ""
     return (
@@ -135,58 +98,11 @@ def _fossilized(event: SeedFossilized) -> str:
     )
 
 
-@_TELLERS.register(SeedCulled)
-def _culled(event: SeedCulled) -> str:
-    what = event.blueprint or "the kernel"
-    reason = _because(event.reason)
-    return f"{what} is taken out of {place(event.layer_name)}{_held_out(event.report)}{reason}"
-
-
-@_TELLERS.register(SeedIsolated)
-def _isolated(event: SeedIsolated) -> str:
-    return (
-        f"the kernel in {place(event.layer_name)} failed {event.failures} times and is "
-        f"bypassed{_because(event.reason)}"
-    )
-
-
-@_TELLERS.register(RolledBack)
-def _rolled_back(event: RolledBack) -> str:
-    return f"rolled back to step {wording.count(event.to_step)}{_because(event.reason)}"
-
-
-@_TELLERS.register(CommandCarriedOut)
-def _carried_out(event: CommandCarriedOut) -> str:
-    return f"command carried out: {event.command}"
-
-
-@_TELLERS.register(CommandRefused)
-def _refused(event: CommandRefused) -> str:
-    return f"command refused: {event.command}: {event.reason}"
-
-
-@_TELLERS.register(RunResumed)
-def _resumed(line: RunResumed) -> str:
-    return f"going on from the checkpoint of step {wording.count(line.step)}"
-
-
-@_TELLERS.register(RunInterrupted)
 def _interrupted(line: RunInterrupted) -> str:
     by = f" by signal {line.signal}" if line.signal else ""
     return f"the run was interrupted{_because(line.reason) if line.reason else by}"
 
 
-@_TELLERS.register(CheckpointFailed)
-def _checkpoint_failed(line: CheckpointFailed) -> str:
-    return f"a checkpoint could not be written: {line.error}"
-
-
-@_TELLERS.register(RunEnded)
-def _ended(line: RunEnded) -> str:
-    return "the run ended"
-
-
-@_TELLERS.register(KernelsEntered)
 def entered(record: KernelsEntered) -> str:
     """What the library had for a run."""
     text = f"{_counted(len(record.entered), 'kernel')} of the library may enter races"
@@ -195,7 +111,6 @@ def entered(record: KernelsEntered) -> str:
     return text
 
 
-@_TELLERS.register(KernelsDelivered)
 def delivered(delivery: KernelsDelivered) -> str:
     """How a delivery to the library went."""
     counts = {"kernel": delivery.kernels, "report": delivery.reports}
@@ -214,3 +129,41 @@ def delivered(delivery: KernelsDelivered) -> str:
 
 def _counted(number: int, what: str) -> str:
     return f"{wording.count(number)} {what}{'' if number == 1 else 's'}"
+
+
+_TELLERS: Final[Mapping[type, Callable[[Any], str]]] = {
+    RaceStarted: _race_started,
+    RungFinished: _rung_finished,
+    RaceDecided: _race_decided,
+    SeedGerminated: lambda e: (
+        f"{joined(e.blueprint or 'a kernel', e.mode, e.layer_name)} is installed "
+        f"({wording.count(e.parameters)} parameters)"
+    ),
+    GraftStarted: lambda e: (
+        f"graft begins: {e.blueprint or 'the kernel'} blends into {place(e.layer_name)} over "
+        f"{wording.count(e.duration_steps)} steps ({e.schedule})"
+    ),
+    LearningRateRewarmed: lambda e: (
+        f"learning rate warms up again to {e.peak:.2g} over {wording.count(e.warmup_steps)} steps"
+    ),
+    SeedRetreated: lambda e: f"retreat at {place(e.layer_name)}{_because(e.reason)}",
+    SeedFossilized: _fossilized,
+    SeedCulled: lambda e: (
+        f"{e.blueprint or 'the kernel'} is taken out of {place(e.layer_name)}"
+        f"{_held_out(e.report)}{_because(e.reason)}"
+    ),
+    SeedIsolated: lambda e: (
+        f"the kernel in {place(e.layer_name)} failed {e.failures} times and is bypassed"
+        f"{_because(e.reason)}"
+    ),
+    RolledBack: lambda e: f"rolled back to step {wording.count(e.to_step)}{_because(e.reason)}",
+    CommandCarriedOut: lambda e: f"command carried out: {e.command}",
+    CommandRefused: lambda e: f"command refused: {e.command}: {e.reason}",
+    RunResumed: lambda e: f"going on from the checkpoint of step {wording.count(e.step)}",
+    RunInterrupted: _interrupted,
+    CheckpointFailed: lambda e: f"a checkpoint could not be written: {e.error}",
+    RunEnded: lambda _: "the run ended",
+    KernelsEntered: entered,
+    KernelsDelivered: delivered,
+}
+"""What is news, and how it is told."""

@@ -36,21 +36,7 @@ def choose_logger(text: str, folder: Path) -> Logger:
     return LOGGERS.lookup(name)(where or None, folder)
 
 
-@LOGGERS.register("tensorboard")
-def _tensorboard(where: str | None, folder: Path) -> Logger:
-    return TensorBoardLogger(folder / "tensorboard" if where is None else where)
-
-
-@LOGGERS.register("wandb")
-def _wandb(where: str | None, folder: Path) -> Logger:
-    return WandbLogger(where or "esper", run_folder=folder)
-
-
-@LOGGERS.register("mlflow")
-def _mlflow(where: str | None, folder: Path) -> Logger:
-    return MlflowLogger(tracking_uri=where, run_folder=folder)
-
-
-@LOGGERS.register("trackio")
-def _trackio(where: str | None, folder: Path) -> Logger:
-    return TrackioLogger(where or "esper", run_folder=folder)
+LOGGERS.add("tensorboard", lambda where, folder: TensorBoardLogger(where or folder / "tensorboard"))
+LOGGERS.add("wandb", lambda where, folder: WandbLogger(where or "esper", run_folder=folder))
+LOGGERS.add("mlflow", lambda where, folder: MlflowLogger(tracking_uri=where, run_folder=folder))
+LOGGERS.add("trackio", lambda where, folder: TrackioLogger(where or "esper", run_folder=folder))
