@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from esper.contracts.errors import AlertNotFoundError, EsperError, RunNotFoundError
+from esper.contracts.errors import EsperError, RunNotFoundError
 from esper.contracts.ports import Clock
 from esper.dashboard.live import news
 from esper.dashboard.pages import Pages
@@ -103,7 +103,7 @@ def _not_found(app: FastAPI, pages: Pages) -> None:
             refusal = plain(request, error)
             return await refusal if isinstance(refusal, Awaitable) else refusal
         path = wording.visible(request.url.path)
-        response = await pages.trouble(request, RunNotFoundError(f"no page is at {path}"), 404)
+        response = pages.trouble(RunNotFoundError(f"no page is at {path}"))
         response.headers.update(HEADERS)
         return response
 
@@ -116,10 +116,8 @@ def _guarded(pages: Pages, handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
             response = await handler(request)
-        except (RunNotFoundError, AlertNotFoundError) as error:
-            response = await pages.trouble(request, error, 404)
         except EsperError as error:
-            response = await pages.trouble(request, error, 503)
+            response = pages.trouble(error)
         response.headers.update(HEADERS)
         return response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from esper.contracts.errors import RunNotFoundError
+from esper.contracts.errors import AlertNotFoundError, EsperError, RunNotFoundError
 from esper.contracts.runs import Curve, RunSummary
 from esper.dashboard.reading import RunReader
 from esper.dashboard.run_comparison import differing_settings, figures
@@ -169,8 +170,9 @@ class Pages:
         drawings = [(title, drawing.draw(one)) for title, one in found]
         return HTMLResponse(self._templates.render("health.html.j2", {"drawings": drawings}))
 
-    async def trouble(self, request: Request, error: Exception, status: int) -> Response:
+    def trouble(self, error: EsperError) -> Response:
         """Say what went wrong, on a page like the others."""
+        status = 404 if isinstance(error, RunNotFoundError | AlertNotFoundError) else 503
         html = self._templates.render(
             "trouble.html.j2",
             {"error": str(error), "status": status, "section": "", "live": False, "open_alerts": 0},
@@ -235,12 +237,8 @@ def _spark(run: RunSummary, curve: Curve) -> str:
 
 def _span(text: str) -> tuple[int, int] | None:
     """Return the stretch of steps that an address asks for, `1000-2000`; None for the whole run."""
-    parts = text.split("-")
-    if len(parts) != 2 or not all(
-        one.isascii() and one.isdigit() and len(one) < 16 for one in parts
-    ):
-        return None
-    first, last = int(parts[0]), int(parts[1])
+    found = re.fullmatch(r"([0-9]{1,15})-([0-9]{1,15})", text)
+    first, last = map(int, found.groups()) if found else (0, 0)
     return (first, last) if first < last else None
 
 

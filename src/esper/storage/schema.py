@@ -20,6 +20,14 @@ from sqlalchemy import Connection, MetaData, inspect, text
 from esper.contracts.errors import ConfigError
 from esper.storage.database import Database
 
+NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""Names of indexes and constraints. They stand in databases that are there: it does not change."""
+
 HEAD: Final = "head"
 BASE: Final = "base"
 

@@ -197,30 +197,28 @@ def _drop_void(connection: Connection, run_id: str, attempt: int, kept: int) -> 
 
 
 def _note_run(connection: Connection, run_id: str, batches: Sequence[Batch]) -> None:
+    bodies = (line.body for batch in batches for line in batch.records.lines)
+    names = [name for name in map(projection.name_of, bodies) if name]
     times = [batch.at.timestamp() for batch in batches]
-    newest = max(batches, key=lambda batch: (batch.records.attempt, bool(batch.records.folder)))
-    name = next((n for n in map(projection.name_of, _bodies(batches)) if n is not None), "")
+    places = [(batch.records.attempt, batch.records.folder) for batch in batches]
+    known = connection.execute(_RUN_OF, {"run": run_id}).first()
+    if known is not None:
+        names.insert(0, known.name)
+        times += [known.started_at, known.updated_at]
+        places.append((known.attempt, known.folder))
+    # Of the newest attempt, where somebody said where its folder is.
+    attempt, folder = max(places, key=lambda place: (place[0], bool(place[1])))
     row: dict[str, Any] = {
-        "name": name,
-        "folder": newest.records.folder,
-        "attempt": newest.records.attempt,
+        "name": next(filter(None, names), ""),
+        "folder": folder,
+        "attempt": attempt,
         "started_at": min(times),
         "updated_at": max(times),
     }
-    known = connection.execute(_RUN_OF, {"run": run_id}).first()
     if known is None:
         connection.execute(_ADD[RUNS], {"run_id": run_id, "voids": 0, **row})
-        return
-    if (known.attempt, bool(known.folder)) > (row["attempt"], bool(row["folder"])):
-        row.update(folder=known.folder, attempt=known.attempt)
-    row["name"] = known.name or row["name"]
-    row["started_at"] = min(row["started_at"], known.started_at)
-    row["updated_at"] = max(row["updated_at"], known.updated_at)
-    connection.execute(_CHANGE_RUN, {"run": run_id, **row})
-
-
-def _bodies(batches: Iterable[Batch]) -> Iterable[projection.Body]:
-    return (line.body for batch in batches for line in batch.records.lines)
+    else:
+        connection.execute(_CHANGE_RUN, {"run": run_id, **row})
 
 
 def _fresh(

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query
 from prometheus_client import generate_latest
 from pydantic import Field
 from starlette.exceptions import HTTPException
@@ -33,6 +33,14 @@ from esper.services.nissa.nissa_state import NissaState, StateDep, StoreDep
 from esper.services.nissa.trends import Reading, Summary, Trend
 from esper.web.http_metrics import MEDIA_TYPE
 from esper.web.problems import documented, problem_response
+
+
+async def _run_id(store: StoreDep, run: str) -> str:
+    return (await store.run(run)).run_id
+
+
+RunId = Annotated[str, Depends(_run_id)]
+"""Whole id of the run that an address names by its id, the beginning of its id, or `newest`."""
 
 CONDITION: Final = APIRouter(tags=["condition"])
 RUNS: Final = APIRouter(prefix="/api/v1", tags=["runs"], responses=documented(404, 422))
@@ -152,10 +160,10 @@ async def alerts(
     run: str | None = None,
     only_open: Annotated[bool, Query(alias="open", description="Only those that last.")] = False,
     limit: Limit = 100,
-) -> list[Alert]:
+) -> Sequence[Alert]:
     """Return alerts, the newest first: of one run, or of all and of the platform."""
     run_id = None if run is None else (await store.run(run)).run_id
-    return list(await store.alerts(run_id, open_only=only_open, limit=limit))
+    return await store.alerts(run_id, open_only=only_open, limit=limit)
 
 
 class Seen(Contract):
@@ -172,18 +180,15 @@ async def acknowledge(store: StoreDep, alert_id: Identifier, seen: Seen) -> Aler
 
 
 @PLATFORM.get("/builds")
-async def builds(
-    store: StoreDep,
-    limit: Limit = 50,
-) -> list[BuildView]:
+async def builds(store: StoreDep, limit: Limit = 50) -> Sequence[BuildView]:
     """Return the forge's builds, the newest first."""
-    return list(await store.builds(limit))
+    return await store.builds(limit)
 
 
 @PLATFORM.get("/components")
-async def components(store: StoreDep) -> list[ComponentView]:
+async def components(store: StoreDep) -> Sequence[ComponentView]:
     """Return the processes of the platform, as they were last heard of."""
-    return list(await store.components())
+    return await store.components()
 
 
 @RUNS.get("/runs")
@@ -193,9 +198,9 @@ async def runs(
     offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
     state: RunState | None = None,
     text: Annotated[str | None, Query(max_length=200)] = None,
-) -> list[RunSummary]:
+) -> Sequence[RunSummary]:
     """Return runs, those that began last first; `text` is looked for in name, id and folder."""
-    return list(await store.runs(limit=limit, offset=offset, state=state, text=text))
+    return await store.runs(limit=limit, offset=offset, state=state, text=text)
 
 
 @RUNS.get("/runs/{run}")
@@ -207,47 +212,44 @@ async def run(store: StoreDep, run: str) -> RunSummary:
 @RUNS.get("/runs/{run}/lines")
 async def lines(
     store: StoreDep,
-    run: str,
+    run_id: RunId,
     after: Annotated[int, Query(ge=-1, le=1 << 62, description="Cursor that is known.")] = -1,
     types: Annotated[list[str] | None, Query(alias="type")] = None,
     kinds: Annotated[list[str] | None, Query(alias="kind")] = None,
     limit: Limit = 1000,
-) -> list[StoredLine]:
+) -> Sequence[StoredLine]:
     """Return a run's lines in the order in which they came in."""
-    run_id = (await store.run(run)).run_id
-    found = await store.lines(run_id, after=after, types=types, kinds=kinds, limit=limit)
-    return list(found)
+    return await store.lines(run_id, after=after, types=types, kinds=kinds, limit=limit)
 
 
 @RUNS.get("/runs/{run}/curves")
-async def curve_names(store: StoreDep, run: str) -> list[str]:
+async def curve_names(store: StoreDep, run_id: RunId) -> Sequence[str]:
     """Return the names of a run's curves."""
-    return list(await store.curve_names((await store.run(run)).run_id))
+    return await store.curve_names(run_id)
 
 
 @RUNS.get("/runs/{run}/curves/{name:path}")
 async def curve(
     store: StoreDep,
-    run: str,
+    run_id: RunId,
     name: str,
     points: Annotated[int, Query(ge=2, le=100_000, description="How many at most.")] = 2000,
     since: Annotated[int, Query(ge=0, le=1 << 62, description="First step.")] = 0,
 ) -> Curve:
     """Return a figure over a run's steps; of too many points, each stretch keeps its extremes."""
-    run_id = (await store.run(run)).run_id
     return await store.curve(run_id, name, points=points, since=since)
 
 
 @RUNS.get("/runs/{run}/impacts")
-async def impacts(store: StoreDep, run: str) -> list[Impact]:
+async def impacts(store: StoreDep, run_id: RunId) -> Sequence[Impact]:
     """Return what was expected of each adaptation of a run, and what it came to."""
-    return list(await store.impacts((await store.run(run)).run_id))
+    return await store.impacts(run_id)
 
 
 @RUNS.get("/kernels/{kernel_id}/history")
-async def history(store: StoreDep, kernel_id: KernelId) -> list[KernelHistoryEntry]:
+async def history(store: StoreDep, kernel_id: KernelId) -> Sequence[KernelHistoryEntry]:
     """Return what a kernel did, run by run."""
-    return list(await store.kernel_history(kernel_id))
+    return await store.kernel_history(kernel_id)
 
 
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {

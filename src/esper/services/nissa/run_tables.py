@@ -27,15 +27,9 @@ from sqlalchemy import (
 from esper.contracts.errors import RunStoreError
 from esper.services.nissa import migrations
 from esper.storage.database import Database, Keeping
-from esper.storage.schema import Schema
+from esper.storage.schema import NAMING, Schema
 
-METADATA: Final = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+METADATA: Final = MetaData(naming_convention=NAMING)
 
 HEAD: Final = Table(
     "head",

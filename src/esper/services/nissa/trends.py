@@ -14,8 +14,10 @@ from esper.contracts.base import ByName, Contract, Name, Series
 
 _MOST_SERIES: Final = 2000
 """Series that are kept; beyond that, new ones are left out."""
-_BUCKET: Final = "_bucket"
-_CREATED: Final = "_created"
+_LEFT_OUT: Final = ("_bucket", "_created")
+"""Of a histogram the sum and the count say enough over time."""
+_COUNTS: Final = ("_total", "_count", "_sum")
+"""How the names end of what only grows."""
 
 
 class _OfMetric(Contract):
@@ -71,19 +73,14 @@ class Trends:
         self._registry = registry
         self._points = points
         self._kept: dict[_Key, deque[tuple[float, float]]] = {}
-        self._counters: set[str] = set()
 
     def read(self, now: float) -> None:
         """Take a reading of everything; what is there no longer is forgotten when it is too old."""
-        found = set()
-        for key, value, counts in self._samples():
-            found.add(key)
-            if key not in self._kept and len(self._kept) >= _MOST_SERIES:
-                continue
-            self._kept.setdefault(key, deque(maxlen=self._points)).append((now, value))
-            if counts:
-                self._counters.add(key[0])
-        for key in [k for k in self._kept if k not in found]:
+        found = dict(self._samples())
+        for key, value in found.items():
+            if key in self._kept or len(self._kept) < _MOST_SERIES:
+                self._kept.setdefault(key, deque(maxlen=self._points)).append((now, value))
+        for key in self._kept.keys() - found.keys():
             self._kept[key].popleft()
             if not self._kept[key]:
                 del self._kept[key]
@@ -92,7 +89,7 @@ class Trends:
         """Return every metric's value now."""
         return [
             Reading(name=name, labels=dict(labels), value=_finite(value))
-            for (name, labels), value, _ in self._samples()
+            for (name, labels), value in self._samples()
         ]
 
     def summary(self) -> list[Summary]:
@@ -113,18 +110,16 @@ class Trends:
             if wanted is None or key[0] in wanted
         ]
 
-    def _samples(self) -> Iterable[tuple[_Key, float, bool]]:
+    def _samples(self) -> Iterable[tuple[_Key, float]]:
         for metric in self._registry.collect():
             for sample in metric.samples:
-                # Of a histogram the sum and the count say enough over time.
-                if not sample.name.endswith((_BUCKET, _CREATED)):
-                    counts = metric.type == "counter" or sample.name.endswith(("_count", "_sum"))
-                    yield (sample.name, tuple(sample.labels.items())), sample.value, counts
+                if not sample.name.endswith(_LEFT_OUT):
+                    yield (sample.name, tuple(sample.labels.items())), sample.value
 
     def _summary(self, key: _Key, kept: list[tuple[float, float]]) -> Summary:
         values = [value for _, value in kept if math.isfinite(value)]
         (first_at, first), (last_at, last) = kept[0], kept[-1]
-        grew = key[0] in self._counters and last_at > first_at
+        grew = key[0].endswith(_COUNTS) and last_at > first_at
         return Summary(
             name=key[0],
             labels=dict(key[1]),

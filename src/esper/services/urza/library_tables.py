@@ -22,14 +22,9 @@ from sqlalchemy import (
     Text,
 )
 
-METADATA: Final = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from esper.storage.schema import NAMING
+
+METADATA: Final = MetaData(naming_convention=NAMING)
 
 LAST: Final = 1e300
 """Stands in a sort column where there is no measurement: such records come last."""

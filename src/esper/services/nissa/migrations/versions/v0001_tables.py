@@ -1,154 +1,126 @@
-"""The first tables."""
+"""The first tables, as they were then: `run_tables.py` goes on, this does not."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-import sqlalchemy as sa
 from alembic import op
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from esper.storage.schema import NAMING
 
 revision = "0001"
 down_revision = None
 
-_TABLES = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+_FIRST = MetaData(naming_convention=NAMING)
 
 
 def upgrade() -> None:
     """Make all tables; the first line will have cursor 1."""
-    _TABLES.create_all(op.get_bind(), checkfirst=False)
-    op.execute(sa.text("INSERT INTO head (id, cursor) VALUES (1, 0)"))
+    _FIRST.create_all(op.get_bind(), checkfirst=False)
+    op.execute(text("INSERT INTO head (id, cursor) VALUES (1, 0)"))
 
 
 def downgrade() -> None:
     """Remove all tables, and with them what they hold."""
-    _TABLES.drop_all(op.get_bind(), checkfirst=False)
+    _FIRST.drop_all(op.get_bind(), checkfirst=False)
 
 
-def _text(name: str, **options: Any) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), **({"nullable": False} | options))
+def _columns(*, nullable: bool = False, key: bool = False, **kinds: Any) -> Iterator[Column[Any]]:
+    """Yield columns by their names and types; those of a `key` are the table's primary key."""
+    for name, kind in kinds.items():
+        yield Column(name, kind, nullable=nullable, primary_key=key, autoincrement=False)
 
 
-def _whole(name: str, **options: Any) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer(), nullable=False, autoincrement=False, **options)
-
-
-def _large(name: str, **options: Any) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger(), nullable=False, autoincrement=False, **options)
-
-
-def _real(name: str, **options: Any) -> sa.Column[float]:
-    return sa.Column(name, sa.Double(), **({"nullable": False} | options))
-
-
-sa.Table("head", _TABLES, _whole("id", primary_key=True), _large("cursor"))
-sa.Table(
+Table("head", _FIRST, *_columns(key=True, id=Integer), *_columns(cursor=BigInteger))
+Table(
     "runs",
-    _TABLES,
-    _text("run_id", primary_key=True),
-    _text("name"),
-    _text("folder"),
-    _whole("attempt"),
-    _real("started_at"),
-    _real("updated_at"),
-    _whole("voids"),
-    sa.Index(None, "started_at"),
+    _FIRST,
+    *_columns(key=True, run_id=Text),
+    *_columns(name=Text, folder=Text, attempt=Integer),
+    *_columns(started_at=Double, updated_at=Double, voids=Integer),
+    Index(None, "started_at"),
 )
-sa.Table(
+Table(
     "attempts",
-    _TABLES,
-    _text("run_id", primary_key=True),
-    _whole("attempt", primary_key=True),
-    _large("kept"),
+    _FIRST,
+    *_columns(key=True, run_id=Text, attempt=Integer),
+    *_columns(kept=BigInteger),
 )
-sa.Table(
+Table(
     "lines",
-    _TABLES,
-    sa.Column(
-        "cursor",
-        sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-        primary_key=True,
-        autoincrement=False,
-    ),
-    _text("run_id"),
-    _large("position"),
-    _whole("attempt"),
-    _real("at"),
-    _text("trace_id"),
-    _text("type"),
-    _text("kind"),
-    _large("step"),
-    _text("state", nullable=True),
-    _text("body"),
-    sa.UniqueConstraint("run_id", "position"),
-    sa.Index(None, "run_id", "cursor"),
-    sa.Index(None, "run_id", "type", "kind", "position"),
-    sa.Index(
+    _FIRST,
+    *_columns(key=True, cursor=BigInteger().with_variant(Integer(), "sqlite")),
+    *_columns(run_id=Text, position=BigInteger, attempt=Integer, at=Double),
+    *_columns(trace_id=Text, type=Text, kind=Text, step=BigInteger),
+    *_columns(nullable=True, state=Text),
+    *_columns(body=Text),
+    UniqueConstraint("run_id", "position"),
+    Index(None, "run_id", "cursor"),
+    Index(None, "run_id", "type", "kind", "position"),
+    Index(
         "ix_lines_states",
         "run_id",
         "position",
-        sqlite_where=sa.text("state IS NOT NULL"),
-        postgresql_where=sa.text("state IS NOT NULL"),
+        sqlite_where=text("state IS NOT NULL"),
+        postgresql_where=text("state IS NOT NULL"),
     ),
 )
-sa.Table(
+Table(
     "series",
-    _TABLES,
-    sa.Column("series_id", sa.Integer(), primary_key=True),
-    _text("run_id"),
-    _text("name"),
-    sa.UniqueConstraint("run_id", "name"),
+    _FIRST,
+    Column("series_id", Integer, primary_key=True),
+    *_columns(run_id=Text, name=Text),
+    UniqueConstraint("run_id", "name"),
 )
-sa.Table(
+Table(
     "points",
-    _TABLES,
-    _whole("series_id", primary_key=True),
-    _large("cursor", primary_key=True),
-    _large("step"),
-    _large("position"),
-    _real("value", nullable=True),
+    _FIRST,
+    *_columns(key=True, series_id=Integer, cursor=BigInteger),
+    *_columns(step=BigInteger, position=BigInteger),
+    *_columns(nullable=True, value=Double),
     sqlite_with_rowid=False,
 )
-sa.Table(
+Table(
     "mentions",
-    _TABLES,
-    _text("kernel_id", primary_key=True),
-    _text("run_id", primary_key=True),
-    _large("position", primary_key=True),
-    sa.Index(None, "run_id", "position"),
+    _FIRST,
+    *_columns(key=True, kernel_id=Text, run_id=Text, position=BigInteger),
+    Index(None, "run_id", "position"),
     sqlite_with_rowid=False,
 )
-sa.Table(
+Table(
     "alerts",
-    _TABLES,
-    _text("alert_id", primary_key=True),
-    _text("run_id", nullable=True),
-    _real("raised_at"),
-    _real("ended_at", nullable=True),
-    _text("document"),
-    sa.Index(None, "raised_at"),
-    sa.Index(None, "run_id", "raised_at"),
+    _FIRST,
+    *_columns(key=True, alert_id=Text),
+    *_columns(nullable=True, run_id=Text),
+    *_columns(raised_at=Double),
+    *_columns(nullable=True, ended_at=Double),
+    *_columns(document=Text),
+    Index(None, "raised_at"),
+    Index(None, "run_id", "raised_at"),
 )
-sa.Table(
+Table(
     "components",
-    _TABLES,
-    _text("component", primary_key=True),
-    _text("instance", primary_key=True),
-    _real("seen_at"),
-    _text("document"),
+    _FIRST,
+    *_columns(key=True, component=Text, instance=Text),
+    *_columns(seen_at=Double, document=Text),
 )
-sa.Table(
+Table(
     "builds",
-    _TABLES,
-    _text("blueprint_id", primary_key=True),
-    _text("worker", primary_key=True),
-    _text("kind", primary_key=True),
-    _real("at", primary_key=True),
-    _text("document"),
-    sa.Index(None, "at"),
+    _FIRST,
+    *_columns(key=True, blueprint_id=Text, worker=Text, kind=Text, at=Double),
+    *_columns(document=Text),
+    Index(None, "at"),
 )

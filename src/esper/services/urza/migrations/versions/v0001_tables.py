@@ -20,16 +20,12 @@ from sqlalchemy import (
     insert,
 )
 
+from esper.storage.schema import NAMING
+
 revision = "0001"
 down_revision = None
 
-_METADATA: Final = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+_METADATA: Final = MetaData(naming_convention=NAMING)
 
 
 def upgrade() -> None:
