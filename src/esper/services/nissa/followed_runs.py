@@ -23,7 +23,7 @@ from esper.services.nissa.projection import ENDS, record_of
 from esper.services.nissa.run_store import RunStore
 from esper.utils.logging import get_logger
 
-_MOST: Final = 100
+MOST_RUNS: Final = 100
 """Runs that are followed at once; of more, the one that was silent for longest is looked up again
 when it says something."""
 
@@ -82,12 +82,12 @@ class FollowedRuns:
             changed = [ended(one, new.line.at) for one in before if one.alert_id not in still]
         self._runs[new.run_id] = watch, now
         self._runs.move_to_end(new.run_id)
-        if len(self._runs) > _MOST:
-            self._runs.popitem(last=False)
+        if len(self._runs) > MOST_RUNS:
+            self._let_go(next(iter(self._runs)))
         changed += watch.follow(new.line, record)
         self._tracer.follow(new.run_id, new.line, record, now=now)
         if isinstance(record, ENDS):
-            del self._runs[new.run_id]
+            self._let_go(new.run_id)
         return changed
 
     def tick(self, at: datetime) -> list[Alert]:
@@ -99,9 +99,13 @@ class FollowedRuns:
         over: list[Alert] = []
         for run_id, (watch, heard) in list(self._runs.items()):
             if at.timestamp() - heard > LOST_AFTER_SECONDS:
-                del self._runs[run_id]
+                self._let_go(run_id)
                 over += watch.end(at)
         return over
+
+    def _let_go(self, run_id: str) -> None:
+        del self._runs[run_id]
+        self._metrics.runs.forget(run_id)
 
     async def _rebuilt(self, new: AddedLine, record: LogEntry) -> Watch:
         """Return a watch that has seen what the store holds of the run from before the line."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter as Count
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal
@@ -85,9 +85,6 @@ OF_PLATFORM: Final[Declared] = {
     "observer_failures": (Counter, "part", "failures that cost no message, by part of Nissa"),
 }
 """Everything else."""
-
-MOST_RUNS: Final = 100
-"""Runs that have gauges; of more, those that were silent for longest lose theirs."""
 
 
 class _Metrics:
@@ -191,21 +188,21 @@ class RunMetrics(_Metrics):
     def __init__(self, registry: CollectorRegistry) -> None:
         """Start every counter at zero, with no run."""
         super().__init__(registry, OF_RUNS)
-        self._live: OrderedDict[str, set[str]] = OrderedDict()
-        """The gauges of each run, those that were silent for longest first."""
+        self._live: dict[str, set[str]] = {}
+        """The gauges of each run."""
 
     def show(self, run_id: str, record: AnyRecord | AnyEvent) -> None:
-        """Set the gauges of a run from one of its lines; its end takes them away."""
-        if isinstance(record, ENDS):
-            self._forget(run_id)
-        else:
-            gauges = self._live.setdefault(run_id, set())
-            self._live.move_to_end(run_id)
-            for figure, value in {"step": float(record.step), **_figures(record)}.items():
-                gauges.add(name := f"run_{figure}")
-                self._of(name, run_id).set(value)
-            if len(self._live) > MOST_RUNS:
-                self._forget(next(iter(self._live)))
+        """Set the gauges of a run from one of its lines."""
+        gauges = self._live.setdefault(run_id, set())
+        for figure, value in {"step": float(record.step), **_figures(record)}.items():
+            gauges.add(name := f"run_{figure}")
+            self._of(name, run_id).set(value)
+        self._of("runs_live").set(len(self._live))
+
+    def forget(self, run_id: str) -> None:
+        """Take the gauges of a run away: it has ended, or nobody hears of it."""
+        for name in self._live.pop(run_id, ()):
+            self._all[name].remove(run_id)
         self._of("runs_live").set(len(self._live))
 
     def count(self, record: AnyRecord | AnyEvent) -> None:
@@ -215,10 +212,6 @@ class RunMetrics(_Metrics):
         self._of("lines", kind).inc()
         if counted := _counted(record):
             self._of(*counted).inc()
-
-    def _forget(self, run_id: str) -> None:
-        for name in self._live.pop(run_id, ()):
-            self._all[name].remove(run_id)
 
 
 def _figures(record: AnyRecord | AnyEvent) -> dict[str, float]:

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from esper.contracts.records import parse_record
-from esper.services.nissa.nissa_metrics import MOST_RUNS, RunMetrics
+from esper.services.nissa.nissa_metrics import RunMetrics
 from support import logged_runs
 from support.alert_lines import evaluation, event, race_decided, step
 
@@ -37,8 +37,9 @@ def test_a_run_under_way_shows_where_it_is() -> None:
     assert registry.get_sample_value("esper_runs_live") == 1
 
 
-def test_a_run_that_has_ended_takes_its_gauges_away() -> None:
-    _, registry = _shown(logged_runs.lines())
+def test_a_run_that_is_forgotten_takes_its_gauges_away() -> None:
+    metrics, registry = _shown(logged_runs.lines())
+    metrics.forget("r")
     assert registry.get_sample_value("esper_run_step", {"run": "r"}) is None
     assert registry.get_sample_value("esper_runs_live") == 0
 
@@ -51,17 +52,6 @@ def test_a_loss_that_is_no_number_is_shown_as_none() -> None:
         value = registry.get_sample_value(f"esper_run_{name}", {"run": "r"})
         assert value is not None
         assert math.isnan(value)
-
-
-def test_only_so_many_runs_have_gauges_and_the_most_silent_lose_theirs() -> None:
-    registry = CollectorRegistry()
-    metrics = RunMetrics(registry)
-    for number in range(MOST_RUNS + 5):
-        metrics.show(str(number), step(1, 1.0))
-        metrics.show("0", step(2, 1.0))
-    assert registry.get_sample_value("esper_runs_live") == MOST_RUNS
-    assert registry.get_sample_value("esper_run_step", {"run": "0"}) == 2
-    assert registry.get_sample_value("esper_run_step", {"run": "1"}) is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from esper.contracts.messages import topic_of
 from esper.contracts.platform_events import Alert, BuildFinished, BuildStarted
 from esper.contracts.ports import GroupLag
 from esper.contracts.records import RunLine, RunRecords
+from esper.services.nissa.followed_runs import MOST_RUNS
 from esper.services.nissa.nissa_metrics import ObserverMetrics
 from esper.services.nissa.observer import Observer, observing
 from esper.services.nissa.run_store import RunStore
@@ -194,6 +195,34 @@ async def test_a_bus_that_is_away_is_shown_and_a_lag_is_told_of(
     where = {"topic": "events.race", "group": "tolaria"}
     assert watched.value("esper_bus_oldest_message_seconds", **where) == 90.0
     assert [alert.rule for alert in watched.alerts] == [AlertRule.BUS_LAG]
+
+
+@pytest.mark.asyncio
+async def test_only_so_many_runs_have_gauges_and_the_most_silent_lose_theirs(
+    watched: Watched,
+) -> None:
+    for number in range(MOST_RUNS + 5):
+        lines = [logged_runs.START, logged_runs.step(1, 1.0)]
+        await watched.observer.handle([delivery(lines, run_id=f"run-{number}")])
+        again = delivery([logged_runs.step(2, 1.0)], run_id="run-0", begin=20 + 10 * number)
+        await watched.observer.handle([again])
+    assert watched.value("esper_runs_live") == MOST_RUNS
+    assert watched.value("esper_run_step", run="run-0") == 2
+    assert watched.value("esper_run_step", run="run-1") is None
+
+
+@pytest.mark.asyncio
+async def test_a_run_has_gauges_until_it_ends_or_is_lost(
+    watched: Watched, clock: StillClock
+) -> None:
+    await watched.observer.handle([delivery([logged_runs.START])])
+    await watched.observer.handle([delivery([logged_runs.START], run_id="run-2")])
+    assert watched.value("esper_runs_live") == 2
+    await watched.observer.handle([delivery([logged_runs.END], begin=10)])
+    assert watched.value("esper_run_step", run="run-1") is None
+    clock.advance(301)
+    await watched.observer.tick()
+    assert watched.value("esper_runs_live") == 0
 
 
 @pytest.mark.asyncio
