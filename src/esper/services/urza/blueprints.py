@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from pydantic import JsonValue
 from sqlalchemy import select
 
 from esper.blueprints.ir import GraphIR
@@ -166,34 +167,28 @@ class Blueprints:
                 raise IllegalTransitionError(
                     f"only the holder of a lease can {event.value} a blueprint; take a lease"
                 )
-            anew: dict[str, Any] = (
-                {} if event is BlueprintEvent.ARCHIVE else {"attempts": 0, "reason": ""}
-            )
-            new = await moved(change, old, event, **anew)
-            await change.record(
-                f"blueprint.{event.value}",
-                blueprint_id,
-                before=old.blueprint.state.value,
-                after=new.blueprint.state.value,
-                revision=new.revision,
-                reason=reason,
-            )
-            return new
+            state = BLUEPRINT_LIFE.advance(old.blueprint.state, event)
+            log = {"before": old.blueprint.state.value, "after": state.value, "reason": reason}
+            if event is BlueprintEvent.ARCHIVE:
+                return await moved(change, old, event, log=log)
+            return await moved(change, old, event, log=log, attempts=0, reason="")
 
 
 async def moved(
     change: Change,
     old: BlueprintRecord,
     *events: BlueprintEvent,
+    log: Mapping[str, JsonValue],
     columns: Mapping[str, Any] = MappingProxyType({}),
     **fields: Any,
 ) -> BlueprintRecord:
-    """Write a blueprint after some events, at its next revision; return it.
+    """Write a blueprint after some events, at its next revision, and log the last; return it.
 
     Args:
         change: The transaction.
         old: As it was read.
         events: What happens to it, in turn.
+        log: What the log's entry says besides the revision.
         columns: Columns besides the record; who builds it and since when it waits follow from
             its state.
         fields: Of the record.
@@ -217,6 +212,8 @@ async def moved(
         }
     )
     await BLUEPRINT_ROWS.update(change, new, **follows, **columns)
+    action, subject = f"blueprint.{events[-1].value}", new.blueprint.blueprint_id
+    await change.record(action, subject, revision=new.revision, **log)
     return new
 
 

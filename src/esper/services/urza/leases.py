@@ -128,7 +128,16 @@ class Leases:
             if (done := await _completed(change.connection, found, token, kernel_id)) is not None:
                 return done
             kernel = await keep_proven(change, registration, *checked, report)
-            await _close(change, found.record, token, kernel_id, report)
+            await moved(
+                change,
+                found.record,
+                BlueprintEvent.VALIDATE,
+                log={"kernel": kernel_id, "token": token},
+                columns={"completed_token": token, "completed_kernel": kernel_id},
+                reason="",
+                report=report,
+                kernels=tuple(dict.fromkeys((*found.record.kernels, kernel_id))),
+            )
             return kernel
 
     async def fail(
@@ -150,11 +159,14 @@ class Leases:
             found = await BLUEPRINT_ROWS.stored(change.connection, blueprint_id)
             _require_newest(found, token)
             record = found.record
+            event = BlueprintEvent.INVALIDATE
             if retry and record.attempts < self._max_attempts:
-                return await _end(change, record, BlueprintEvent.RELEASE, reason, report)
-            if retry:
+                event = BlueprintEvent.RELEASE
+            elif retry:
                 reason = f"set aside after {record.attempts} tries; the last: {reason}"[:4000]
-            return await _end(change, record, BlueprintEvent.INVALIDATE, reason, report)
+            report = report or record.report
+            log = {"reason": reason}
+            return await moved(change, record, event, log=log, reason=reason, report=report)
 
 
 async def _next(change: Change) -> StoredBlueprint | None:
@@ -169,20 +181,14 @@ async def _take(change: Change, found: StoredBlueprint, worker: str, seconds: fl
     held = found.record.blueprint.state is BlueprintState.COMPILING
     events = (BlueprintEvent.RELEASE, BlueprintEvent.LEASE) if held else (BlueprintEvent.LEASE,)
     token, expires = found.row.lease_token + 1, change.now + seconds
+    attempts, before = found.record.attempts + 1, found.row.lease_worker
     record = await moved(
         change,
         found.record,
         *events,
+        log={"worker": worker, "token": token, "attempt": attempts, "taken_from": before},
         columns={"lease_token": token, "lease_worker": worker, "lease_expires_at": expires},
-        attempts=found.record.attempts + 1,
-    )
-    await change.record(
-        "blueprint.lease",
-        record.blueprint.blueprint_id,
-        worker=worker,
-        token=token,
-        attempt=record.attempts,
-        taken_from=found.row.lease_worker,
+        attempts=attempts,
     )
     return _lease(record, worker, token, expires)
 
@@ -190,52 +196,13 @@ async def _take(change: Change, found: StoredBlueprint, worker: str, seconds: fl
 async def _set_aside(change: Change, found: StoredBlueprint) -> None:
     record = found.record
     reason = f"set aside after {record.attempts} tries"
+    events: tuple[BlueprintEvent, ...] = (BlueprintEvent.INVALIDATE,)
     if record.blueprint.state is BlueprintState.UNVALIDATED:
         # The limit was lowered while it waited: it passes through a lease all the same.
-        record = await moved(change, record, BlueprintEvent.LEASE)
+        events = (BlueprintEvent.LEASE, BlueprintEvent.INVALIDATE)
     else:
         reason += f": the worker {found.row.lease_worker} died or lost touch at the last"
-    await _end(change, record, BlueprintEvent.INVALIDATE, reason, None)
-
-
-async def _close(
-    change: Change, record: BlueprintRecord, token: int, kernel_id: str, report: ValidationReport
-) -> None:
-    """Make the blueprint VALIDATED, with its kernel and proof."""
-    new = await moved(
-        change,
-        record,
-        BlueprintEvent.VALIDATE,
-        columns={"completed_token": token, "completed_kernel": kernel_id},
-        reason="",
-        report=report,
-        kernels=tuple(dict.fromkeys((*record.kernels, kernel_id))),
-    )
-    await change.record(
-        "blueprint.validate",
-        record.blueprint.blueprint_id,
-        kernel=kernel_id,
-        token=token,
-        revision=new.revision,
-    )
-
-
-async def _end(
-    change: Change,
-    record: BlueprintRecord,
-    event: BlueprintEvent,
-    reason: str,
-    report: ValidationReport | None,
-) -> BlueprintRecord:
-    """End a lease without a kernel."""
-    new = await moved(change, record, event, reason=reason, report=report or record.report)
-    await change.record(
-        f"blueprint.{event.value}",
-        record.blueprint.blueprint_id,
-        reason=reason,
-        revision=new.revision,
-    )
-    return new
+    await moved(change, record, *events, log={"reason": reason}, reason=reason)
 
 
 async def _completed(
