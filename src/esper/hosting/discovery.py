@@ -7,7 +7,6 @@ whose lock is free is a stale one, and is ignored.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -136,29 +135,30 @@ def write(home: Path, platform: Platform) -> None:
 
 def _is_held(path: Path) -> bool:
     """Whether a platform lives; those who look share the lock, so they do not see each other."""
-    if sys.platform == "win32":
-        return False
     lock = os.open(path, os.O_RDWR)
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _flock(lock, shared=True)
     finally:
         os.close(lock)
-    return False
 
 
 def _locked(lock: int) -> bool:
-    if sys.platform == "win32":
-        return False
     deadline = monotonic() + _LOOK_SECONDS
-    while True:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+    while not _flock(lock):
         if monotonic() > deadline:
             return False
         sleep(0.05)
+    return True
+
+
+def _flock(lock: int, *, shared: bool = False) -> bool:
+    """Take a lock, unless another has it; whether it was taken."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _taken(home: Path) -> str:

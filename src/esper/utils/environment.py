@@ -33,60 +33,47 @@ def substitute(value: JsonValue, environ: Mapping[str, str], *, path: str = "") 
         ConfigError: Variables are missing or references malformed. The message has one line for
             each, with the key path and the variable's name.
     """
-    problems: list[str] = []
-    result = _walk(value, environ, path, problems)
-    if problems:
-        raise ConfigError("\n".join(problems))
+    filled = _Filled(environ)
+    result = filled.value(value, path)
+    if filled.problems:
+        raise ConfigError("\n".join(filled.problems))
     return result
 
 
-def _walk(
-    value: JsonValue, environ: Mapping[str, str], path: str, problems: list[str]
-) -> JsonValue:
-    if isinstance(value, str):
-        return _fill(value, environ, path, problems)
-    if isinstance(value, dict):
-        prefix = f"{path}." if path else ""
-        return {
-            key: _walk(entry, environ, f"{prefix}{key}", problems) for key, entry in value.items()
-        }
-    if isinstance(value, list):
-        return [
-            _walk(entry, environ, f"{path}[{index}]", problems) for index, entry in enumerate(value)
-        ]
-    return value
+class _Filled:
+    """Values with their references replaced, and what was wrong with some."""
 
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
 
-def _fill(text: str, environ: Mapping[str, str], path: str, problems: list[str]) -> str:
-    def replace(match: re.Match[str]) -> str:
-        if match["body"] is None:
+    def value(self, value: JsonValue, path: str) -> JsonValue:
+        if isinstance(value, str):
+            return _REFERENCE.sub(lambda found: self._reference(found, path), value)
+        if isinstance(value, dict):
+            prefix = f"{path}." if path else ""
+            return {key: self.value(entry, f"{prefix}{key}") for key, entry in value.items()}
+        if isinstance(value, list):
+            return [self.value(entry, f"{path}[{index}]") for index, entry in enumerate(value)]
+        return value
+
+    def _reference(self, found: re.Match[str], path: str) -> str:
+        if found["body"] is None:
             return "${"
-        body = _BODY.fullmatch(match["body"])
-        if body is None or not match[0].endswith("}"):
-            problems.append(
-                f"{path}: {match[0]!r} is not a reference to an environment variable. "
+        body = _BODY.fullmatch(found["body"])
+        if body is None or not found[0].endswith("}"):
+            self.problems.append(
+                f"{path}: {found[0]!r} is not a reference to an environment variable. "
                 "Write ${NAME} or ${NAME:-default}, and $${ for a literal ${."
             )
             return ""
-        return _resolve(body, environ, path, problems)
-
-    return _REFERENCE.sub(replace, text)
-
-
-def _resolve(
-    body: re.Match[str], environ: Mapping[str, str], path: str, problems: list[str]
-) -> str:
-    name, default = body["name"], body["default"]
-    value = environ.get(name)
-    if default is not None:
-        return value or default
-    if value is None:
-        problems.append(
-            f"{path}: the environment variable {name} is not set. "
-            f"Set it, or give a default: ${{{name}:-value}}."
-        )
-        return ""
-    return value
+        name, default = body["name"], body["default"]
+        if default is None and name not in self._environ:
+            self.problems.append(
+                f"{path}: the environment variable {name} is not set. "
+                f"Set it, or give a default: ${{{name}:-value}}."
+            )
+        return self._environ.get(name, "") or default or ""
 
 
 _WORDS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}

@@ -64,24 +64,16 @@ class LoggerFeed:
         self._logger = logger
         self._capacity = capacity
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
-        self._dropped = 0
-        self._failures = 0
+        self.dropped = 0
+        """Records that the logger never saw because it was too slow."""
+        self.failures = 0
+        """Calls of the logger that raised."""
         self._used = False
         self._status = "success"
         self._thread = threading.Thread(
             target=self._work, name=f"logger-{type(logger).__name__}", daemon=True
         )
         self._thread.start()
-
-    @property
-    def dropped(self) -> int:
-        """Records that the logger never saw because it was too slow."""
-        return self._dropped
-
-    @property
-    def failures(self) -> int:
-        """Calls of the logger that raised."""
-        return self._failures
 
     def __call__(self, record: LogEntry) -> None:
         """Take what a line of a run's log says."""
@@ -108,12 +100,12 @@ class LoggerFeed:
         name = type(self._logger).__name__
         if self._thread.is_alive():
             _LOG.warning("logger does not answer, records are lost", logger=name)
-        if self._dropped or self._failures:
+        if self.dropped or self.failures:
             _LOG.warning(
                 "logger did not see the whole run",
                 logger=name,
-                dropped=self._dropped,
-                failures=self._failures,
+                dropped=self.dropped,
+                failures=self.failures,
             )
 
     def __enter__(self) -> Self:
@@ -131,7 +123,7 @@ class LoggerFeed:
 
     def _put(self, item: Item) -> None:
         if self._queue.qsize() >= self._capacity:
-            self._dropped += 1
+            self.dropped += 1
         else:
             self._queue.put(item)
 
@@ -170,8 +162,8 @@ class LoggerFeed:
         try:
             call(*arguments)
         except Exception as error:  # noqa: BLE001 somebody else's code: it must not end the feed
-            self._failures += 1
-            if self._failures == 1:
+            self.failures += 1
+            if self.failures == 1:
                 name = type(self._logger).__name__
                 _LOG.warning("logger failed, training goes on", logger=name, error=repr(error))
 
