@@ -21,7 +21,7 @@ from esper.contracts.base import (
     Text,
     Whole,
 )
-from esper.contracts.enums import RunState, Verdict
+from esper.contracts.enums import AdaptationOutcome, RunState, Verdict
 from esper.contracts.platform_events import ComponentHealth
 
 
@@ -172,10 +172,10 @@ class KernelHistoryEntry(Contract):
     """Qualified name of the layer that it competed for."""
     candidate: Name
     """`family/size`."""
-    role: Name
+    role: Literal["entered", "grown"]
     """`entered` where it came from a library, `grown` where the run made it."""
-    outcome: Name
-    """An `AdaptationOutcome`, or `racing` while it is not known."""
+    outcome: AdaptationOutcome | Literal["racing"]
+    """How it ended; `racing` while that is not known."""
     gain: float | None = None
     """Relative fall of the loss at its end."""
     ci_low: float | None = None

@@ -116,10 +116,6 @@ def _outcome(impact: Impact, end: SeedFossilized | SeedCulled) -> dict[str, obje
     }
 
 
-RACING: Final = "racing"
-"""Outcome of what is not decided yet."""
-
-
 def history_of(
     kernel_id: str, run_id: str, run_name: str, bodies: Sequence[Body]
 ) -> Sequence[KernelHistoryEntry]:
@@ -145,7 +141,7 @@ def history_of(
         run_id=run_id,
         run_name=run_name,
         role="entered" if kernel_id in entered else "grown",
-        outcome=RACING,
+        outcome="racing",
     )
     stations = _Stations(kernel_id, begun, born)
     for event in events(bodies):
@@ -197,7 +193,7 @@ class _Stations:
         if winner is not None and winner.kernel_id == self.kernel_id:
             goes_on = (winner.layer_name, winner.mode.value)
         for key in [key for key in self.open if key != goes_on]:
-            self._close(key, event.step, outcome=outcome.value)
+            self._close(key, event.step, outcome=outcome)
 
     def begin(self, event: SeedGerminated | SeedFossilized | SeedCulled) -> KernelHistoryEntry:
         """Return a station of what was not in a race."""
@@ -211,7 +207,7 @@ class _Stations:
         if is_kept and event.layer_name in self.born:
             self.open[event.layer_name, ""] = self.begin(event)
         for key in [key for key in self.open if key[0] == event.layer_name]:
-            self._close(key, event.step, outcome=told.value, **_measured(report))
+            self._close(key, event.step, outcome=told, **_measured(report))
 
     def _close(self, key: tuple[str, str], step: int, **told: object) -> None:
         self.closed.append(self.open.pop(key).model_copy(update={"step": step, **told}))
