@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from esper.contracts.enums import TopicNames
-from esper.contracts.messages import OonaMessage
 from esper.contracts.ports import Clock, Delivery
 from esper.services.oona import redis_scripts
 from esper.services.oona.bus_config import OonaConfig
@@ -172,29 +171,11 @@ class RedisReader:
     async def _deliveries(
         self, topic: TopicNames, group: str, entries: Any, tries: Mapping[str, int]
     ) -> list[Delivery]:
+        """Read entries; what lies under a claim is picked up, what cannot be read given up."""
         # Thousands of new objects, none of them garbage: to look for some among them would take as
         # long as to make them.
         with collecting_later():
             read = [(*entry, read_entry(entry[1], topic)) for entry in entries_of(entries)]
-            plain = [
-                Delivery(
-                    message=message, position=position, group=group, tries=tries.get(position, 1)
-                )
-                for position, _, message in read
-                if isinstance(message, OonaMessage) and message.claim is None
-            ]
-        return (
-            plain if len(plain) == len(read) else await self._completed(topic, group, read, tries)
-        )
-
-    async def _completed(
-        self,
-        topic: TopicNames,
-        group: str,
-        read: Sequence[tuple[str, bytes, OonaMessage | UnreadableError]],
-        tries: Mapping[str, int],
-    ) -> list[Delivery]:
-        """Pick up what lies under a claim, and give up what cannot be read."""
         deliveries = []
         for position, data, found in read:
             count = tries.get(position, 1)

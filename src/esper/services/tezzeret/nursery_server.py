@@ -143,15 +143,15 @@ class ProcessWard:
         """What the worker has answered, and at last why it answers no more."""
         found = self._worker.answers(self._number)
         lost = self._trouble or self._worker.lost()
-        return found if lost is None or _is_over(found) else [*found, lost]
+        return found if lost is None or any(map(_is_last, found)) else [*found, lost]
 
     def abandon(self) -> None:
         """End the worker: it may be in the middle of something that nobody wants any more."""
         self._worker.kill()
 
 
-def _is_over(news: Sequence[Progress | Trouble]) -> bool:
-    return any(isinstance(n, Trouble) or n.outcome is not None for n in news)
+def _is_last(news: Progress | Trouble) -> bool:
+    return isinstance(news, Trouble) or news.outcome is not None
 
 
 class _Worker:
@@ -286,7 +286,7 @@ class _Held:
         except Exception as error:  # noqa: BLE001  # reported to the trainer, which records it
             news = Trouble(f"the worker failed: {type(error).__name__}: {error}")
             reply = pack_answer(number, news)
-        if isinstance(news, Trouble) or (news is not None and news.outcome is not None):
+        if news is not None and _is_last(news):
             self._race = None
             self._trace(news)
         return reply
