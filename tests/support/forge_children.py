@@ -6,12 +6,20 @@ import os
 import signal
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
+import psutil
 import torch
 
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.prove import apart
+
+
+def offspring() -> set[int]:
+    """Processes that builds are, or have started: all below the server that they are forked from."""
+    server = psutil.Process(forkserver._forkserver._forkserver_pid)  # type: ignore[attr-defined]  # it has no name for it
+    return {child.pid for child in server.children(recursive=True)}
 
 
 def crash(folder: str, blueprint: str, config: TezzeretConfig) -> None:

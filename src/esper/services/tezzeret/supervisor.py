@@ -137,10 +137,10 @@ class Supervisor:
     def _work(self, name: str) -> None:
         self._starts[name] += 1
         with self._connect() as queue:
-            worker = Worker(queue, self._config, name=name)
+            worker = Worker(queue, self._config, name=name, hurry=self._hurry)
             with self._join(name, worker.account.details) as worker.account.publisher:
                 self._working.add(name)
                 try:
-                    worker.run(self._stop, hurry=self._hurry)
+                    worker.run(self._stop)
                 finally:
                     self._working.discard(name)

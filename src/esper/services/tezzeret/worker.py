@@ -46,7 +46,7 @@ from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.utils.backoff import Backoff
 from esper.utils.clock import SystemClock
 from esper.utils.logging import get_logger
-from esper.utils.stop import Stop
+from esper.utils.stop import Flag, Stop
 
 logger = get_logger("tezzeret.worker")
 
@@ -175,6 +175,7 @@ class Worker:
         queue: Where blueprints come from and kernels go; called from two threads.
         config: Limits, targets, pauses.
         name: What the library knows this worker by; default the config's.
+        hurry: When to give back a blueprint that is being built; default never.
         clock: Tells the time.
         build: How a blueprint is built; default in a child process.
     """
@@ -185,23 +186,20 @@ class Worker:
         config: TezzeretConfig,
         *,
         name: str | None = None,
+        hurry: Stop | None = None,
         clock: Clock | None = None,
         build: Build | None = None,
     ) -> None:
         self.name = name or config.name
-        self._queue, self._config = queue, config
+        self._queue, self._config, self._hurry = queue, config, hurry or Flag()
         self._clock = clock or SystemClock()
         self.account = Account(self.name, self._clock)
         """What it has built; whoever is to be told of builds is put in there."""
         self._random = Random(self.name)  # noqa: S311 spreads pauses, guards nothing
         self._build = build or Builder(config, self._clock)
 
-    def run(self, stop: Stop, *, hurry: Stop | None = None) -> None:
-        """Work until `stop` is set; a build under way is finished first.
-
-        Args:
-            stop: When to take no further blueprint.
-            hurry: When to give back the one that is being built as well.
+    def run(self, stop: Stop) -> None:
+        """Work until `stop` is set; a build under way is finished first, unless there is a hurry.
 
         Raises:
             AccessDeniedError: The library does not let this worker in.
@@ -209,7 +207,7 @@ class Worker:
         backoff = self._backoff()
         while not stop.is_set():
             try:
-                found = self.step(hurry=hurry)
+                found = self.step()
             except LibraryUnavailableError as error:
                 pause = backoff.failed()
                 logger.warning("library unavailable", why=str(error), seconds=round(pause, 2))
@@ -219,7 +217,7 @@ class Worker:
             if not found:
                 stop.wait(self._config.poll_seconds * self._random.uniform(0.75, 1.25))
 
-    def step(self, *, hurry: Stop | None = None) -> bool:
+    def step(self) -> bool:
         """Take one blueprint, build it and bring the result; whether there was one.
 
         Raises:
@@ -236,19 +234,15 @@ class Worker:
             self.account.build(lease) as ending,
             Heartbeat(self._queue, lease, seconds=self._config.lease_seconds) as heartbeat,
         ):
-            outcome = self._build(
-                lease.blueprint, lambda: heartbeat.lost() or (hurry is not None and hurry.is_set())
-            )
+            outcome = self._build(lease.blueprint, lambda: heartbeat.lost() or self._hurry.is_set())
             try:
-                self._deliver(heartbeat, outcome, hurry, ending)
+                self._deliver(heartbeat, outcome, ending)
             except LeaseLostError as error:
                 ending.reason = f"result dropped: {error}"
         log.info("done", outcome=str(ending))
         return True
 
-    def _deliver(
-        self, heartbeat: Heartbeat, outcome: Outcome, hurry: Stop | None, ending: Ending
-    ) -> None:
+    def _deliver(self, heartbeat: Heartbeat, outcome: Outcome, ending: Ending) -> None:
         """Bring the result, again and again while the library is away and the lease lasts."""
         backoff = self._backoff()
         while not heartbeat.lost():
@@ -256,8 +250,8 @@ class Worker:
                 self._bring(heartbeat.lease, outcome, ending)
             except LibraryUnavailableError:
                 now = datetime.fromtimestamp(self._clock.now(), tz=UTC)
-                hurried = hurry is not None and hurry.is_set()
-                if hurried or heartbeat.lost() or now > heartbeat.lease.expires_at:
+                over = heartbeat.lost() or now > heartbeat.lease.expires_at
+                if over or self._hurry.is_set():
                     raise
                 heartbeat.pause(backoff.failed())
             else:

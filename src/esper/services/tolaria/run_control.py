@@ -145,30 +145,26 @@ class Control:
         assert isinstance(command, RunCommand)  # no other has a run
         if command.command_id in self._done:
             await bus.ack([delivery])
-        elif command.command_id in self._held:
-            self._hold(command.command_id, delivery)
-        else:
-            self._hold(command.command_id, delivery)
-            self.waiting.append(await self._order(command, delivery.message.trace_id))
-
-    def _hold(self, command_id: str, delivery: Delivery) -> None:
-        held = self._held.setdefault(command_id, [])
+            return
+        is_new = command.command_id not in self._held
+        held = self._held.setdefault(command.command_id, [])
         if all(one.position != delivery.position for one in held):
             held.append(delivery)
+        if is_new:
+            self.waiting.append(await self._order(command, delivery.message.trace_id))
 
     async def _order(self, command: RunCommand, trace_id: str) -> Order:
         """The command with its kernel: the loop never waits for one."""
         kernel_id = command.kernel_id if isinstance(command, KasminaControlCommand) else None
-        if kernel_id is None or self._fetch is None:
-            return Order(command=command, trace_id=trace_id)
-        try:
-            kernel = await asyncio.to_thread(self._fetch, kernel_id)
-        except EsperError as error:
-            return Order(command=command, trace_id=trace_id, trouble=str(error))
-        except Exception as error:  # one command must not keep the others away; it is refused
-            logger.warning("Fetching kernel %s for a command failed", kernel_id, exc_info=True)
-            return Order(command=command, trace_id=trace_id, trouble=f"{error!r}")
-        return Order(command=command, trace_id=trace_id, kernel=kernel)
+        kernel = trouble = None
+        if kernel_id is not None and self._fetch is not None:
+            try:
+                kernel = await asyncio.to_thread(self._fetch, kernel_id)
+            except Exception as error:  # one command must not keep the others away; it is refused
+                expected = isinstance(error, EsperError)
+                logger.warning("No kernel %s for a command", kernel_id, exc_info=not expected)
+                trouble = str(error) if expected else repr(error)
+        return Order(command=command, trace_id=trace_id, kernel=kernel, trouble=trouble)
 
 
 class Orders:

@@ -9,8 +9,12 @@ from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.ir import GraphIR
 from esper.contracts.enums import KernelMode
 from esper.execution.kernel_compile import share_compile_cache
+from esper.services.tezzeret.build_job import Builder
+from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.proof_subject import Subject
-from support.forge import blueprint_of
+from esper.utils.clock import SystemClock
+from support import forge_children
+from support.forge import blueprint_of, perceptron
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,9 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Lets builds be made, in a cache of their own; the environment is put back afterwards."""
     before = dict(os.environ)
     share_compile_cache(tmp_path_factory.mktemp("compiled"))
+    # What builds are forked from has torch and its compiler loaded from now on.
+    build = Builder(TezzeretConfig(), SystemClock())
+    build(blueprint_of(perceptron()), child=forge_children.leave_nothing)
     yield
     os.environ.clear()
     os.environ.update(before)

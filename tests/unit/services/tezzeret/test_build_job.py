@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import psutil
 import pytest
 
 from esper.blueprints.builder import GraphBuilder
@@ -33,15 +32,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixture
 def build(child: Child | None = None, **changes: Any) -> Outcome:
     config = replace(CONFIG, **changes)
     return Builder(config, SystemClock())(GOOD, child=child)
-
-
-def offspring() -> set[int]:
-    """Processes of the forge that are still there; the server they are forked from aside."""
-    return {
-        child.pid
-        for server in psutil.Process().children()
-        for child in server.children(recursive=True)
-    }
 
 
 def test_a_build_apart_gives_the_same_kernel_as_one_in_this_process() -> None:
@@ -77,15 +67,15 @@ def test_a_crash_is_told_and_may_be_tried_again(child: Child, part: str) -> None
 
 
 def test_a_build_that_hangs_is_killed_with_everything_it_started() -> None:
-    before = offspring()
+    before = forge_children.offspring()
     outcome = build(forge_children.hang, build_seconds=1.0)
     assert isinstance(outcome, Broken)
     assert "did nothing for 1 s" in outcome.reason
     assert not outcome.final
     deadline = time.monotonic() + 300.0
-    while offspring() - before and time.monotonic() < deadline:
+    while forge_children.offspring() - before and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not offspring() - before
+    assert not forge_children.offspring() - before
 
 
 def test_a_build_that_takes_too_much_of_the_processor_is_killed() -> None:

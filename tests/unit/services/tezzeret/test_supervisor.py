@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event, Thread
 
-import psutil
 import pytest
 
 from esper.contracts.enums import BlueprintState
@@ -15,6 +14,7 @@ from esper.contracts.ports import BlueprintQueue
 from esper.services.tezzeret.forge_config import TezzeretConfig
 from esper.services.tezzeret.supervisor import Connect, Supervisor
 from support.forge import MemoryQueue, blueprint_of, perceptron
+from support.forge_children import offspring
 
 PATIENCE = 300.0
 CONFIG = TezzeretConfig(
@@ -34,12 +34,6 @@ def until(reached: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def builds() -> set[int]:
-    """Processes that build, below the one that they are forked from."""
-    servers = psutil.Process().children()
-    return {build.pid for server in servers for build in server.children(recursive=True)}
-
-
 @contextmanager
 def running(config: TezzeretConfig, connect: Connect) -> Iterator[Supervisor]:
     supervisor, stop = Supervisor(config, connect), Event()
@@ -54,7 +48,7 @@ def running(config: TezzeretConfig, connect: Connect) -> Iterator[Supervisor]:
 
 
 def test_workers_build_what_waits_and_leave_nothing_running() -> None:
-    queue, before = MemoryQueue(), builds()
+    queue, before = MemoryQueue(), offspring()
     names = [queue.submit(blueprint_of(perceptron(width))) for width in (8, 12, 16)]
     config = TezzeretConfig(**{**vars(CONFIG), "workers": 2})
     with running(config, lambda: nullcontext(queue)) as supervisor:
@@ -62,7 +56,7 @@ def test_workers_build_what_waits_and_leave_nothing_running() -> None:
         until(lambda: all(queue.entry(n).state is BlueprintState.VALIDATED for n in names))
         assert supervisor.details() == {"workers": 2, "wanted": 2, "starts": 2}
     assert supervisor.alive() == 0
-    until(lambda: not builds() - before)
+    until(lambda: not offspring() - before)
 
 
 def test_a_worker_that_fails_is_started_again_after_pauses_and_works_then() -> None:

@@ -167,5 +167,5 @@ def test_a_build_in_a_hurry_is_told_that_nobody_wants_it(queue: MemoryQueue, wai
         assert unwanted()
         return Abandoned()
 
-    worker(queue, build).step(hurry=hurry)
+    Worker(queue, CONFIG, build=build, hurry=hurry).step()
     assert queue.entry(waiting).reason.startswith("given back")
