@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -86,6 +87,20 @@ def test_in_a_hurry_nobody_is_waited_for(tmp_path: Path) -> None:
         found.hurry.set()
     assert [word for word, _ in found.told("second")] == ["began"]
     assert found.states() == [ServiceState.STOPPED, ServiceState.STOPPED]
+
+
+def test_one_that_does_not_end_in_its_time_is_killed(tmp_path: Path) -> None:
+    stop = Event()
+    stubborn = replace(stand_in(tmp_path, "second"), stop_seconds=0.2)
+    (tmp_path / "second" / "stubborn").touch()
+    states: list[ServiceState] = []
+    supervisor = Supervisor(
+        [stubborn],
+        HostingConfig(folder=tmp_path, look_seconds=0.05),
+        changed=lambda records: states.append(records[0].state),
+    )
+    supervisor.run(stop, Event(), ready=stop.set)
+    assert states[-2:] == [ServiceState.STOPPING, ServiceState.STOPPED]
 
 
 def test_one_that_does_not_come_up_is_named_with_the_end_of_its_log_and_the_others_end(

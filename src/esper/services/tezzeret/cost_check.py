@@ -17,7 +17,7 @@ from esper.blueprints.cost import cost
 from esper.blueprints.flops import measured_flops
 from esper.blueprints.ir import GraphIR, Node
 from esper.execution.artifact_check import reference_cost
-from esper.services.tezzeret.proof_subject import BATCH, CheckFailedError, Size, Subject
+from esper.services.tezzeret.proof_subject import BATCH, CheckFailedError, Size, Subject, trained
 
 MEMORY_FACTOR: Final = 4.0
 """How far a training step's memory may exceed the prediction. The whole library stays within 2."""
@@ -100,7 +100,7 @@ def _memory_as_foretold(subject: Subject, kernel: nn.Module) -> int:
     x = subject.sample(LARGEST_BATCH, size)
     if x.is_floating_point():
         x.requires_grad_()
-    found = peak_bytes(lambda: _train(kernel, x))
+    found = peak_bytes(lambda: trained(kernel, x, torch.sum))
     weights: int = sum(tensor.nbytes for tensor in kernel.state_dict().values())
     found += weights
     foretold: int = predicted_bytes(subject.ir, size, LARGEST_BATCH)
@@ -110,12 +110,6 @@ def _memory_as_foretold(subject: Subject, kernel: nn.Module) -> int:
             f"{MEMORY_FACTOR:g} times the {foretold} that the graph foretells"
         )
     return found
-
-
-def _train(kernel: nn.Module, x: Tensor) -> None:
-    out = kernel(x)
-    if out.requires_grad:
-        out.sum().backward()
 
 
 class _Allocations(TorchDispatchMode):

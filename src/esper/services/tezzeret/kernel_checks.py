@@ -18,7 +18,7 @@ from esper.contracts.assets import Blueprint
 from esper.execution.artifact import pack, unpack
 from esper.execution.artifact_check import reference_cost
 from esper.execution.kernel_check import is_finite, misfit
-from esper.services.tezzeret.proof_subject import CheckFailedError, Size, Subject
+from esper.services.tezzeret.proof_subject import CheckFailedError, Size, Subject, trained
 
 
 def builds(subject: Subject) -> str:
@@ -111,20 +111,12 @@ def _finite_at(subject: Subject, scale: float) -> None:
     kernel, x = subject.stirred(), subject.sample(scale=scale)
     if x.is_floating_point():
         x.requires_grad_()
-    out = kernel(x)
-    if not is_finite(out):
-        raise CheckFailedError(f"the output is not finite for inputs of scale {scale:g}")
-    if not out.requires_grad:
-        return
     # Linear in the output: what overflows is then the kernel's doing, not a squared loss's.
-    (out * subject.target()).sum().backward()
-    found = {name: parameter.grad for name, parameter in kernel.named_parameters()}
-    found["x"] = x.grad
-    for name, gradient in found.items():
-        if gradient is not None and not bool(torch.isfinite(gradient).all()):
-            raise CheckFailedError(
-                f"the gradient of {name!r} is not finite for inputs of scale {scale:g}"
-            )
+    found = trained(kernel, x, lambda out: (out * subject.target()).sum())
+    for name, tensor in found.items():
+        if not is_finite(tensor):
+            what = "output" if name == "output" else f"gradient of {name!r}"
+            raise CheckFailedError(f"the {what} is not finite for inputs of scale {scale:g}")
 
 
 STEPS: Final = 2
@@ -139,8 +131,7 @@ def alive(subject: Subject) -> str:
     dead = {name for name, _ in kernel.named_parameters()}
     total = len(dead)
     for _ in range(STEPS if dead else 0):
-        kernel.zero_grad()
-        (kernel(x) - target).square().mean().backward()
+        trained(kernel, x, lambda out: (out - target).square().mean())
         with torch.no_grad():
             for name, parameter in kernel.named_parameters():
                 if parameter.grad is not None and parameter.grad.ne(0).any():
@@ -207,12 +198,8 @@ def _step(subject: Subject) -> dict[str, Tensor]:
     """One training step from the same random state; its output and gradients."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(subject.seed)
-        kernel = subject.stirred()
-        out = kernel(subject.sample())
-        if out.requires_grad:
-            (out * subject.target()).sum().backward()
-    gradients = {n: p.grad for n, p in kernel.named_parameters() if p.grad is not None}
-    return {"output": out.detach(), **gradients}
+        kernel, x = subject.stirred(), subject.sample()
+        return trained(kernel, x, lambda out: (out * subject.target()).sum())
 
 
 def _same(how: str, first: dict[str, Tensor], second: dict[str, Tensor]) -> None:

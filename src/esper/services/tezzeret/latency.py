@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from esper.contracts.library import Latency, Target
 from esper.execution.artifact import FLOAT_DTYPES
 from esper.execution.kernel_compile import compile_kernel
-from esper.services.tezzeret.proof_subject import CheckFailedError, Subject
+from esper.services.tezzeret.proof_subject import CheckFailedError, Subject, trained
 
 CALLS: Final = 50
 """Calls that are timed at most."""
@@ -131,21 +131,12 @@ def _train_alike(
     """One training step of both; how far the compiled one is off."""
     found = []
     for kernel in (compiled, plain):
-        kernel.train()
-        kernel.zero_grad()
         given = x.detach().clone().requires_grad_(needs_gradient)
-        out = kernel(given)
-        if out.requires_grad:
-            out.float().square().mean().backward()
-        gradients = {name: p.grad for name, p in kernel.named_parameters()}
-        found.append({"output": out.detach(), "x": given.grad, **gradients})
+        found.append(trained(kernel.train(), given, lambda out: out.float().square().mean()))
     if subject.draws:
         return 0.0  # a compiled graph draws other numbers
     fast, slow = found
-    return max(
-        (_off(name, fast[name], value) for name, value in slow.items() if value is not None),
-        default=0.0,
-    )
+    return max(_off(name, fast.get(name), value) for name, value in slow.items())
 
 
 def _off(name: str, found: Tensor | None, wanted: Tensor) -> float:

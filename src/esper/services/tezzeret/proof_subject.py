@@ -155,6 +155,17 @@ Check = Callable[[Subject], str]
 """Returns what was found; raises `CheckFailedError` where that is not what is wanted."""
 
 
+def trained(kernel: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """Run a kernel forward and backward; returns its output and all gradients by name, x's as "x"."""
+    kernel.zero_grad()
+    out = kernel(x)
+    if out.requires_grad:
+        loss(out).backward()
+    leaves = {**dict(kernel.named_parameters()), "x": x}
+    gradients = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+    return {"output": out.detach(), **gradients}
+
+
 def _closed(shape: tuple[int | None, ...], length: int) -> Size:
     """Put sizes in place of open axes, each one more than the last: a swap of two then shows."""
     sizes, extra = [], 0
