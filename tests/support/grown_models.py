@@ -14,7 +14,7 @@ from torch.nn import functional
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.ir import GraphIR
-from esper.contracts.enums import Layout
+from esper.contracts.enums import KernelMode, Layout
 
 BATCH = 3
 
@@ -26,8 +26,13 @@ class Case:
     make: Callable[[], nn.Module]
     inputs: Callable[[], dict[str, Tensor]]
     layer: str
-    targets: tuple[type[nn.Module], ...] = (nn.Linear,)
-    exportable: bool = True
+    targets: tuple[type[nn.Module] | str, ...] = (nn.Linear,)
+
+    @property
+    def modes(self) -> tuple[KernelMode, ...]:
+        """How a kernel may stand there, the more demanding way first."""
+        behind = self.layer.endswith("+")
+        return (KernelMode.RESIDUAL,) if behind else (KernelMode.REPLACING, KernelMode.RESIDUAL)
 
 
 class ResidualBlock(nn.Module):
@@ -213,6 +218,14 @@ def _mlp() -> nn.Module:
 CASES: Mapping[str, Case] = {
     "MLP": Case(_mlp, lambda: {"input": torch.randn(BATCH, 6)}, "0"),
     "ResNet": Case(ResNet, _signal(1, 8, 8), "blocks.1.conv1", (nn.Linear, nn.Conv2d)),
+    "behind a ResNet block": Case(ResNet, _signal(1, 8, 8), "blocks.1+", ("blocks.1+",)),
+    "behind a ReLU": Case(_mlp, lambda: {"input": torch.randn(BATCH, 6)}, "1+", (nn.Linear, "1+")),
+    "behind an encoder layer": Case(
+        Encoder, lambda: {"ids": _ids()}, "encoder.layers.1+", (nn.Linear, "encoder.layers.1+")
+    ),
+    "behind GPT-2's norm": Case(
+        _gpt2, lambda: {"input_ids": _ids()}, "transformer.h.0.ln_1+", ("transformer.h.0.ln_1+",)
+    ),
     "ResNet norm": Case(ResNet, _signal(1, 8, 8), "blocks.0.norm1", (nn.BatchNorm2d,)),
     "U-Net": Case(UNet, _signal(1, 8, 8), "bottom", (nn.Conv2d,)),
     "encoder": Case(Encoder, lambda: {"ids": _ids()}, "encoder.layers.0.linear1"),

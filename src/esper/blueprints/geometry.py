@@ -93,6 +93,54 @@ def trace(
     return {name: geometry for name, geometry in found.items() if geometry is not None}
 
 
+BEHIND = "behind"
+"""Host of the geometries of places behind a module: there is none but what comes in."""
+
+
+def trace_behind(
+    model: nn.Module, example_input: Any, modules: Mapping[str, nn.Module]
+) -> dict[str, Geometry]:
+    """Return the geometry of the place behind each module, as `trace` does that of layers.
+
+    Kernels there read what the module returns and return the same shape. What is left out: modules
+    that were not called, or that return anything but one floating-point tensor with a batch axis.
+    """
+    seen = observe(model, Example.of(example_input), modules, None)
+    found: dict[str, Geometry] = {}
+    latest: Layout | None = None
+    for name, observation in seen.items():  # in the order in which they came to an end
+        latest = _line_of(modules[name], observation) or latest
+        layout = {1: Layout.FLAT, 2: latest, 3: Layout.CHANNELS_2D}.get(len(observation.returned))
+        if observation.returns_tensor and layout is not None:
+            found[name] = Geometry(
+                host=BEHIND,
+                layout=layout,
+                input_shape=observation.returned,
+                output_shape=observation.returned,
+                reads_input=False,
+                batch_axis=observation.returned_batch_axis,
+                causal=observation.causal,
+                example_shape=observation.example_returned,
+            )
+    return found
+
+
+_SLIDING = (
+    *(nn.Conv1d, nn.BatchNorm1d, nn.GroupNorm, nn.MaxPool1d, nn.AvgPool1d, nn.InstanceNorm1d),
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, nn.ConvTranspose1d),
+)
+_POINTWISE = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.MultiheadAttention, nn.RNNBase)
+
+
+def _line_of(module: nn.Module, seen: Observation) -> Layout | None:
+    """Return what two axes per sample mean from here on; None where the module does not say."""
+    if len(seen.returned) != 2:
+        return None
+    if isinstance(module, _SLIDING):
+        return Layout.CHANNELS_1D
+    return Layout.TOKENS if isinstance(module, _POINTWISE) else None
+
+
 def _geometry(layer: nn.Module, seen: Observation) -> Geometry | None:
     host_type = HOST_TYPES.lookup_type(type(layer))
     attributes = dict(host_type.attributes(layer))

@@ -8,7 +8,7 @@ reading its code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +35,7 @@ class Call:
     origin: Origin | None
     integers: bool
     self_attention: bool
+    returns_tensor: bool
 
 
 @dataclass
@@ -51,8 +52,11 @@ class Observation:
 
     Args:
         batch_axis: Axis of the layer's input that grows with the batch.
+        returned_batch_axis: Likewise of its output.
         read: Shape that the layer reads per sample; None where the size varies.
         returned: Shape that it returns per sample, likewise.
+        example_returned: The shape that it returned in the example, every axis known.
+        returns_tensor: Whether it returns one floating-point tensor and nothing else.
         example_read: The shape that it read in the example, every axis known.
         origin: Where the values came from, for a flat input.
         integers: Whether it reads integers.
@@ -61,8 +65,11 @@ class Observation:
     """
 
     batch_axis: int
+    returned_batch_axis: int
     read: tuple[int | None, ...]
     returned: tuple[int | None, ...]
+    example_returned: tuple[int, ...]
+    returns_tensor: bool
     example_read: tuple[int, ...]
     origin: Origin | None
     integers: bool
@@ -166,6 +173,7 @@ def _recorder(run: Run, name: str, mode: ProvenanceMode | None) -> Any:
             mode.origin(first) if mode is not None and first.dim() == 2 else None,
             not first.is_floating_point(),
             all(other.data_ptr() == first.data_ptr() for other in read[1:3]),
+            isinstance(out, torch.Tensor) and out.is_floating_point(),
         )
 
     return record
@@ -236,14 +244,21 @@ def _observation(
             _open_axes(returned, call.returned.shape, run.calls[name].returned.shape)
     return Observation(
         batch_axis=axis,
+        returned_batch_axis=out_axis,
+        example_returned=_without(call.returned.shape, out_axis),
+        returns_tensor=call.returns_tensor,
         read=tuple(size for place, size in enumerate(read) if place != axis),
         returned=tuple(size for place, size in enumerate(returned) if place != out_axis),
-        example_read=tuple(size for place, size in enumerate(call.read) if place != axis),
+        example_read=_without(call.read, axis),
         origin=call.origin,
         integers=call.integers,
         causal=causal,
         self_attention=call.self_attention,
     )
+
+
+def _without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    return tuple(size for place, size in enumerate(shape) if place != axis)
 
 
 def _open_axes(sizes: list[int | None], before: Any, after: Any) -> None:

@@ -95,9 +95,15 @@ def _describe(layer: KasminaLayer) -> dict[str, Any]:
         "reads": geometry_text(geometry),
         "host": None if geometry is None else geometry.host,
         "host_dropped": layer.host_dropped,
-        "parameters": sum(parameter.numel() for parameter in layer.host.parameters()),
+        "parameters": _parameters(layer),
         "slots": [_slot(seed) for seed in layer.seeds()],
     }
+
+
+def _parameters(layer: KasminaLayer) -> int:
+    """Parameters of the layer and its kernels; behind a layer, of the kernels."""
+    owner = layer.kernels if layer.behind else layer.host
+    return 0 if owner is None else sum(parameter.numel() for parameter in owner.parameters())
 
 
 def _slot(seed: Seed) -> dict[str, Any]:

@@ -15,12 +15,10 @@ from torch import Tensor, fx, nn
 from torch.fx.graph_module import _USER_PRESERVED_ATTRIBUTES_KEY
 from torch.fx.proxy import GraphAppendingTracer
 
-from esper.contracts.errors import UnsupportedLayerError
 from esper.execution.blending import blend
-from esper.execution.host_branch import PLACEHOLDERS
-from esper.execution.kasmina_host import plain_class
+from esper.execution.host_branch import PLACEHOLDERS, STORES
+from esper.execution.kasmina_host import named_arguments, plain_class
 from esper.execution.kasmina_layer import KasminaLayer
-from esper.execution.seed_slots import KERNELS
 
 # Hosts whose forward is one functional call of their own weights, in train and eval mode alike.
 # Their weights stay where they were, for parents that read them and for `state_dict`.
@@ -43,12 +41,13 @@ _READ_BY_PARENTS = ("_qkv_same_embed_dim",)
 Attribute = bool | int | float | str | tuple | None  # type: ignore[type-arg]  # of anything
 
 
-def compose(layer: KasminaLayer) -> fx.GraphModule:
-    """Return a layer and the kernels that take part in it as a graph of stock torch modules.
+def compose(layer: KasminaLayer, plain: nn.Module | None = None) -> fx.GraphModule:
+    """Return a layer and the kernels that take part at one of its places as a graph of stock modules.
 
     Args:
-        layer: A layer with at least one kernel at work. Its parameters and kernels are taken over,
-            not copied.
+        layer: With at least one kernel at work. Its parameters and kernels are taken over, not
+            copied.
+        plain: For kernels behind the layer: what stands before them.
 
     Returns:
         A module with the signature of the host's `forward`, the host's weights where they were
@@ -61,12 +60,38 @@ def compose(layer: KasminaLayer) -> fx.GraphModule:
     root, graph = nn.Module(), fx.Graph()
     root.train(layer.host.training)
     tracer = GraphAppendingTracer(graph)
-    inputs = tuple(_placeholder(tracer, parameter) for parameter in _signature(layer))
-    graph.output(_nodes(_blended(layer, root, tracer, inputs)))
+    inputs = tuple(
+        _placeholder(tracer, parameter) for parameter in named_arguments(layer.host, layer.name)
+    )
+    if plain is None:
+        returned = _blended(layer, root, tracer, inputs)
+    else:
+        root.add_module(_HOST, plain)
+        before = tracer.create_proxy("call_module", _HOST, inputs, {})
+        axis = layer.kind.batch_axis(layer)
+        x = _batch_first(before, axis)
+        returned = _batch_back(_joined(layer, root, tracer, x, x), axis)
+    graph.output(_nodes(returned))
     graph.lint()
     module = fx.GraphModule(root, graph, class_name=f"Grown{plain_class(layer.host).__name__}")
-    _keep_attributes(module, layer)
+    _keep_attributes(module, layer.host)
     return module
+
+
+def pass_through(module: nn.Module, name: str) -> fx.GraphModule:
+    """Return what `compose` would put in a module's place, without any kernel.
+
+    Raises:
+        UnsupportedLayerError: The module's `forward` takes `*args` or `**kwargs`.
+    """
+    root, graph = nn.Module(), fx.Graph()
+    root.add_module(_HOST, module)
+    tracer = GraphAppendingTracer(graph)
+    inputs = tuple(_placeholder(tracer, one) for one in named_arguments(module, name))
+    graph.output(_nodes(tracer.create_proxy("call_module", _HOST, inputs, {})))
+    stand_in = fx.GraphModule(root, graph)
+    _keep_attributes(stand_in, module)
+    return stand_in
 
 
 def _blended(
@@ -82,9 +107,19 @@ def _blended(
     if not layer.live[0].full:
         output = _host_call(layer, root, tracer, args)
         base = _batch_first(kind.host_output(layer, output), axis)
+    blended = _batch_back(_joined(layer, root, tracer, x, base), axis)
+    if isinstance(layer.host, nn.LSTM | nn.GRU):
+        return _rejoin_recurrent(layer.host, output, blended)
+    return kind.rejoin(layer, output, blended)
+
+
+def _joined(
+    layer: KasminaLayer, root: nn.Module, tracer: GraphAppendingTracer, x: Any, base: Any
+) -> Any:
+    """Return `base` with the kernels at work, which read `x`, blended in."""
     for branch in layer.live:
         name = f"kernel_{branch.slot}"
-        root.add_module(name, layer.host.get_submodule(f"{KERNELS}.{branch.key}"))
+        root.add_module(name, layer.host.get_submodule(f"{layer.store}.{branch.key}"))
         out: Any = tracer.create_proxy("call_module", name, (x,), {})
         if base is None or branch.full:
             base = out
@@ -93,10 +128,11 @@ def _blended(
             root.register_buffer(alpha, layer.state.alpha_blend[branch.slot].clone())
             weight: Any = tracer.create_proxy("get_attr", alpha, (), {})
             base = blend(base, out, weight, branch.mode)
-    blended = base.movedim(0, axis) if axis else base
-    if isinstance(layer.host, nn.LSTM | nn.GRU):
-        return _rejoin_recurrent(layer.host, output, blended)
-    return kind.rejoin(layer, output, blended)
+    return base
+
+
+def _batch_back(value: Any, axis: int) -> Any:
+    return value.movedim(0, axis) if axis else value
 
 
 def _batch_first(value: Any, axis: int) -> Any:
@@ -106,7 +142,7 @@ def _batch_first(value: Any, axis: int) -> Any:
 def _host_call(
     layer: KasminaLayer, root: nn.Module, tracer: GraphAppendingTracer, args: tuple[fx.Proxy, ...]
 ) -> fx.Proxy:
-    host = _host_of(layer)
+    host = plain_twin(layer)
     if type(host) not in _INLINED:
         root.add_module(_HOST, host)
         return tracer.create_proxy("call_module", _HOST, args, {})
@@ -120,14 +156,15 @@ def _host_call(
     return fx.Proxy(returned, tracer)
 
 
-def _host_of(layer: KasminaLayer) -> nn.Module:
-    """Return the plain host over the same parameters, without kernels and hooks."""
+def plain_twin(layer: KasminaLayer) -> nn.Module:
+    """Return the layer's host as it was: over the same parameters, without kernels and hooks."""
     plain = plain_class(layer.host)
     host = plain.__new__(plain)
     attributes = {name: value for name, value in vars(layer.host).items() if name not in _ESPER}
     attributes |= {name: attributes[name].copy() for name in _STORES}
     attributes |= {name: OrderedDict() for name in _HOOKS}
-    attributes["_modules"].pop(KERNELS, None)
+    for store in STORES:
+        attributes["_modules"].pop(store, None)
     host.__dict__.update(attributes)
     return host
 
@@ -156,19 +193,6 @@ def _rejoin_recurrent(layer: nn.LSTM | nn.GRU, output: Any, blended: Any) -> Any
     return blended, (hidden, cell)
 
 
-def _signature(layer: KasminaLayer) -> list[inspect.Parameter]:
-    kind = plain_class(layer.host)
-    parameters = list(inspect.signature(kind.forward).parameters.values())[1:]
-    for parameter in parameters:
-        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-            raise UnsupportedLayerError(
-                f"layer '{layer.name}' cannot be exported with a kernel in it: the forward of "
-                f"{kind.__name__} takes '{parameter}', and a graph needs named arguments. Give "
-                f"{kind.__name__}.forward explicit arguments."
-            )
-    return parameters
-
-
 def _placeholder(tracer: GraphAppendingTracer, parameter: inspect.Parameter) -> fx.Proxy:
     node = tracer.graph.placeholder(parameter.name, default_value=parameter.default)
     return fx.Proxy(node, tracer)
@@ -182,13 +206,12 @@ def _nodes(value: Any) -> Any:
     return value
 
 
-def _keep_attributes(module: fx.GraphModule, layer: KasminaLayer) -> None:
+def _keep_attributes(module: fx.GraphModule, host: nn.Module) -> None:
     """Carry over what a parent may read of its child: `self_attn.batch_first`, `norm1.eps`, ….
 
     A dropped host's weights keep their placeholders, for their dtype and device. A parameter that
     is now inside `host` reads as None, which is how torch's own layers say that there is none.
     """
-    host = layer.host
     names = [n for n in vars(host) if not n.startswith("_") and n != "training"]
     kept: dict[str, Any] = dict.fromkeys(host._parameters)
     for name in (*names, *_READ_BY_PARENTS):

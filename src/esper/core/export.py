@@ -6,11 +6,11 @@ import copy
 
 from torch import nn
 
-from esper.core.composition import compose
+from esper.core.composition import compose, plain_twin
 from esper.core.morphable_model import MorphableModel
 from esper.execution.conversion import restore
-from esper.execution.kasmina_layer import KasminaLayer, layer_of
-from esper.execution.seed_slots import KERNELS
+from esper.execution.host_branch import STORES
+from esper.execution.kasmina_host import KasminaHost
 
 
 def export(model: nn.Module) -> nn.Module:
@@ -33,26 +33,34 @@ def export(model: nn.Module) -> nn.Module:
         UnsupportedLayerError: A grown layer's `forward` has no explicit arguments.
     """
     plain = copy.deepcopy(model.wrapped_model if isinstance(model, MorphableModel) else model)
-    replaced: dict[nn.Module, nn.Module] = {}
-    for module in list(plain.modules()):
-        if (layer := layer_of(module)) is not None:
-            replaced[module] = _plain_layer(layer)
-    if plain in replaced:
-        return replaced[plain]
-    for parent in list(plain.modules()):
-        for name, child in list(parent._modules.items()):
-            if child in replaced:
-                setattr(parent, name, replaced[child])
-    _leave_fused_paths(plain, {new for old, new in replaced.items() if new is not old})
+    made: dict[nn.Module, nn.Module] = {}
+    plain = _plain_tree(plain, made)
+    _leave_fused_paths(plain, {new for old, new in made.items() if new is not old})
     return plain
 
 
-def _plain_layer(layer: KasminaLayer) -> nn.Module:
-    if layer.live:
-        return compose(layer)
-    # What is left of a kernel at alpha 0, which computes nothing.
-    layer.host._modules.pop(KERNELS, None)
-    return restore(layer)
+def _plain_tree(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
+    """Return what stands for a module in the exported model, its children's stand-ins inside."""
+    if module not in made:
+        for name, child in list(module._modules.items()):
+            if child is not None and name not in STORES:
+                new = _plain_tree(child, made)
+                if new is not child:
+                    setattr(module, name, new)
+        made[module] = _plain_module(module) if isinstance(module, KasminaHost) else module
+    return made[module]
+
+
+def _plain_module(module: KasminaHost) -> nn.Module:
+    inside, behind = module._esper.inside, module._esper.behind
+    grown = compose(inside) if inside is not None and inside.live else None
+    if behind is not None and behind.live:
+        return compose(behind, plain_twin(behind) if grown is None else grown)
+    if grown is not None:
+        return grown
+    for store in STORES:  # what is left of a kernel at alpha 0, which computes nothing
+        module._modules.pop(store, None)
+    return restore(module)
 
 
 def _leave_fused_paths(model: nn.Module, grown: set[nn.Module]) -> None:

@@ -21,12 +21,11 @@ from esper.contracts.errors import CheckpointError
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.kernel_guard import Isolations, guard
 from esper.core.morphable_model import MorphableModel
-from esper.execution.host_branch import PLACEHOLDERS
+from esper.execution.host_branch import PLACEHOLDERS, STORES
 from esper.execution.kasmina_host import plain_class
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.kasmina_layer import kasmina_layers as find_layers
 from esper.execution.seed import Seed
-from esper.execution.seed_slots import KERNELS
 
 SCHEMA = 1
 
@@ -121,9 +120,9 @@ def _seed_record(layer: KasminaLayer, seed: Seed) -> Record:
 
 
 def _host_modules(layer: KasminaLayer) -> dict[str, nn.Module]:
-    """Return the layer and the modules below it that are the host's, by path."""
-    below = layer.host.named_modules()
-    return {path: m for path, m in below if path.split(".")[0] != KERNELS}
+    """Return the layer and the modules below it that are the host's, by path; none behind it."""
+    below = () if layer.behind else layer.host.named_modules()
+    return {path: m for path, m in below if path.split(".")[0] not in STORES}
 
 
 def _own_tensors(module: nn.Module) -> Record:

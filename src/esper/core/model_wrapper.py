@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
-from esper.blueprints.geometry import Geometry, trace
-from esper.contracts.errors import ConfigError, UnsupportedLayerError
+from esper.contracts.errors import ConfigError
 from esper.contracts.ports import KernelSource
 from esper.core.kernel_supply import KernelSupply
 from esper.core.morphable_model import MorphableModel
 from esper.core.single_process import check_single_process
+from esper.core.site_geometry import find_geometries
 from esper.core.targets import find_targets
 from esper.execution.conversion import convert, restore
 from esper.execution.kasmina_layer import KasminaLayer
@@ -42,9 +42,12 @@ def wrap(
 
     Args:
         model: The model. It is copied and not modified, unless `inplace`.
-        target_layers: Layer types and qualified layer names. Default: `nn.Linear`, and with
-            `example_input` also `nn.Conv1d` and `nn.Conv2d`. A layer whose parent reads its weights
-            past it (`MultiheadAttention.out_proj`) is left alone, unless it is named.
+        target_layers: Layer types, and qualified names of layers. A name with `+` is the place
+            behind a module of any type, on its output (`features.3+`, a residual block there makes
+            the model deeper); `*` stands for a part of a name (`blocks.*.norm1+`). Default:
+            `nn.Linear`, and with `example_input` also `nn.Conv1d` and `nn.Conv2d`. A layer whose
+            parent reads its weights past it (`MultiheadAttention.out_proj`) is left alone, unless
+            it is named.
         seeds_per_layer: Kernel slots of each layer, at least 1.
         cache_size_mb: Kernel cache in MiB per layer; the layers share one cache of the whole size.
         telemetry_enabled: Whether health probes measure the layers.
@@ -78,19 +81,24 @@ def wrap(
     original = model if preserve_original and not inplace else None
     wrapped = model if inplace else copy.deepcopy(model)
     targets = find_targets(wrapped, target_layers, filter_fn, traced=example_input is not None)
-    geometries: Mapping[str, Geometry] = {}
-    if example_input is not None:
-        geometries = trace(wrapped, example_input, targets)
+    geometries = find_geometries(wrapped, example_input, targets)
+    like = next((p for p in wrapped.parameters() if p.is_floating_point()), None)
     layers: dict[str, KasminaLayer] = {}
     try:
-        for name, layer in targets.items():
-            layers[name] = _create_kasmina_layer(
-                layer, name, seeds_per_layer, telemetry_enabled, geometries.get(name)
+        for site, module in targets.items():
+            layers[str(site)] = convert(
+                module,
+                num_seeds=seeds_per_layer,
+                name=str(site),
+                telemetry=telemetry_enabled,
+                geometry=geometries.get(site),
+                behind=site.behind,
+                like=like,
             )
     except Exception:
         # Not swallowed: a model that was given for conversion in place is handed back as it came.
         for converted in layers.values():
-            restore(converted)
+            restore(converted.host)
         raise
     supply = KernelSupply(kernel_source, cache_size_mb * _MEBIBYTE * len(layers))
     return MorphableModel(wrapped, layers, original, supply=supply)
@@ -107,26 +115,5 @@ def unwrap(morphable_model: MorphableModel) -> nn.Module:
         return morphable_model.original_model
     if not morphable_model.morphogenetic_active:
         for name in list(morphable_model.kasmina_layers):
-            restore(morphable_model.kasmina_layers.pop(name))
+            restore(morphable_model.kasmina_layers.pop(name).host)
     return morphable_model.wrapped_model
-
-
-def _create_kasmina_layer(
-    original_layer: nn.Module,
-    layer_name: str,
-    seeds_per_layer: int,
-    telemetry_enabled: bool,
-    geometry: Geometry | None,
-) -> KasminaLayer:
-    try:
-        return convert(
-            original_layer,
-            num_seeds=seeds_per_layer,
-            name=layer_name,
-            telemetry=telemetry_enabled,
-            geometry=geometry,
-        )
-    except UnsupportedLayerError as error:
-        raise UnsupportedLayerError(
-            f"{error}. Leave it out with filter_fn, or name the layers that you want."
-        ) from error

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from esper.contracts.errors import LayerNotFoundError, UnsupportedLayerError
+from esper.contracts.site import Site
 from esper.execution.conversion import is_host
 from esper.execution.hosts.host_registry import HOSTS, supported_hosts
 from esper.execution.hosts.readable import readable_only
@@ -29,12 +30,12 @@ def find_targets(
     filter_fn: Filter | None,
     *,
     traced: bool,
-) -> dict[str, nn.Module]:
-    """Return the layers to convert, by qualified name, in model order, each object once.
+) -> dict[Site, nn.Module]:
+    """Return the places to open for kernels and their modules, in model order, each once.
 
     Args:
         model: The model to search.
-        target_layers: Types and names, or None for the defaults.
+        target_layers: Types, and sites' texts or patterns; or None for the defaults.
         filter_fn: `(module, name)`; leaves out layers for which it is false.
         traced: Whether there is an example batch.
 
@@ -45,19 +46,22 @@ def find_targets(
     if target_layers is None:
         target_layers = DEFAULT_TYPES_TRACED if traced else DEFAULT_TYPES
     kinds = tuple(target for target in target_layers if isinstance(target, type))
-    names = [target for target in target_layers if not isinstance(target, type)]
+    sites = [Site.of(target) for target in target_layers if not isinstance(target, type)]
     for kind in kinds:
         _check_type(kind)
     unreachable = readable_only(model)
-    chosen = {_named_target(model, name, unreachable) for name in names}
-    found: dict[str, nn.Module] = {}
+    chosen = {
+        Site(name, site.behind)
+        for site in sites
+        for name in _named_targets(model, site, unreachable)
+    }
+    found: dict[Site, nn.Module] = {}
     for name, module in model.named_modules():
-        if module not in chosen and not (
-            isinstance(module, kinds) and _can_host(module, name, unreachable)
-        ):
-            continue
-        if filter_fn is None or filter_fn(module, name):
-            found[name] = module
+        is_kind = isinstance(module, kinds) and _can_host(module, name, unreachable)
+        for site in (Site(name), Site(name, behind=True)):
+            wanted = site in chosen or (is_kind and not site.behind)
+            if wanted and (filter_fn is None or filter_fn(module, name)):
+                found[site] = module
     if not found:
         raise LayerNotFoundError(_nothing(model, target_layers, filter_fn))
     return found
@@ -71,12 +75,26 @@ def _check_type(kind: type[nn.Module]) -> None:
         )
 
 
-def _named_target(model: nn.Module, name: str, unreachable: dict[str, str]) -> nn.Module:
-    every: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
-    module = every.get(name)
-    if module is None:
-        hosts = [known for known, layer in every.items() if known and is_host(layer)]
-        raise LayerNotFoundError(f"the model has no layer '{name}'. {did_you_mean(name, hosts)}")
+def _named_targets(model: nn.Module, site: Site, unreachable: dict[str, str]) -> list[str]:
+    """Return the names, first ones of their modules, of what a site or a pattern means."""
+    every = dict(model.named_modules(remove_duplicate=False))
+    found = [name for name in every if site.matches(name)] if site.is_pattern else [site.module]
+    if not set(found) <= set(every) or not found:
+        known = [
+            name for name, module in every.items() if name and (site.behind or is_host(module))
+        ]
+        what = "layer of the pattern" if site.is_pattern else "layer"
+        raise LayerNotFoundError(
+            f"the model has no {what} '{site}'. {did_you_mean(site.module, known)}"
+        )
+    if not site.behind:
+        for name in found:
+            _check_named(every[name], name, unreachable)
+    first = {module: name for name, module in model.named_modules()}
+    return [first[every[name]] for name in found]
+
+
+def _check_named(module: nn.Module, name: str, unreachable: dict[str, str]) -> None:
     reason = unreachable.get(name)
     if reason is not None:
         raise UnsupportedLayerError(
@@ -85,9 +103,9 @@ def _named_target(model: nn.Module, name: str, unreachable: dict[str, str]) -> n
     if not is_host(module):
         raise UnsupportedLayerError(
             f"layer '{name}' of type {type(module).__name__} cannot host kernels. Supported are "
-            f"{', '.join(supported_hosts())} and their subclasses; use register_host for your own."
+            f"{', '.join(supported_hosts())} and their subclasses; use register_host for your own, "
+            f"or let kernels stand behind it: '{name}+'."
         )
-    return module
 
 
 def _can_host(module: nn.Module, name: str, unreachable: dict[str, str]) -> bool:

@@ -133,7 +133,7 @@ class HealthProbe:
         """Put hooks on all layers whose telemetry is enabled. Arming twice starts afresh."""
         self.disarm()
         for layer_id, layer in enumerate(kasmina_layers(self._model).values()):
-            if not layer.telemetry_enabled:
+            if layer.behind or not layer.telemetry_enabled:
                 continue
             probe = _LayerProbe(layer, self._clock)
             self._probes.append((layer_id, probe))

@@ -9,18 +9,21 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+STORES = ("esper_kernels", "esper_behind")
+"""Names of the submodules that hold kernels: those in the layer, and those behind it."""
+
 PLACEHOLDERS = "_esper_placeholders"
 """Attribute that names the placeholders of a module whose parameters were dropped."""
 
 
-def drop_parameters(layer: nn.Module, *, keep: str) -> None:
-    """Remove all parameters and buffers of `layer` but those under submodule `keep`.
+def drop_parameters(layer: nn.Module) -> None:
+    """Remove all parameters and buffers of `layer` but those of kernels.
 
     Each name keeps a placeholder, a plain tensor of the old shape, dtype and device that is one NaN
     in memory: a parent that reads `layer.weight.dtype` or `.device` goes on working, one that
     computes with the weight gets NaN instead of a plausible number.
     """
-    for module in _host_modules(layer, keep):
+    for module in host_modules(layer):
         names: list[str] = []
         for store in (module._parameters, module._buffers):
             for name, tensor in list(store.items()):
@@ -33,9 +36,9 @@ def drop_parameters(layer: nn.Module, *, keep: str) -> None:
             object.__setattr__(module, PLACEHOLDERS, tuple(names))
 
 
-def placeholders_follow(layer: nn.Module, fn: Callable[[Tensor], Tensor], *, keep: str) -> None:
+def placeholders_follow(layer: nn.Module, fn: Callable[[Tensor], Tensor]) -> None:
     """Apply `fn`, as given to `nn.Module._apply`, to the placeholders of a dropped host."""
-    for module in _host_modules(layer, keep):
+    for module in host_modules(layer):
         for name in module.__dict__.get(PLACEHOLDERS, ()):
             old = module.__dict__[name]
             moved = fn(torch.empty(0, dtype=old.dtype, device=old.device))
@@ -43,9 +46,9 @@ def placeholders_follow(layer: nn.Module, fn: Callable[[Tensor], Tensor], *, kee
                 object.__setattr__(module, name, _placeholder(old, moved))
 
 
-def reference_tensor(layer: nn.Module, *, keep: str) -> Tensor | None:
+def reference_tensor(layer: nn.Module) -> Tensor | None:
     """Return a floating tensor in the device and dtype of the host, dropped or not, if any."""
-    for module in _host_modules(layer, keep):
+    for module in host_modules(layer):
         dropped = [module.__dict__[name] for name in module.__dict__.get(PLACEHOLDERS, ())]
         stores: list[Tensor | None] = [
             *module._parameters.values(),
@@ -58,10 +61,11 @@ def reference_tensor(layer: nn.Module, *, keep: str) -> Tensor | None:
     return None
 
 
-def _host_modules(layer: nn.Module, keep: str) -> Iterator[nn.Module]:
+def host_modules(layer: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layer and the modules below it that are its own, not kernels."""
     yield layer
     for name, child in layer.named_children():
-        if name != keep:
+        if name not in STORES:
             yield from child.modules()
 
 

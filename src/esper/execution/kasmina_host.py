@@ -1,16 +1,17 @@
-"""KasminaHost: the class that a layer of a model gets to host seeds.
+"""KasminaHost: the class that a module of a model gets so that kernels can stand in it or behind it.
 
-It gets one private attribute with it, `_esper`: its `KasminaLayer`. No other name is added, so that a
-layer type may use any of its own::
+It gets one private attribute with it, `_esper`: the `Places` where kernels can stand. No other name is
+added, so that a layer type may use any of its own::
 
     nn.Linear ─ convert ─▶ KasminaLinear(KasminaHost, nn.Linear)
                              forward: kernels at work?  no: nn.Linear's own
-                                                        yes: `_esper` blends host and kernels
+                                                        yes: those in it, then those behind it
 """
 
 from __future__ import annotations
 
 import copyreg
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +19,52 @@ from torch import Tensor, nn
 
 from esper.contracts.errors import UnsupportedLayerError
 from esper.execution.hosts.host_catalog import HOSTS
+from esper.execution.hosts.host_registry import Host
 
 if TYPE_CHECKING:
     from esper.execution.kasmina_layer import KasminaLayer
 
 
-_MADE: dict[type[nn.Module], type[KasminaHost]] = {}
+class Places:
+    """The places at one module where kernels can stand: in it, and behind it."""
+
+    def __init__(self) -> None:
+        self.inside: KasminaLayer | None = None
+        self.behind: KasminaLayer | None = None
+        self.live = False
+        """Whether a kernel is at work at one of them."""
+
+    def layers(self) -> list[KasminaLayer]:
+        """What governs the places that there are."""
+        return [layer for layer in (self.inside, self.behind) if layer is not None]
+
+    def refresh(self) -> None:
+        """Look again whether a kernel is at work."""
+        self.live = any(layer.live for layer in self.layers())
+
+    def run(self, host: KasminaHost, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what `host`, the module or a replica of it, returns with the kernels at work."""
+        inside, behind = self.inside, self.behind
+        if inside is not None and inside.live:
+            output = inside.run(host, args, kwargs)
+        else:
+            output = host._plain.forward(host, *args, **kwargs)
+        if behind is None or not behind.live:
+            return output
+        return behind.run(host, (output,), {})
 
 
 class KasminaHost(nn.Module):
-    """A layer that hosts seeds: its own class behind this one. Made by `kasmina_class`."""
+    """A module at which kernels can stand: its own class behind this one. See `kasmina_class`."""
 
-    _esper: KasminaLayer
+    _esper: Places
     _plain: type[nn.Module]
     """Set on each class that is made."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._esper.follow(fn)
+        for layer in self._esper.layers():
+            layer.follow(fn)
         return self
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -48,14 +77,14 @@ class KasminaHost(nn.Module):
         return (_rebuild, (self._plain,), *made[2:])
 
 
-def kasmina_class(plain: type[nn.Module]) -> type[KasminaHost]:
-    """Return the class that layers of type `plain` become when they host seeds.
+_ANY = Host()
+_MADE: dict[type[nn.Module], type[KasminaHost]] = {}
 
-    Raises:
-        RegistryError: No ancestor of `plain` is a host type.
-    """
+
+def kasmina_class(plain: type[nn.Module]) -> type[KasminaHost]:
+    """Return the class that modules of type `plain` become when kernels can stand at them."""
     if plain not in _MADE:
-        forward = HOSTS.lookup_type(plain).forward(plain)
+        forward = (host_of(plain) or _ANY).forward(plain)
         body = {
             "__module__": __name__,
             "__doc__": plain.__doc__,
@@ -66,9 +95,32 @@ def kasmina_class(plain: type[nn.Module]) -> type[KasminaHost]:
     return _MADE[plain]
 
 
+def host_of(plain: type[nn.Module]) -> Host | None:
+    """Return what is known of a layer type; None where kernels can only stand behind it."""
+    return next((HOSTS[kind] for kind in plain.__mro__ if kind in HOSTS), None)
+
+
 def plain_class(module: nn.Module) -> type[nn.Module]:
-    """Return the class that a layer had before it was converted; of any other, its own."""
+    """Return the class that a module had before it was converted; of any other, its own."""
     return module._plain if isinstance(module, KasminaHost) else type(module)
+
+
+def named_arguments(module: nn.Module, name: str) -> list[inspect.Parameter]:
+    """Return the arguments of the `forward` of module `name`, which a graph has to name.
+
+    Raises:
+        UnsupportedLayerError: It takes `*args` or `**kwargs`.
+    """
+    kind = plain_class(module)
+    parameters = list(inspect.signature(kind.forward).parameters.values())[1:]
+    for parameter in parameters:
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            raise UnsupportedLayerError(
+                f"layer '{name}' cannot be exported with a kernel at it: the forward of "
+                f"{kind.__name__} takes '{parameter}', and a graph needs named arguments. Give "
+                f"{kind.__name__}.forward explicit arguments."
+            )
+    return parameters
 
 
 def _rebuild(plain: type[nn.Module]) -> KasminaHost:

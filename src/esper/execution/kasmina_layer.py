@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import AlphaError, KernelExecutionError, KernelMismatchError
 from esper.contracts.lifecycle import SeedPhase, seed_state, slot_state
+from esper.contracts.site import Site
 from esper.execution.blending import blend, checked_alpha
 from esper.execution.host_branch import placeholders_follow
 from esper.execution.hosts.host_registry import Shape
 from esper.execution.kasmina_host import KasminaHost, plain_class
 from esper.execution.nesting import as_nested, as_padded
 from esper.execution.seed import Branch
-from esper.execution.seed_slots import KERNELS, RUNNING, SeedSlots
+from esper.execution.seed_slots import RUNNING, SeedSlots
 
 if TYPE_CHECKING:
     from esper.execution.seed import Seed
@@ -53,7 +54,7 @@ class KasminaLayer(SeedSlots):
         single = dims is not None and x.dim() == dims - 1
         x = self._enter(x, single)
         live, output, base = self.live, None, None
-        if not live[0].full or self._may_fall_back(live[0], x):
+        if self.behind or not live[0].full or self._may_fall_back(live[0], x):
             output, base = self._host(host, args, kwargs, single)
         for branch in live:
             kernel_out = self._run_kernel(host, branch, x, base)
@@ -74,7 +75,7 @@ class KasminaLayer(SeedSlots):
 
     def host_forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the host alone returns."""
-        return plain_class(self.host).forward(self.host, *args, **kwargs)
+        return self.kind.compute(self.host, args, kwargs)
 
     def _may_fall_back(self, branch: Branch, x: Tensor) -> bool:
         """Whether the device chooses between kernel and host, and so needs both."""
@@ -86,7 +87,7 @@ class KasminaLayer(SeedSlots):
                 f"the kernel of layer '{self.name}' failed and its host was dropped when it was "
                 f"fossilised, so there is nothing to fall back to; return to a checkpoint"
             )
-        output = plain_class(host).forward(host, *args, **kwargs)
+        output = self.kind.compute(host, args, kwargs)
         base, _ = as_padded(self.kind.host_output(self, output))
         return output, self._enter(base, single)
 
@@ -109,7 +110,7 @@ class KasminaLayer(SeedSlots):
         expected = self.kind.expected_shape(self, x) if base is None else tuple(base.shape)
         kernel = branch.kernel
         if kernel is None:
-            kernel = host.get_submodule(f"{KERNELS}.{branch.key}")
+            kernel = host.get_submodule(f"{self.store}.{branch.key}")
         if branch.kernel is not None or self.executor is None or expected is None:
             return self._checked(kernel(x), expected, branch)
         fallback = base if branch.mode is KernelMode.REPLACING else None
@@ -214,19 +215,23 @@ class KasminaLayer(SeedSlots):
     def follow(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Move what is no parameter or buffer of the host along with it; see `nn.Module._apply`."""
         self.state.follow(fn)
+        self._like = fn(self._like)
         if self.host_dropped:
-            placeholders_follow(self.host, fn, keep=KERNELS)
+            placeholders_follow(self.host, fn)
 
 
-def layer_of(module: nn.Module) -> KasminaLayer | None:
-    """Return the KasminaLayer of a module; None for one that hosts no seeds."""
-    return module._esper if isinstance(module, KasminaHost) else None
+def layers_of(module: nn.Module) -> list[KasminaLayer]:
+    """Return what governs the places at a module where kernels can stand; empty for most."""
+    return module._esper.layers() if isinstance(module, KasminaHost) else []
 
 
 def kasmina_layers(model: nn.Module) -> dict[str, KasminaLayer]:
-    """Return the KasminaLayers of any model by qualified name, in model order."""
-    found = ((name, layer_of(module)) for name, module in model.named_modules())
-    return {name: layer for name, layer in found if layer is not None}
+    """Return the KasminaLayers of any model by the text of their site, in model order."""
+    return {
+        str(Site(name, layer.behind)): layer
+        for name, module in model.named_modules()
+        for layer in layers_of(module)
+    }
 
 
 def _seed_stats(seed: Seed) -> dict[str, Any]:

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from esper.contracts.enums import KernelMode
-from esper.contracts.errors import AlphaError, IllegalTransitionError, SeedIndexError
+from esper.contracts.errors import (
+    AlphaError,
+    IllegalTransitionError,
+    KernelMismatchError,
+    SeedIndexError,
+)
 from esper.contracts.lifecycle import SeedEvent, SeedPhase, advance
 from esper.execution.blending import checked_alpha
-from esper.execution.host_branch import drop_parameters, reference_tensor
+from esper.execution.host_branch import STORES, drop_parameters, reference_tensor
+from esper.execution.hosts.behind import BEHIND
 from esper.execution.hosts.host_registry import HOSTS
-from esper.execution.kasmina_host import plain_class
+from esper.execution.kasmina_host import KasminaHost, host_of, plain_class
 from esper.execution.probing import check_kernel
 from esper.execution.seed import Branch, Seed
 from esper.execution.state_layout import KasminaStateLayout
@@ -28,9 +34,6 @@ if TYPE_CHECKING:
     from esper.execution.execution_stats import KernelFailure
     from esper.execution.hosts.host_registry import Host
     from esper.execution.kernel_executor import KernelExecutor
-
-KERNELS = "esper_kernels"
-"""Name of the submodule that holds the kernels, by slot."""
 
 RUNNING = (SeedPhase.TRAINING, SeedPhase.GRAFTING, SeedPhase.FOSSILIZED)
 """Phases in which a seed holds a kernel that works, or has become part of the host."""
@@ -45,7 +48,9 @@ class SeedSlots:
 
     Attributes:
         host: The layer of the model, in which it stands.
-        name: Qualified name in the model.
+        kind: What is known of its type, or of the place behind it.
+        name: Text of the site: qualified name in the model, with a `+` for the place behind.
+        behind: Whether kernels stand behind the layer, on its output, rather than in it.
         geometry: What goes in and out, if it is known.
         state: The seeds' state as tensors on the layer's device.
         telemetry_enabled: Whether health probes measure this layer.
@@ -58,19 +63,21 @@ class SeedSlots:
 
     def __init__(
         self,
-        host: nn.Module,
+        host: KasminaHost,
         kind: Host,
         *,
         name: str,
         num_seeds: int,
         geometry: Geometry | None,
         telemetry: bool,
+        like: Tensor,
     ) -> None:
         self.host, self.kind, self.name = host, kind, name
+        self.behind = kind is BEHIND
         self.geometry = geometry
         self.telemetry_enabled = telemetry
-        like = reference_tensor(host, keep=KERNELS)
-        device = "cpu" if like is None or like.device.type == "meta" else like.device
+        self._like = like.new_empty(0)
+        device = "cpu" if like.device.type == "meta" else like.device
         self.state = KasminaStateLayout(num_seeds, device)
         self.host_dropped = False
         self.executor: KernelExecutor | None = None
@@ -86,7 +93,9 @@ class SeedSlots:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.kind = HOSTS.lookup_type(plain_class(self.host))
+        kind = BEHIND if self.behind else host_of(plain_class(self.host))
+        assert kind is not None  # it was there when the layer was made
+        self.kind = kind
 
     # What is there --------------------------------------------------------------------------------
 
@@ -96,9 +105,14 @@ class SeedSlots:
         return len(self._seeds)
 
     @property
+    def store(self) -> str:
+        """Name of the host's submodule that holds the kernels."""
+        return STORES[self.behind]
+
+    @property
     def kernels(self) -> nn.ModuleDict | None:
         """The submodule of the host that holds the kernels by slot; None while there is none."""
-        found = self.host._modules.get(KERNELS)
+        found = self.host._modules.get(self.store)
         return found if isinstance(found, nn.ModuleDict) else None
 
     def seed(self, seed_idx: int) -> Seed:
@@ -161,7 +175,8 @@ class SeedSlots:
         Raises:
             SeedIndexError: No such slot.
             IllegalTransitionError: The slot is taken.
-            KernelMismatchError: A probe shows that shapes do not fit (only if `geometry` is known).
+            KernelMismatchError: A probe shows that shapes do not fit (only if `geometry` is known),
+                or a kernel behind the layer is to take its place.
         """
         seed = self.seed(seed_idx)
         events = {SeedPhase.LOADING: 2, SeedPhase.ALLOCATED: 1}.get(seed.phase, 0)
@@ -169,6 +184,11 @@ class SeedSlots:
         for event in (SeedEvent.GERMINATE, SeedEvent.LOAD, SeedEvent.INSTALL)[events:]:
             phase = advance(phase, event)
         mode = KernelMode(mode)
+        if self.behind and mode is KernelMode.REPLACING:
+            raise KernelMismatchError(
+                f"a kernel at '{self.name}' stands behind the layer and adds to what it returns; "
+                f"install it with mode 'residual', or in '{self.name[:-1]}' itself"
+            )
         self._prepare(kernel)
         self._register(seed, kernel)
         seed.mode, seed.ir = mode, ir
@@ -310,7 +330,7 @@ class SeedSlots:
 
     def drop_host(self) -> None:
         """Release the host's parameters and buffers; attributes such as `in_features` stay."""
-        drop_parameters(self.host, keep=KERNELS)
+        drop_parameters(self.host)
         self.kind.forget_dropped(self.host)
         self.host_dropped = True
 
@@ -340,11 +360,9 @@ class SeedSlots:
                 order.remove(earlier)
 
     def _prepare(self, kernel: nn.Module) -> None:
-        like = reference_tensor(self.host, keep=KERNELS)
-        if like is not None:
-            kernel.to(device=like.device, dtype=like.dtype)
-        else:
-            kernel.to(self.state.device)
+        like = reference_tensor(self.host)
+        like = self._like if like is None else like
+        kernel.to(device=like.device, dtype=like.dtype)
         if self.geometry is not None:
             check_kernel(kernel, self.geometry, f"layer '{self.name}'")
         kernel.train(self.host.training)
@@ -353,7 +371,7 @@ class SeedSlots:
         kernels = self.kernels
         if kernels is None:
             kernels = nn.ModuleDict().train(self.host.training)
-            self.host.add_module(KERNELS, kernels)
+            self.host.add_module(self.store, kernels)
         kernels[str(seed.index)] = kernel
         seed.kernel = kernel
 
@@ -363,7 +381,7 @@ class SeedSlots:
         if kernels is not None and str(seed.index) in kernels:
             del kernels[str(seed.index)]
             if not kernels:
-                delattr(self.host, KERNELS)
+                delattr(self.host, self.store)
 
     def _refresh(self) -> None:
         """Work out what the forward pass runs, and leave no trace if that is the host alone."""
@@ -379,11 +397,12 @@ class SeedSlots:
                 branches.clear()
             branches.append(branch)
         self.live = tuple(branches)
+        self.host._esper.refresh()
         hooks = self.host._forward_hooks
         present = [key for key, hook in hooks.items() if hook is keep_off_fused_path]
-        if branches and not present:
+        if self.host._esper.live and not present:
             self.host.register_forward_hook(keep_off_fused_path)
-        for key in present if not branches else ():
+        for key in present if not self.host._esper.live else ():
             del hooks[key]
 
 

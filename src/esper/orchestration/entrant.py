@@ -29,7 +29,7 @@ class Entrant:
     rest: dict[str, nn.Parameter]
     """Its private copy of the parameters behind the slot, by name in the model."""
     optimizer: torch.optim.Optimizer
-    """Two groups: the kernel, and the rest."""
+    """The kernel, and in a group with `paced` the rest."""
     flops: float | None = None
     """Training FLOPs per sample in the shadow, measured at its first step."""
     held_out: HeldOut | None = None
@@ -69,6 +69,9 @@ def enter(
     rest = shadow.rest(standing.layer_name)
     kernel: nn.Module = build(candidate.ir) if proven is None else proven.build()
     kernel = kernel.to(next(shadow.model.parameters()).device)
-    groups = [{"params": list(kernel.parameters())}, {"params": list(rest.values())}]
+    groups = [
+        {"params": list(kernel.parameters()), "paced": False},
+        {"params": list(rest.values()), "paced": True},
+    ]
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]])
     return Entrant(candidate, standing, extra_flops, kernel, rest, optimizer)

@@ -8,9 +8,9 @@ from esper.blueprints.graph_weights import describe
 from esper.contracts.enums import Verdict
 from esper.contracts.growth import GrowthDecision, GrowthReport, LayerRecord
 from esper.core.morphable_model import MorphableModel
+from esper.execution.host_branch import STORES
 from esper.execution.kasmina_host import plain_class
-from esper.execution.kasmina_layer import KasminaLayer, layer_of
-from esper.execution.seed_slots import KERNELS
+from esper.execution.kasmina_layer import KasminaLayer, layers_of
 from esper.orchestration.run import Run
 
 
@@ -38,18 +38,17 @@ def growth_report(run: Run) -> GrowthReport:
 
 def layer_records(model: nn.Module) -> tuple[LayerRecord, ...]:
     """A model's layers that hold parameters, with kernels in their places."""
-    records = []
+    records: list[LayerRecord] = []
     root = model.wrapped_model if isinstance(model, MorphableModel) else model
     for name, module in root.named_modules():
-        if KERNELS in name.split("."):
+        if not set(STORES).isdisjoint(name.split(".")):
             continue
-        if (layer := layer_of(module)) is not None:
-            records.extend(_grown(name, layer))
-            if layer.host_dropped:
-                continue
+        layers = layers_of(module)
+        records.extend(r for layer in layers if not layer.behind for r in _grown(layer))
         own = sum(p.numel() for p in module.parameters(recurse=False))
         if own:
             records.append(_plain(name, module, own))
+        records.extend(r for layer in layers if layer.behind for r in _grown(layer))
     return tuple(records)
 
 
@@ -58,10 +57,10 @@ def _plain(name: str, module: nn.Module, parameters: int) -> LayerRecord:
     return LayerRecord(name=name, kind=kind, detail=module.extra_repr(), parameters=parameters)
 
 
-def _grown(name: str, layer: KasminaLayer) -> list[LayerRecord]:
+def _grown(layer: KasminaLayer) -> list[LayerRecord]:
     return [
         LayerRecord(
-            name=name,
+            name=layer.name,
             kind=seed.label,
             detail="" if seed.ir is None else describe(seed.ir),
             parameters=sum(p.numel() for p in seed.kernel.parameters()),

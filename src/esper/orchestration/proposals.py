@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from esper.blueprints.geometry import Geometry
+from esper.blueprints.geometry import BEHIND, Geometry
 from esper.blueprints.library.catalog import Candidate
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import GeometryError
@@ -97,14 +97,17 @@ def _controls(
     stand: Stand,
     config: GrowthConfig,
 ) -> dict[str, Proposal]:
-    """The control of each slot that has one, and that has something to learn."""
+    """The control of each slot that has one, and that has something to learn.
+
+    Behind a module that is the null: nothing is added, and the rest learns as for the others.
+    """
     found = {}
     for slot, geometry in slots.items():
         try:
             control = registry.control(geometry)
         except GeometryError:  # nobody has said how to make a fresh copy of such a layer
             continue
-        if control.cost.parameters:
+        if control.cost.parameters or geometry.host == BEHIND:
             found[slot] = _proposal(slot, geometry, control, registry, stand, config)
     return found
 

@@ -181,8 +181,8 @@ class Race:
             entrant.flops = counter.get_total_flops() / batch_size(y)
         else:
             self._backward(entrant, x, y)
-        for group, lr in zip(entrant.optimizer.param_groups, rates, strict=False):
-            group["lr"] = lr
+        for group in entrant.optimizer.param_groups:
+            group["lr"] = rates[group["paced"]]
         entrant.optimizer.step()
 
     def _backward(self, entrant: Entrant, x: Any, y: Any) -> None:

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import TrainingError
-from esper.execution.kasmina_layer import layer_of
+from esper.contracts.site import Site
+from esper.execution.kasmina_layer import kasmina_layers
 from esper.orchestration.counterfactual import call_model
 
 
@@ -120,16 +121,18 @@ class Shadow:
             if isinstance(module, nn.RNNBase):
                 module.train()  # cuDNN has no backward pass for RNNs in evaluation mode
                 module.dropout = 0.0
-        self._order = _running_order(self.model, x)
+        self._layers = kasmina_layers(self.model)
+        self._begins, self._ends = _running_order(self.model, x)
 
     def rest(self, slot: str) -> dict[str, nn.Parameter]:
         """Private copies of the parameters of everything that first runs after ``slot``."""
-        place = self._order[slot]
+        site = Site.of(slot)
+        place = (self._ends if site.behind else self._begins)[site.module]
         copies = {}
         for name, parameter in self.model.named_parameters():
             owner = name.rpartition(".")[0]
-            is_kernel = owner.startswith(f"{slot}.")
-            if not is_kernel and self._order.get(owner, -1) > place:
+            is_below = owner.startswith(f"{site.module}.")
+            if not is_below and self._begins.get(owner, -1) > place:
                 copies[name] = nn.Parameter(parameter.detach().clone())
         return copies
 
@@ -148,8 +151,7 @@ class Shadow:
         rest: Mapping[str, nn.Parameter],
     ) -> Iterator[nn.Module]:
         """The copy with ``kernel`` at full alpha in ``slot`` and ``rest`` behind it."""
-        layer = layer_of(self.model.get_submodule(slot))
-        assert layer is not None
+        layer = self._layers[slot]
         frozen = _exchange(self.model, rest)
         try:
             with layer.substitute(kernel, mode, alpha=1.0):
@@ -171,18 +173,21 @@ def _exchange(model: nn.Module, new: Mapping[str, nn.Parameter]) -> dict[str, nn
     return old
 
 
-def _running_order(model: nn.Module, x: Any) -> dict[str, int]:
-    """The place of each module in the order in which they first run; absent if they never do."""
-    order: dict[str, int] = {}
+def _running_order(model: nn.Module, x: Any) -> tuple[dict[str, int], dict[str, int]]:
+    """When each module first begins and ends to run, on one count; absent if it never does."""
+    begins: dict[str, int] = {}
+    ends: dict[str, int] = {}
 
-    def note(name: str, *_: Any) -> None:
-        order.setdefault(name, len(order))
+    def note(name: str, *_: Any, times: dict[str, int]) -> None:
+        times.setdefault(name, len(begins) + len(ends))
 
-    hooks = [m.register_forward_pre_hook(partial(note, n)) for n, m in model.named_modules()]
+    modules = list(model.named_modules())
+    hooks = [m.register_forward_pre_hook(partial(note, n, times=begins)) for n, m in modules]
+    hooks += [m.register_forward_hook(partial(note, n, times=ends)) for n, m in modules]
     try:
         with torch.no_grad():
             call_model(model, x)
     finally:
         for hook in hooks:
             hook.remove()
-    return order
+    return begins, ends

@@ -8,6 +8,7 @@ from typing import Final
 
 from esper.contracts.enums import KernelMode, Verdict
 from esper.contracts.growth import CandidateStanding, GrowthDecision, GrowthReport
+from esper.contracts.site import Site
 from esper.report import wording
 
 CONTROL = "control"
@@ -62,15 +63,23 @@ def blueprint(candidate: CandidateStanding) -> str:
 def kernel_phrase(candidate: CandidateStanding) -> str:
     """A candidate in words: what it is and how it stands to its host."""
     if is_control(candidate):
-        return f"a fresh copy of {wording.place(candidate.layer_name)}"
+        where = wording.place(candidate.layer_name)
+        if Site.of(candidate.layer_name).behind:
+            return f"nothing at {where}"
+        return f"a fresh copy of {where}"
     proven = "" if candidate.kernel_id is None else "proven "
     return joined(f"{proven}{blueprint(candidate)}", candidate.mode, candidate.layer_name)
 
 
 def joined(what: str, mode: KernelMode, layer: str) -> str:
     """A kernel, and how it stands to its host."""
-    verb = "in place of" if mode is KernelMode.REPLACING else "beside"
+    verb = "in place of" if mode is KernelMode.REPLACING else beside(layer)
     return f"{what} {verb} {wording.place(layer)}"
+
+
+def beside(layer: str) -> str:
+    """The word for where a kernel stands that takes nobody's place."""
+    return "at" if Site.of(layer).behind else "beside"
 
 
 def grafts(report: GrowthReport) -> list[Graft]:

@@ -52,7 +52,9 @@ def _grown_headline(run: RunAccount, kept: Sequence[Graft]) -> str:
     host = host_name(run, first.candidate.layer_name)
     if len(kept) > 1:
         return f"{len(kept)} kernels were added, at {_places(kept)}{_bought(run, kept)}."
-    verb = "took over" if first.candidate.mode is KernelMode.REPLACING else "now works beside"
+    verb = f"now works {findings.beside(first.candidate.layer_name)}"
+    if first.candidate.mode is KernelMode.REPLACING:
+        verb = "took over"
     what = f"{_article(findings.blueprint(first.candidate))} kernel {verb}"
     return f"{what} {place(first.candidate.layer_name)}{host}{_bought(run, kept)}."
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
 from esper.contracts.enums import SeedState
+from esper.contracts.site import Site
 
 MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
@@ -90,8 +91,10 @@ def gain(found: Gain) -> str:
 
 
 def place(layer: str) -> str:
-    """A layer's name in a sentence; the root module has an empty one."""
-    return f"layer “{layer}”" if layer else "the model itself"
+    """A layer's name in a sentence, or a site behind one; the root module has an empty name."""
+    site = Site.of(layer)
+    where = f"layer “{site.module}”" if site.module else "the model itself"
+    return f"the place behind {where}" if site.behind else where
 
 
 def multiple(value: float) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from esper.contracts.errors import ConfigError, LayerNotFoundError, UnsupportedLayerError
 from esper.core.model_wrapper import unwrap, wrap
-from esper.execution.kasmina_layer import layer_of
+from esper.execution.kasmina_layer import layers_of
 
 
 class Tied(nn.Module):
@@ -53,7 +53,7 @@ def test_in_place_the_same_objects_are_converted() -> None:
     assert model.wrapped_model is net
     assert model.original_model is None
     assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
-    assert layer_of(net.head) is model.layer("head")
+    assert layers_of(net.head) == [model.layer("head")]
     assert unwrap(model) is net
     assert type(net.head) is nn.Linear
 

@@ -48,7 +48,7 @@ def test_subclass_of_a_host_keeps_its_own_forward() -> None:
         assert type(other.host) is type(layer.host)
         assert torch.equal(other.host(x), layer.host(x))
         other.cull(0)
-        assert torch.equal(restore(other)(x), plain(x))
+        assert torch.equal(restore(other.host)(x), plain(x))
         assert type(other.host) is Scaled
 
 
@@ -108,7 +108,7 @@ def test_grown_layer_cannot_be_restored() -> None:
     layer = convert(nn.Linear(2, 2), name="fc")
     layer.install(0, nn.Linear(2, 2), mode="residual")
     with pytest.raises(UnsupportedLayerError, match="has grown"):
-        restore(layer)
+        restore(layer.host)
 
 
 def test_parametrized_layer_can_host() -> None:

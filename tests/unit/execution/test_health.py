@@ -140,7 +140,7 @@ def test_armed_run_is_bit_identical_to_an_unobserved_one() -> None:
 
 def test_layer_without_telemetry_is_left_out() -> None:
     model = _model()
-    model[0]._esper.telemetry_enabled = False
+    model[0]._esper.inside.telemetry_enabled = False
     probe = HealthProbe(model)
     probe.arm()
     assert [signal.layer_name for signal in probe.read()] == ["2"]
@@ -148,14 +148,14 @@ def test_layer_without_telemetry_is_left_out() -> None:
 
 def test_health_of_a_live_seed_is_written_to_the_state() -> None:
     model = _model()
-    model[0]._esper.install(1, nn.Linear(6, 8), mode="residual")
+    model[0]._esper.inside.install(1, nn.Linear(6, 8), mode="residual")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     probe = HealthProbe(model)
     probe.arm()
     _step(model, optimizer)
     score = probe.read(optimizer)[0].health_score
-    assert model[0]._esper.state.health_accumulator[1].item() == pytest.approx(score)
-    assert model[0]._esper.state.health_accumulator[0].isnan()
+    assert model[0]._esper.inside.state.health_accumulator[1].item() == pytest.approx(score)
+    assert model[0]._esper.inside.state.health_accumulator[0].isnan()
 
 
 def test_probe_follows_a_layer_that_grew_between_samples() -> None:
@@ -164,8 +164,8 @@ def test_probe_follows_a_layer_that_grew_between_samples() -> None:
     probe = HealthProbe(model)
     for grown in (False, True):
         if grown:
-            model[0]._esper.install(0, nn.Linear(6, 8), mode="residual")
-            model[0]._esper.set_alpha(0, 0.5)
+            model[0]._esper.inside.install(0, nn.Linear(6, 8), mode="residual")
+            model[0]._esper.inside.set_alpha(0, 0.5)
         probe.arm()
         _step(model, optimizer)
         signal = probe.read(optimizer)[0]

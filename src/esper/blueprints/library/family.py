@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from esper.blueprints.builder import GraphBuilder
 from esper.blueprints.geometry import Geometry
 from esper.blueprints.ir import GraphIR
-from esper.blueprints.library.fitting import NORMS
+from esper.blueprints.library.fitting import JOINED
 from esper.contracts.enums import KernelMode, Layout
 from esper.contracts.errors import GeometryError
 from esper.utils.nearest import did_you_mean
@@ -37,8 +37,11 @@ class Family(ABC):
         """Whether the family can stand at such a layer."""
 
     def modes(self, geometry: Geometry) -> tuple[KernelMode, ...]:
-        """Return the modes that make sense there: a norm is only replaced by another norm."""
-        return (KernelMode.RESIDUAL,) if geometry.host in NORMS else BOTH
+        """Return the modes that make sense there.
+
+        A norm is only replaced by another norm, and behind a module there is nothing to replace.
+        """
+        return (KernelMode.RESIDUAL,) if geometry.host in JOINED else BOTH
 
     @abstractmethod
     def write(self, g: GraphBuilder, geometry: Geometry, size: Any, mode: KernelMode) -> str:

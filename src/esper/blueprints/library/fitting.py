@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.geometry import Geometry
+from esper.blueprints.geometry import BEHIND, Geometry
 from esper.contracts.enums import KernelMode, Layout
 
 NORMS = frozenset(("layer_norm", "rms_norm", "group_norm", "batch_norm1d", "batch_norm2d"))
 """Hosts that normalise."""
+JOINED = NORMS | {BEHIND}
+"""Places where a kernel only joins what is there."""
 SHORTEST_SIGNAL = 16
 """A flat vector below this length is not taken for a signal."""
 SMALLEST_IMAGE = 4

@@ -8,7 +8,7 @@ from typing import Any
 from typing_extensions import override
 
 from esper.blueprints.builder import GraphBuilder
-from esper.blueprints.geometry import Geometry
+from esper.blueprints.geometry import BEHIND, Geometry
 from esper.blueprints.library.attend import attend
 from esper.blueprints.library.family import Family, family, sizes
 from esper.contracts.enums import KernelMode
@@ -39,6 +39,12 @@ class Control(Family):
     @override
     def write(self, g: GraphBuilder, geometry: Geometry, size: Any, mode: KernelMode) -> str:
         return CONTROLS.lookup(geometry.host)(g, geometry)
+
+
+@CONTROLS.register(BEHIND)
+def _null(g: GraphBuilder, geometry: Geometry) -> str:
+    """Change nothing: what comes behind the place learns as it does behind a challenger."""
+    return "x"
 
 
 @CONTROLS.register("linear")

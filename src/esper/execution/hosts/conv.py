@@ -27,9 +27,9 @@ class _ConvolutionHost(Host):
             return super().forward(plain)
 
         def forward(self: Any, input: Tensor) -> Any:  # the stock layer's name for it
-            layer = self._esper
-            if layer.live:
-                return layer.run(self, (input,), {})
+            places = self._esper
+            if places.live:
+                return places.run(self, (input,), {})
             return self._conv_forward(input, self.weight, self.bias)
 
         return forward

@@ -38,12 +38,16 @@ class Host:
 
         @functools.wraps(own)
         def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-            layer = self._esper
-            if layer.live:
-                return layer.run(self, args, kwargs)
+            places = self._esper
+            if places.live:
+                return places.run(self, args, kwargs)
             return own(self, *args, **kwargs)
 
         return forward
+
+    def compute(self, host: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what the host alone returns."""
+        return host._plain.forward(host, *args, **kwargs)  # type: ignore[union-attr]
 
     def kernel_input(
         self, layer: KasminaLayer, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -27,9 +27,9 @@ class LinearHost(Host):
             return super().forward(plain)
 
         def forward(self: Any, input: Tensor) -> Any:  # the stock layer's name for it
-            layer = self._esper
-            if layer.live:
-                return layer.run(self, (input,), {})
+            places = self._esper
+            if places.live:
+                return places.run(self, (input,), {})
             # The stock one-liner, repeated: to call it would cost more than our own test.
             return functional.linear(input, self.weight, self.bias)
 

@@ -125,7 +125,7 @@ def test_conversion_keeps_object_names_and_parameters(case: HostCase) -> None:
     assert isinstance(plain, kind)
     assert all(layer.host.get_parameter(name) is parameters[name] for name in parameters)
     assert list(layer.host.state_dict()) == keys
-    assert restore(layer) is plain
+    assert restore(layer.host) is plain
     assert type(plain) is kind
 
 
@@ -216,7 +216,7 @@ def test_culled_seed_leaves_nothing_behind(case: HostCase) -> None:
     assert [name for name, _ in layer.host.named_modules()] == [n for n, _ in plain.named_modules()]
     assert set(vars(layer.host)) == attributes
     assert not layer.host._forward_hooks
-    restore(layer)
+    restore(layer.host)
     assert _same(case.call(plain.eval(), _batch(case)), case.call(layer.host.eval(), _batch(case)))
 
 

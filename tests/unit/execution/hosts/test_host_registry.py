@@ -53,7 +53,7 @@ def test_own_layer_type_pickles_and_goes_back() -> None:
     other = pickle.loads(pickle.dumps(layer))
     assert torch.equal(other.host(scale=1.0, x=x)["y"], layer.host(scale=1.0, x=x)["y"])
     other.cull(0)
-    assert type(restore(other)) is Gate
+    assert type(restore(other.host)) is Gate
 
 
 def test_type_cannot_be_registered_twice() -> None:
