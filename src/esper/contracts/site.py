@@ -30,6 +30,13 @@ class Site:
         return Site(text.removesuffix(_BEHIND), text.endswith(_BEHIND))
 
     @property
+    def control(self) -> str:
+        """What kernels here race against, in words: behind a module there is nothing to copy."""
+        return (
+            "the same training with nothing there" if self.behind else "a fresh copy of the layer"
+        )
+
+    @property
     def is_pattern(self) -> bool:
         """Whether it may mean several places."""
         return "*" in self.module

@@ -11,6 +11,7 @@ from torch import nn
 from esper.blueprints.build import build
 from esper.blueprints.library.catalog import CONTROL, Candidate
 from esper.contracts.growth import CandidateStanding
+from esper.contracts.site import Site
 from esper.execution.artifact import KernelArtifact
 from esper.orchestration.counterfactual import HeldOut
 from esper.orchestration.shadow import Shadow
@@ -36,8 +37,13 @@ class Entrant:
 
     @property
     def slot(self) -> str:
-        """Qualified name of the layer."""
+        """Text of the site."""
         return self.standing.layer_name
+
+    @property
+    def rival(self) -> str:
+        """What it has to beat, in words."""
+        return Site.of(self.slot).control
 
     @property
     def running(self) -> bool:
@@ -46,7 +52,7 @@ class Entrant:
 
     @property
     def is_control(self) -> bool:
-        """Whether it is the fresh copy of the host layer."""
+        """Whether it is what the others have to beat: see `rival`."""
         return self.standing.family == CONTROL
 
     @property

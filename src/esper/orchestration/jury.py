@@ -127,13 +127,11 @@ class Jury:
             return Outcome(None, best, evidence, control, host, reason)
         if control is not None and control.ci_low <= 0:
             reason = (
-                f"{lowers}, but does not clearly beat a fresh copy of the layer "
+                f"{lowers}, but does not clearly beat {best.rival} "
                 f"({control.gain:.1%}, at least {control.ci_low:.1%})"
             )
             return Outcome(None, best, evidence, control, host, reason)
-        beats = (
-            "" if control is None else f" and beats a fresh copy of the layer by {control.gain:.1%}"
-        )
+        beats = "" if control is None else f" and beats {best.rival} by {control.gain:.1%}"
         return Outcome(best, best, evidence, control, host, f"{lowers}{beats}")
 
     def decline(self, challengers: Sequence[Entrant], host: HeldOut) -> Outcome:
@@ -148,7 +146,7 @@ class Jury:
         control = self.against_control(best)
         assert control is not None  # without a control every challenger has a prospect
         reason = (
-            f"stopped early: the best challenger, {name}, does not clearly beat a fresh copy of the "
-            f"layer ({control.gain:+.1%}, between {control.ci_low:+.1%} and {control.ci_high:+.1%})"
+            f"stopped early: the best challenger, {name}, does not clearly beat {best.rival} "
+            f"({control.gain:+.1%}, between {control.ci_low:+.1%} and {control.ci_high:+.1%})"
         )
         return Outcome(None, best, self.compare(host, best.held_out), control, host, reason)

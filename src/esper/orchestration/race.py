@@ -2,7 +2,7 @@
 
 Successive halving (Jamieson & Talwalkar 2016) over a few marks. A control, a fresh copy of the
 host layer itself, runs for every slot: a challenger that does not beat it has only shown that
-training longer helps.
+training longer helps. Behind a module the control is the null: nothing is added there.
 """
 
 from __future__ import annotations

@@ -63,10 +63,8 @@ def blueprint(candidate: CandidateStanding) -> str:
 def kernel_phrase(candidate: CandidateStanding) -> str:
     """A candidate in words: what it is and how it stands to its host."""
     if is_control(candidate):
-        where = wording.place(candidate.layer_name)
-        if Site.of(candidate.layer_name).behind:
-            return f"nothing at {where}"
-        return f"a fresh copy of {where}"
+        what = "nothing at" if Site.of(candidate.layer_name).behind else "a fresh copy of"
+        return f"{what} {wording.place(candidate.layer_name)}"
     proven = "" if candidate.kernel_id is None else "proven "
     return joined(f"{proven}{blueprint(candidate)}", candidate.mode, candidate.layer_name)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from esper.contracts.events import RaceDecided, RaceStarted
 from esper.contracts.growth import CandidateStanding, RaceRecord
+from esper.contracts.site import Site
 from esper.report import findings
 from esper.report.run_account import RunAccount
 
@@ -126,7 +127,9 @@ def _mark(place: tuple[int, CandidateStanding] | None, largest: float) -> Mark |
 
 
 def _name(standing: CandidateStanding) -> str:
-    return "fresh copy of the layer" if findings.is_control(standing) else standing.title
+    if not findings.is_control(standing):
+        return standing.title
+    return Site.of(standing.layer_name).control.removeprefix("a ")
 
 
 def _outcome(

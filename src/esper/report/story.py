@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from esper.contracts.enums import KernelMode, RunState, SeedState
 from esper.contracts.growth import GrowthDecision, RaceRecord
+from esper.contracts.site import Site
 from esper.report import findings, wording
 from esper.report.findings import Graft, kernel_phrase
 from esper.report.narrate import leads
@@ -96,9 +97,10 @@ def _why(graft: Graft) -> str:
     )
     if control is None:
         return text
+    rival = Site.of(graft.candidate.layer_name).control
     return (
-        f"{text} More training alone does not explain it: against a fresh copy of the same layer "
-        f"after the same race its gain is {gain(control)}."
+        f"{text} More training alone does not explain it: against {rival} after the same race its "
+        f"gain is {gain(control)}."
     )
 
 
