@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from esper.execution.kasmina_layer import KasminaLayer
 
 
+def keep_off_fused_path(*_: Any) -> None:
+    """Do nothing: as a forward hook, keep the parent off its fused inference path."""
+
+
 class Places:
     """The places at one module where kernels can stand: in it, and behind it."""
 
@@ -38,9 +42,15 @@ class Places:
         """What governs the places that there are."""
         return [layer for layer in (self.inside, self.behind) if layer is not None]
 
-    def refresh(self) -> None:
-        """Look again whether a kernel is at work."""
+    def refresh(self, host: KasminaHost) -> None:
+        """Look again whether a kernel is at work, and leave no trace in `host` if none is."""
         self.live = any(layer.live for layer in self.layers())
+        hooks = host._forward_hooks
+        present = [key for key, hook in hooks.items() if hook is keep_off_fused_path]
+        if self.live and not present:
+            host.register_forward_hook(keep_off_fused_path)
+        for key in present if not self.live else ():
+            del hooks[key]
 
     def run(self, host: KasminaHost, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what `host`, the module or a replica of it, returns with the kernels at work."""

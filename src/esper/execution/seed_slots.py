@@ -39,10 +39,6 @@ RUNNING = (SeedPhase.TRAINING, SeedPhase.GRAFTING, SeedPhase.FOSSILIZED)
 """Phases in which a seed holds a kernel that works, or has become part of the host."""
 
 
-def keep_off_fused_path(*_: Any) -> None:
-    """Do nothing: as a forward hook, keep the parent off its fused inference path."""
-
-
 class SeedSlots:
     """The part of a KasminaLayer that holds its seeds; see `kasmina_layer.KasminaLayer`.
 
@@ -397,13 +393,7 @@ class SeedSlots:
                 branches.clear()
             branches.append(branch)
         self.live = tuple(branches)
-        self.host._esper.refresh()
-        hooks = self.host._forward_hooks
-        present = [key for key, hook in hooks.items() if hook is keep_off_fused_path]
-        if self.host._esper.live and not present:
-            self.host.register_forward_hook(keep_off_fused_path)
-        for key in present if not self.host._esper.live else ():
-            del hooks[key]
+        self.host._esper.refresh(self.host)
 
 
 def _is_full(seed: Seed) -> bool:

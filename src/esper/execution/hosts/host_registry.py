@@ -47,7 +47,7 @@ class Host:
 
     def compute(self, host: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what the host alone returns."""
-        return host._plain.forward(host, *args, **kwargs)  # type: ignore[union-attr]
+        return host._plain.forward(host, *args, **kwargs)  # type: ignore[union-attr]  # a KasminaHost
 
     def kernel_input(
         self, layer: KasminaLayer, args: tuple[Any, ...], kwargs: dict[str, Any]
