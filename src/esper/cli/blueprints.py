@@ -34,6 +34,7 @@ from esper.contracts.library import BlueprintRecord
 from esper.core.durable_file import write_durably
 from esper.hosting.library_access import library
 from esper.report import wording
+from esper.utils.plain_file import MOST_GRAPH, read_plain
 
 with later():
     from esper.blueprints import geometry as geometry_types
@@ -270,7 +271,7 @@ def of_file(
         BlueprintError: what it holds is no valid graph.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_plain(file, MOST_GRAPH, pipes=True).decode()
         document = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file} cannot be read as JSON: {error}") from error

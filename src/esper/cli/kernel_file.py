@@ -18,7 +18,7 @@ from esper.contracts.errors import ArtifactError, ConfigError, KernelError
 from esper.contracts.library import Signature
 from esper.core.durable_file import write_durably
 from esper.report import wording
-from esper.utils.plain_file import read_plain
+from esper.utils.plain_file import MOST_GRAPH, read_plain
 
 with later():
     from esper.blueprints import build as blueprint_build
@@ -186,7 +186,7 @@ def keep(data: bytes, signed: tuple[Signature, ...], path: Path | None) -> str:
 
 def _read_ir(path: Path) -> ir.GraphIR:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain(path, MOST_GRAPH, pipes=True).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--ir {path} cannot be read: {error}") from error
     return ir.GraphIR.from_json(text)

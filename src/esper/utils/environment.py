@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from esper.contracts.errors import ConfigError
 from esper.utils.nearest import did_you_mean
+from esper.utils.plain_file import read_plain
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^}]*)\}?")
 _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
@@ -76,6 +77,8 @@ class _Filled:
         return self._environ.get(name, "") or default or ""
 
 
+_MOST_SECRET: Final = 2**16
+"""Bytes of a file that a variable names."""
 _WORDS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -136,7 +139,7 @@ def secret_from(environ: Mapping[str, str], name: str) -> str | None:
 
 def _text(variable: str, name: str) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8").strip()
+        return read_plain(Path(name), _MOST_SECRET, pipes=True).decode().strip()
     except (OSError, UnicodeDecodeError) as problem:
         raise ConfigError(f"{variable} names {name!r}, which cannot be read: {problem}") from None
 

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +14,9 @@ from esper.contracts.errors import RunFolderError
 from esper.utils import strict_json
 
 Record = TypeVar("Record")
+
+MOST_GRAPH: Final = 2**24
+"""Bytes of a graph's JSON, far above what the limits of a graph let pass."""
 
 
 def open_plain(path: Path, *, pipes: bool = False) -> BinaryIO:

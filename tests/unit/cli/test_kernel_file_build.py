@@ -64,6 +64,7 @@ def test_without_an_output_the_kernel_goes_into_the_store(
         (["--family", "low-rank", "--size", "huge", *PLACE], "no size"),
         (["--family", "low-rank", "--mode", "rep", *PLACE], "replacing"),
         (["--ir", "nowhere.json"], "cannot be read"),
+        (["--ir", "/dev/zero"], "has more than 16,777,216 bytes"),
     ],
 )
 def test_what_cannot_be_built_is_a_usage_error(arguments: list[str], part: str) -> None:

@@ -46,6 +46,7 @@ def test_a_file_may_hold_the_value(tmp_path: Path) -> None:
         ("OVEN_DEGREES", "secret", "must be a number"),
         ("OVEN_STEAM", "secret", "must be true or false"),
         ("OVEN_RECIPE_FILE", "/nowhere/at/all", "cannot be read"),
+        ("OVEN_RECIPE_FILE", "/dev/zero", "has more than 65,536 bytes"),
     ],
 )
 def test_what_cannot_be_is_refused_without_the_value(variable: str, value: str, words: str) -> None:
