@@ -226,6 +226,13 @@ CASES: Mapping[str, Case] = {
     "behind GPT-2's norm": Case(
         _gpt2, lambda: {"input_ids": _ids()}, "transformer.h.0.ln_1+", ("transformer.h.0.ln_1+",)
     ),
+    "behind a GPT-2 block": Case(
+        _gpt2, lambda: {"input_ids": _ids()}, "transformer.h.0+", ("transformer.h.*+",)
+    ),
+    "behind a BERT block": Case(
+        _bert, lambda: {"input_ids": _ids()}, "bert.encoder.layer.0+", ("bert.encoder.layer.*+",)
+    ),
+    "behind a whole model": Case(ResNet, _signal(1, 8, 8), "+", ("+",)),
     "ResNet norm": Case(ResNet, _signal(1, 8, 8), "blocks.0.norm1", (nn.BatchNorm2d,)),
     "U-Net": Case(UNet, _signal(1, 8, 8), "bottom", (nn.Conv2d,)),
     "encoder": Case(Encoder, lambda: {"ids": _ids()}, "encoder.layers.0.linear1"),

@@ -110,7 +110,8 @@ def trace_behind(
     latest: Layout | None = None
     for name, observation in seen.items():  # in the order in which they came to an end
         latest = _line_of(modules[name], observation) or latest
-        layout = {1: Layout.FLAT, 2: latest, 3: Layout.CHANNELS_2D}.get(len(observation.returned))
+        grid = Layout.TOKENS if isinstance(modules[name], _POINTWISE) else Layout.CHANNELS_2D
+        layout = {1: Layout.FLAT, 2: latest, 3: grid}.get(len(observation.returned))
         if observation.returns_tensor and layout is not None:
             found[name] = Geometry(
                 host=BEHIND,

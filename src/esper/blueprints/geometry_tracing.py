@@ -208,7 +208,7 @@ def _independent(one: Run, two: Run, changed: Run) -> bool:
             continue
         grew = True
         others = double.shape[axis] - 1
-        if not _alike(double.narrow(axis, 1, others), after.narrow(axis, 1, others)):
+        if not alike(double.narrow(axis, 1, others), after.narrow(axis, 1, others)):
             return False
     return grew
 
@@ -219,7 +219,8 @@ def _grown_axis(small: tuple[int, ...], large: tuple[int, ...]) -> int | None:
     return next((axis for axis, (a, b) in enumerate(zip(small, large, strict=True)) if b > a), None)
 
 
-def _alike(left: torch.Tensor, right: torch.Tensor) -> bool:
+def alike(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Return whether two tensors are equal but for rounding."""
     if left.shape != right.shape:
         return False
     left, right = left.double(), right.double()
@@ -305,9 +306,9 @@ def _looks_back(before: torch.Tensor, after: torch.Tensor, length: int) -> bool 
     axes = [axis for axis, size in enumerate(before.shape) if size == length]
     if not axes:
         return None
-    if _alike(before, after):
+    if alike(before, after):
         return False
     return any(
-        _alike(before.narrow(axis, 0, length - 1), after.narrow(axis, 0, length - 1))
+        alike(before.narrow(axis, 0, length - 1), after.narrow(axis, 0, length - 1))
         for axis in axes
     )

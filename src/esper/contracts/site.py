@@ -43,6 +43,8 @@ class Site:
 
     def matches(self, module: str) -> bool:
         """Whether a module of this qualified name is meant."""
+        if not module:  # the whole model has no name that a part of a pattern could stand for
+            return not self.module
         parts, wanted = module.split("."), self.module.split(".")
         return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 

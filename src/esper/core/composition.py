@@ -47,7 +47,7 @@ def compose(layer: KasminaLayer, plain: nn.Module | None = None) -> fx.GraphModu
     Args:
         layer: With at least one kernel at work. Its parameters and kernels are taken over, not
             copied.
-        plain: For kernels behind the layer: what stands before them.
+        plain: For kernels behind a layer that has grown itself: that, as a graph.
 
     Returns:
         A module with the signature of the host's `forward`, the host's weights where they were
@@ -68,9 +68,7 @@ def compose(layer: KasminaLayer, plain: nn.Module | None = None) -> fx.GraphModu
     else:
         root.add_module(_HOST, plain)
         before = tracer.create_proxy("call_module", _HOST, inputs, {})
-        axis = layer.kind.batch_axis(layer)
-        x = _batch_first(before, axis)
-        returned = _batch_back(_joined(layer, root, tracer, x, x), axis)
+        returned = _added_behind(layer, root, tracer, before)
     graph.output(_nodes(returned))
     graph.lint()
     module = fx.GraphModule(root, graph, class_name=f"Grown{plain_class(layer.host).__name__}")
@@ -78,20 +76,18 @@ def compose(layer: KasminaLayer, plain: nn.Module | None = None) -> fx.GraphModu
     return module
 
 
-def pass_through(module: nn.Module, name: str) -> fx.GraphModule:
-    """Return what `compose` would put in a module's place, without any kernel.
+def compose_hook(layer: KasminaLayer) -> fx.GraphModule:
+    """Return the kernels at work behind a module as a forward hook of the plain module.
 
-    Raises:
-        UnsupportedLayerError: The module's `forward` takes `*args` or `**kwargs`.
+    The module stays what it is, for parents that look into it, and takes any arguments.
     """
     root, graph = nn.Module(), fx.Graph()
-    root.add_module(_HOST, module)
+    root.train(layer.host.training)
     tracer = GraphAppendingTracer(graph)
-    inputs = tuple(_placeholder(tracer, one) for one in named_arguments(module, name))
-    graph.output(_nodes(tracer.create_proxy("call_module", _HOST, inputs, {})))
-    stand_in = fx.GraphModule(root, graph)
-    _keep_attributes(stand_in, module)
-    return stand_in
+    *_, output = (fx.Proxy(graph.placeholder(n), tracer) for n in ("module", "args", "output"))
+    graph.output(_nodes(_added_behind(layer, root, tracer, output)))
+    graph.lint()
+    return fx.GraphModule(root, graph, class_name="GrownBehind")
 
 
 def _blended(
@@ -111,6 +107,14 @@ def _blended(
     if isinstance(layer.host, nn.LSTM | nn.GRU):
         return _rejoin_recurrent(layer.host, output, blended)
     return kind.rejoin(layer, output, blended)
+
+
+def _added_behind(
+    layer: KasminaLayer, root: nn.Module, tracer: GraphAppendingTracer, before: Any
+) -> Any:
+    axis = layer.kind.batch_axis(layer)
+    x = _batch_first(before, axis)
+    return _batch_back(_joined(layer, root, tracer, x, x), axis)
 
 
 def _joined(

@@ -6,11 +6,13 @@ import copy
 
 from torch import nn
 
-from esper.core.composition import compose, plain_twin
+from esper.core.composition import compose, compose_hook
 from esper.core.morphable_model import MorphableModel
 from esper.execution.conversion import restore
 from esper.execution.host_branch import STORES
 from esper.execution.kasmina_host import KasminaHost
+
+_BEHIND = "grown_behind"
 
 
 def export(model: nn.Module) -> nn.Module:
@@ -19,7 +21,8 @@ def export(model: nn.Module) -> nn.Module:
     A layer without a kernel at work becomes what it was. A layer with one becomes a
     `torch.fx.GraphModule` that holds the host, if it was not dropped, and the kernels; a kernel that
     is not fossilised keeps the alpha that it has. Parents that read attributes of such a layer
-    (`self_attn.batch_first`, `linear1.weight`) still find them.
+    (`self_attn.batch_first`, `linear1.weight`) still find them. A module with kernels behind it
+    becomes what it was, and they are a forward hook and a submodule of it, `grown_behind`.
 
     Args:
         model: A `MorphableModel`, or any module with layers inside that host kernels.
@@ -35,7 +38,8 @@ def export(model: nn.Module) -> nn.Module:
     plain = copy.deepcopy(model.wrapped_model if isinstance(model, MorphableModel) else model)
     made: dict[nn.Module, nn.Module] = {}
     plain = _plain_tree(plain, made)
-    _leave_fused_paths(plain, {new for old, new in made.items() if new is not old})
+    hooked = {new for new in made.values() if _BEHIND in new._modules}
+    _leave_fused_paths(plain, hooked | {new for old, new in made.items() if new is not old})
     return plain
 
 
@@ -53,14 +57,20 @@ def _plain_tree(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Modul
 
 def _plain_module(module: KasminaHost) -> nn.Module:
     inside, behind = module._esper.inside, module._esper.behind
-    grown = compose(inside) if inside is not None and inside.live else None
-    if behind is not None and behind.live:
-        return compose(behind, plain_twin(behind) if grown is None else grown)
-    if grown is not None:
-        return grown
-    for store in STORES:  # what is left of a kernel at alpha 0, which computes nothing
+    if inside is not None and inside.live:
+        grown = compose(inside)
+        return compose(behind, grown) if behind is not None and behind.live else grown
+    hook = compose_hook(behind) if behind is not None and behind.live else None
+    for layer in module._esper.layers():
+        layer.live = ()
+    module._esper.refresh(module)
+    for store in STORES:  # also what is left of a kernel at alpha 0, which computes nothing
         module._modules.pop(store, None)
-    return restore(module)
+    plain = restore(module)
+    if hook is not None:
+        plain.add_module(_BEHIND, hook)
+        plain.register_forward_hook(hook, prepend=True)
+    return plain
 
 
 def _leave_fused_paths(model: nn.Module, grown: set[nn.Module]) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from esper.blueprints.example import Example
+from esper.blueprints.example import Example, tensors_in
 from esper.blueprints.geometry import Geometry, trace, trace_behind
-from esper.blueprints.geometry_tracing import undisturbed
+from esper.blueprints.geometry_tracing import MODEL_ERRORS, alike, undisturbed
 from esper.contracts.errors import UnsupportedLayerError
 from esper.contracts.site import Site
-from esper.core.composition import pass_through
+from esper.execution.host_branch import STORES
 
 
 def find_geometries(
@@ -27,8 +27,8 @@ def find_geometries(
 
     Raises:
         UnsupportedLayerError: Kernels are to stand behind a module that does not return one tensor,
-            whose arguments a graph cannot name, or into which its parent reaches; or there is no
-            example to see it by.
+            or that runs all of its children, as `nn.Sequential` does; or there is no example to
+            see it by.
     """
     behind = {site.module: module for site, module in targets.items() if site.behind}
     if example_input is None and behind:
@@ -52,38 +52,30 @@ def find_geometries(
                 f"out of target_layers."
             )
         found[Site(name, behind=True)] = seen[name]
-    _check_parents(model, Example.of(example_input), behind)
+    _check_children(model, Example.of(example_input), behind)
     return found
 
 
-def _check_parents(model: nn.Module, example: Example, behind: Mapping[str, nn.Module]) -> None:
-    """Refuse modules that a graph could not stand for: an export puts one in their place.
-
-    A parent that only calls its child does not notice it; one that reads the child's children
-    does (`nn.TransformerEncoder` looks into its first layer).
-    """
-    places = {
-        module: [
-            (parent, name)
-            for parent in model.modules()
-            for name, child in parent._modules.items()
-            if child is module
-        ]
-        for module in behind.values()
-    }
+def _check_children(model: nn.Module, example: Example, behind: Mapping[str, nn.Module]) -> None:
+    """Refuse modules that run all of their children, or count them: kernels become one of these."""
+    with undisturbed(model):
+        before = tensors_in(model(*example.args, **example.kwargs))
     for name, module in behind.items():
-        stand_in = pass_through(module, name)
-        with undisturbed(model):
-            try:
-                for parent, leaf in places[module]:
-                    parent._modules[leaf] = stand_in
-                model(*example.args, **example.kwargs)
-            except AttributeError as error:
-                raise UnsupportedLayerError(
-                    f"no kernel can stand behind module '{name}': its parent reads what is inside it "
-                    f"({error}), which an exported model could not offer. Leave '{name}+' out of "
-                    f"target_layers."
-                ) from error
-            finally:
-                for parent, leaf in places[module]:
-                    parent._modules[leaf] = module
+        if STORES[True] in module._modules:  # a host already, which `convert` says
+            continue
+        module.add_module(STORES[True], nn.ModuleDict())
+        try:
+            with undisturbed(model):
+                after = tensors_in(model(*example.args, **example.kwargs))
+            same = len(before) == len(after) and all(map(alike, before, after))
+        except (*MODEL_ERRORS, AttributeError):
+            same = False
+        finally:
+            del module._modules[STORES[True]]
+        if not same:
+            last = next(reversed(module._modules), None)
+            raise UnsupportedLayerError(
+                f"no kernel can stand behind module '{name}' of type {type(module).__name__}: it "
+                f"runs whatever children it has, and would run the kernel as one of them. Let kernels "
+                f"stand behind a module in it, such as '{name + '.' if name else ''}{last}+'."
+            )

@@ -72,6 +72,8 @@ def convert(
             f"{', '.join(supported_hosts())} and their subclasses. Use register_host for your own, "
             f"or let kernels stand behind it: '{name}+'"
         )
+    if geometry is None:
+        geometry = known.geometry(module)
     host = _as_host(module, name)
     if (host._esper.behind if behind else host._esper.inside) is not None:
         raise UnsupportedLayerError(f"layer '{name}' is a KasminaLayer already")
@@ -81,7 +83,7 @@ def convert(
         known,
         name=name,
         num_seeds=num_seeds,
-        geometry=geometry if geometry is not None else known.geometry(module),
+        geometry=geometry,
         telemetry=telemetry,
         like=found,
     )

@@ -56,6 +56,11 @@ class Entrant:
         return self.standing.family == CONTROL
 
     @property
+    def learns(self) -> bool:
+        """Whether it has anything to train: the null behind a model's last module has not."""
+        return any(group["params"] for group in self.optimizer.param_groups)
+
+    @property
     def net_gain(self) -> float:
         """What the race ranks by; minus infinity where the loss was not finite."""
         return -math.inf if self.standing.net_gain is None else self.standing.net_gain
@@ -79,5 +84,5 @@ def enter(
         {"params": list(kernel.parameters()), "paced": False},
         {"params": list(rest.values()), "paced": True},
     ]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]])
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]] or groups)
     return Entrant(candidate, standing, extra_flops, kernel, rest, optimizer)

@@ -175,6 +175,9 @@ class Race:
         return cooled * min(1.0, self.steps / max(1, self.config.shadow_warmup))
 
     def _train_one(self, entrant: Entrant, x: Any, y: Any, rates: tuple[float, float]) -> None:
+        if not entrant.learns:
+            entrant.flops = 0.0
+            return
         if entrant.flops is None:
             with counting() as counter:
                 self._backward(entrant, x, y)

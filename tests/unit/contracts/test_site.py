@@ -37,3 +37,9 @@ def test_a_star_stands_for_any_part_of_one_name_between_dots(
 ) -> None:
     assert Site.of(pattern).matches(module) is meant
     assert Site.of(pattern).is_pattern is ("*" in pattern)
+
+
+def test_a_pattern_does_not_mean_the_whole_model_whose_name_is_empty() -> None:
+    assert not Site.of("*+").matches("")
+    assert Site.of("+").matches("")
+    assert not Site.of("+").matches("fc1")

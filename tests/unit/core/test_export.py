@@ -222,3 +222,39 @@ def test_a_host_without_named_arguments_is_refused_by_name() -> None:
     model.set_seed_alpha("0", 0, 0.5)
     with pytest.raises(UnsupportedLayerError, match=r"layer '0'.*Loose takes '\*xs"):
         export(model)
+
+
+class Nosy(nn.Module):
+    """A parent that looks into its child, whose arguments have no names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.child = Loose()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.child(x) * (2.0 if isinstance(self.child, Loose) else 3.0)
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_a_module_with_kernels_behind_it_stays_what_it_is(hooked: bool) -> None:
+    net, x = Nosy(), torch.randn(3, 6)
+    if hooked:
+        net.child.register_forward_hook(lambda _module, _args, output: output * 5.0)
+    model = grown(net, x, "child+", mode=KernelMode.RESIDUAL)
+    plain, expected = export(model), model(x)
+    assert type(plain.child) is Loose
+    assert torch.allclose(plain(x), expected)
+    assert set(net.state_dict()) < set(plain.state_dict())
+    assert torch.allclose(copy.deepcopy(plain)(x), expected)
+
+
+def test_an_encoder_reads_its_first_layer_with_kernels_behind_it() -> None:
+    net, ids = Encoder().eval(), torch.randint(0, 11, (3, 6))
+    padding = torch.zeros(3, 6, dtype=torch.bool)
+    padding[0, 4:] = True
+    model = grown(
+        net, {"ids": ids, "padding": padding}, "encoder.layers.0+", mode=KernelMode.RESIDUAL
+    )
+    expected = model(ids, padding)
+    with torch.no_grad():  # where torch would take its fused path
+        assert torch.allclose(export(model).eval()(ids, padding), expected, atol=1e-5)

@@ -14,6 +14,24 @@ from esper.core.morphable_model import MorphableModel
 from support.grown_models import Encoder, Recurrent, ResNet
 
 
+class OwnLoop(nn.Module):
+    """A container of a user's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map, self.act = nn.Linear(2, 2), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        for child in self.children():
+            x = child(x)
+        return x
+
+
+class Counting(OwnLoop):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.map(x) / len(self._modules)
+
+
 def places(net: nn.Module, example: object, *sites: str) -> MorphableModel:
     return wrap(net, list(sites), example_input=example)
 
@@ -56,7 +74,10 @@ def test_a_batch_that_is_not_first_is_seen() -> None:
     ("net", "example", "site", "why"),
     [
         (Recurrent(nn.GRU), torch.randn(7, 3, 6), "rnn+", "did not return one tensor"),
-        (Encoder(), torch.randint(0, 11, (3, 6)), "encoder.layers.0+", "its parent reads what is"),
+        (ResNet(), torch.randn(3, 1, 8, 8), "blocks+", r"'blocks' .* such as 'blocks.1\+'"),
+        (nn.Sequential(nn.Linear(2, 2)), torch.randn(3, 2), "+", r"Sequential.* such as '0\+'"),
+        (nn.Sequential(OwnLoop()), torch.randn(3, 2), "0+", "OwnLoop: it runs whatever children"),
+        (nn.Sequential(Counting()), torch.randn(3, 2), "0+", "Counting: it runs whatever"),
         (nn.Sequential(nn.Linear(2, 2)), None, "0+", "pass example_input"),
     ],
 )
@@ -69,13 +90,17 @@ def test_what_kernels_cannot_stand_behind_is_refused_in_words(
     assert [type(module) for module in net.modules()] == kinds
 
 
-def test_a_module_whose_arguments_a_graph_cannot_name_is_refused() -> None:
-    class Loose(nn.Module):
-        def forward(self, *xs: Tensor) -> Tensor:
-            return xs[0] * 2
+def test_behind_a_layer_that_maps_one_axis_the_last_axis_is_that_of_features() -> None:
+    class ChannelsLast(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.map = nn.Linear(1, 4)
 
-    with pytest.raises(UnsupportedLayerError, match=r"Loose takes '\*xs"):
-        places(nn.Sequential(Loose(), nn.Linear(2, 2)), torch.randn(3, 2), "0+")
+        def forward(self, x: Tensor) -> Tensor:
+            return self.map(x.permute(0, 2, 3, 1)).mean((1, 2))
+
+    geometry = places(ChannelsLast(), torch.randn(3, 1, 6, 5), "map+").layer("map+").geometry
+    assert (geometry.layout, geometry.output_shape) == (Layout.TOKENS, (6, 5, 4))
 
 
 def test_a_layer_may_have_both_places() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from esper.contracts.errors import ConfigError, UnsupportedLayerError
 from esper.execution.conversion import convert, is_host, restore
+from esper.execution.hosts.host_registry import register_host
 
 
 class Scaled(nn.Linear):
@@ -120,3 +121,19 @@ def test_parametrized_layer_can_host() -> None:
     layer.fossilize(0)
     assert all(name.startswith("esper_kernels") for name, _ in layer.host.named_parameters())
     assert layer.host(x).isfinite().all()
+
+
+class Unmeasured(nn.Module):
+    """A host type whose geometry cannot be told."""
+
+
+def test_layer_whose_geometry_raises_is_left_alone() -> None:
+    def geometry(module: nn.Module) -> None:
+        raise RuntimeError(f"{type(module).__name__} has no width")
+
+    register_host(Unmeasured, geometry=geometry)
+    module = Unmeasured()
+    with pytest.raises(RuntimeError, match="Unmeasured has no width"):
+        convert(module, name="own")
+    assert type(module) is Unmeasured
+    assert "_esper" not in vars(module)

@@ -37,11 +37,11 @@ def data(n: int) -> tuple[Tensor, Tensor]:
 class Session:
     """A user's own loop around a host that is linear, whatever it learns."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: str = "1+") -> None:
         torch.manual_seed(0)
         self.x, self.y = data(4000)
         host = nn.Sequential(nn.Linear(8, 16), nn.Identity(), nn.Linear(16, 2))
-        self.model = wrap(host, ["1+"], example_input=self.x[:4])
+        self.model = wrap(host, [site], example_input=self.x[:4])
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-2)
         self.grow = SeedOrchestrator(
             self.model,
@@ -111,3 +111,12 @@ def test_a_resumed_run_ends_bit_for_bit_as_the_unbroken_one(
     assert list(second.model.state_dict()) == list(expected)
     for name, value in second.model.state_dict().items():
         assert torch.equal(value, expected[name]), name
+
+
+def test_behind_the_last_module_the_null_trains_nothing_and_costs_nothing() -> None:
+    session = Session("2+")
+    session.train(STEPS)
+    race = session.grow.finish().races[0]
+    nulls = [s for rung in race.rungs for s in rung.standings if s.family == "control"]
+    assert len(nulls) == len(race.rungs) > 0  # it is measured at every mark
+    assert {rung.host_loss for rung in race.rungs} == {null.loss for null in nulls}
