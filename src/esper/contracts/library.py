@@ -224,6 +224,9 @@ class KernelRecord(Contract):
     """When it was stored, UTC."""
 
 
+ShapeText = Annotated[str, StringConstraints(pattern=r"^(\*|[0-9]{1,9})?(,(\*|[0-9]{1,9}))*$")]
+
+
 class KernelFilter(Contract):
     """What a kernel must be; what is None does not restrict a search."""
 
@@ -231,9 +234,9 @@ class KernelFilter(Contract):
     """Made for this host type, or for any."""
     mode: KernelMode | None = None
     """How it joins its host."""
-    input_shape: Name | None = None
+    input_shape: ShapeText | None = None
     """Exact shape of a sample at the input, as `3,32,32`; `*` for an axis of any size."""
-    output_shape: Name | None = None
+    output_shape: ShapeText | None = None
     """The same at the output."""
     status: KernelStatus | None = None
     """Where it stands."""

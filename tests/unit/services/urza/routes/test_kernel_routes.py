@@ -92,6 +92,7 @@ async def test_a_search_goes_by_what_fits_and_pages_through_it(urza: Served) -> 
         {"sort": "beauty"},
         {"max_latency_us": "nan"},
         {"tag": "without-a-colon"},
+        {"input_shape": "3x32x32"},
         {"cursor": "nonsense"},
     ],
 )
