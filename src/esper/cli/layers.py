@@ -13,6 +13,7 @@ from esper.cli.console import Row, print_facts, print_rows, say
 from esper.cli.library_text import shape_text
 from esper.contracts.lifecycle import SeedPhase
 from esper.core.morphable_model import MorphableModel
+from esper.execution.host_branch import host_modules
 from esper.execution.kasmina_host import plain_class
 from esper.execution.kasmina_layer import KasminaLayer
 from esper.execution.seed import Seed
@@ -101,9 +102,15 @@ def _describe(layer: KasminaLayer) -> dict[str, Any]:
 
 
 def _parameters(layer: KasminaLayer) -> int:
-    """Parameters of the layer and its kernels; behind a layer, of the kernels."""
-    owner = layer.kernels if layer.behind else layer.host
-    return 0 if owner is None else sum(parameter.numel() for parameter in owner.parameters())
+    """Parameters of the layer and the kernels in it; behind a layer, of the kernels."""
+    kernels = layer.kernels
+    grown = [] if kernels is None else [*kernels.parameters()]
+    own = (
+        []
+        if layer.behind
+        else [p for m in host_modules(layer.host) for p in m._parameters.values()]
+    )
+    return sum(p.numel() for p in (*grown, *own) if p is not None)
 
 
 def _slot(seed: Seed) -> dict[str, Any]:

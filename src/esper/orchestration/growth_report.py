@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import nn
 
 from esper.blueprints.graph_weights import describe
@@ -37,19 +39,29 @@ def growth_report(run: Run) -> GrowthReport:
 
 
 def layer_records(model: nn.Module) -> tuple[LayerRecord, ...]:
-    """A model's layers that hold parameters, with kernels in their places."""
-    records: list[LayerRecord] = []
+    """A model's layers that hold parameters, with kernels and the sites behind them in their places."""
     root = model.wrapped_model if isinstance(model, MorphableModel) else model
-    for name, module in root.named_modules():
-        if not set(STORES).isdisjoint(name.split(".")):
-            continue
-        layers = layers_of(module)
-        records.extend(r for layer in layers if not layer.behind for r in _grown(layer))
-        own = sum(p.numel() for p in module.parameters(recurse=False))
-        if own:
-            records.append(_plain(name, module, own))
-        records.extend(r for layer in layers if layer.behind for r in _grown(layer))
-    return tuple(records)
+    return tuple(_records(root, "", set()))
+
+
+def _records(module: nn.Module, name: str, seen: set[nn.Module]) -> Iterator[LayerRecord]:
+    if module in seen:
+        return
+    seen.add(module)
+    layers = layers_of(module)
+    for layer in layers:
+        if not layer.behind:
+            yield from _grown(layer)
+    own = sum(p.numel() for p in module.parameters(recurse=False))
+    if own:
+        yield _plain(name, module, own)
+    for key, child in module.named_children():
+        if key not in STORES:
+            yield from _records(child, f"{name}.{key}" if name else key, seen)
+    for layer in layers:
+        if layer.behind:
+            place = LayerRecord(name=layer.name, kind="place", detail="", parameters=0)
+            yield from _grown(layer) or [place]
 
 
 def _plain(name: str, module: nn.Module, parameters: int) -> LayerRecord:

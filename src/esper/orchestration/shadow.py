@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from esper.contracts.enums import KernelMode
 from esper.contracts.errors import TrainingError
 from esper.contracts.site import Site
+from esper.execution.host_branch import STORES
 from esper.execution.kasmina_layer import kasmina_layers
 from esper.orchestration.counterfactual import call_model
 
@@ -128,11 +129,14 @@ class Shadow:
         """Private copies of the parameters of everything that first runs after ``slot``."""
         site = Site.of(slot)
         place = (self._ends if site.behind else self._begins)[site.module]
+        after = f"{site.module}.{STORES[True]}.".removeprefix(
+            "."
+        )  # kernels behind the slot's layer
         copies = {}
         for name, parameter in self.model.named_parameters():
             owner = name.rpartition(".")[0]
-            is_below = owner.startswith(f"{site.module}.")
-            if not is_below and self._begins.get(owner, -1) > place:
+            is_inside = owner.startswith(f"{site.module}.") and not owner.startswith(after)
+            if not is_inside and self._begins.get(owner, -1) > place:
                 copies[name] = nn.Parameter(parameter.detach().clone())
         return copies
 
@@ -150,11 +154,16 @@ class Shadow:
         mode: KernelMode,
         rest: Mapping[str, nn.Parameter],
     ) -> Iterator[nn.Module]:
-        """The copy with ``kernel`` at full alpha in ``slot`` and ``rest`` behind it."""
+        """The copy with ``kernel`` at full alpha in ``slot`` and ``rest`` behind it.
+
+        Nothing can be replaced behind a module: what would is the null, beside which the kernels that
+        stand there already stay.
+        """
         layer = self._layers[slot]
+        is_null = layer.behind and mode is KernelMode.REPLACING
         frozen = _exchange(self.model, rest)
         try:
-            with layer.substitute(kernel, mode, alpha=1.0):
+            with nullcontext() if is_null else layer.substitute(kernel, mode, alpha=1.0):
                 yield self.model
         finally:
             _exchange(self.model, frozen)

@@ -46,6 +46,7 @@ from esper.contracts.records import (
     RunStarted,
 )
 from esper.contracts.runs import Impact
+from esper.contracts.site import Site
 from esper.report import findings, wording
 from esper.report.findings import Graft
 from esper.services.nissa.adaptations import impacts_of
@@ -220,7 +221,9 @@ class RunAccount:
         return races[-1] if races and self.is_live else None
 
     def layer(self, name: str) -> LayerRecord | None:
-        """Return a layer as it was given; None where the run has not said."""
+        """Return a layer as it was given; None behind one, or where the run has not said."""
+        if Site.of(name).behind:
+            return None
         layers = self.host.layers or self.growth.before
         return next((layer for layer in layers if layer.name == name), None)
 

@@ -77,6 +77,28 @@ def test_the_null_behind_a_module_changes_nothing(model: MorphableModel) -> None
             assert torch.equal(standing(X), plain)
 
 
+def test_the_null_keeps_the_kernels_that_stand_there_already(model: MorphableModel) -> None:
+    model.install_kernel("1+", 0, nn.Linear(4, 4), mode=KernelMode.RESIDUAL)
+    model.set_seed_alpha("1+", 0, 1.0)
+    shadow = Shadow(model.wrapped_model, X)
+    with torch.no_grad():
+        plain = shadow.model(X)
+        with shadow.standing_in("1+", nn.Identity(), KernelMode.REPLACING, {}) as standing:
+            assert torch.equal(standing(X), plain)
+
+
+def test_kernels_behind_a_layer_are_trained_along_with_a_kernel_in_it() -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    model = wrap(net, ["0", "0+"], example_input=X)
+    for site in ("0", "0+"):
+        model.install_kernel(site, 0, nn.Linear(4, 4), mode=KernelMode.RESIDUAL)
+        model.set_seed_alpha(site, 0, 0.5)
+    shadow = Shadow(model.wrapped_model, X)
+    behind = [f"0.esper_behind.0.{kind}" for kind in ("weight", "bias")]
+    assert list(shadow.rest("0")) == [*behind, "1.weight", "1.bias"]
+    assert list(shadow.rest("0+")) == ["1.weight", "1.bias"]
+
+
 def test_the_copy_is_brought_up_to_date_and_the_live_model_is_never_touched(
     model: MorphableModel,
 ) -> None:
