@@ -79,6 +79,7 @@ def replay(model: nn.Module, saved: Record) -> None:
             guard(layers[name], isolations)
     _retie(model, saved["tied"], rebuilt)
     if isinstance(model, MorphableModel):
+        model.note_guards()
         model.total_forward_calls = saved["total_forward_calls"]
 
 

@@ -88,6 +88,7 @@ class MorphableModel(nn.Module):
         self._supply = KernelSupply(None, _DEFAULT_CACHE) if supply is None else supply
         self._optimizers = AttachedOptimizers()
         self._pending: list[Change] = []
+        self._guarded: tuple[KasminaLayer, ...] = ()
         self.meter: Meter | None = None
         self.isolations: Isolations = deque(maxlen=_ISOLATIONS)
         self.register_state_dict_post_hook(strip_prefix)  # type: ignore[no-untyped-call]  # torch does not type it
@@ -326,10 +327,15 @@ class MorphableModel(nn.Module):
             with transaction(self.kasmina_layers.values(), self._optimizers, values=True):
                 for change in changes:
                     change(self)
-        for layer in self.kasmina_layers.values():
+        for layer in self._guarded:
             if layer.live and layer.executor is not None:
                 layer.executor.poll()
         return len(changes)
+
+    def note_guards(self) -> None:
+        """Look again which layers have an executor: at every step only these are asked."""
+        layers = self.kasmina_layers.values()
+        self._guarded = tuple(layer for layer in layers if layer.executor is not None)
 
     def layer(self, layer_name: str) -> KasminaLayer:
         """Return a KasminaLayer by its qualified name.
@@ -407,6 +413,7 @@ class MorphableModel(nn.Module):
         with transaction([layer], self._optimizers, values=values):
             change(layer)
             guard(layer, self.isolations)
+            self.note_guards()
             after = dict(self.named_parameters())
             self._optimizers.follow(before, after, beside=beside)
 

@@ -279,3 +279,13 @@ def test_comparing_needs_the_original(x: torch.Tensor) -> None:
     model = wrap(make_net(), preserve_original=False)
     with pytest.raises(ConfigError, match=r"preserve_original=True"):
         model.compare_with_original(x)
+
+
+def test_only_layers_that_guard_kernels_are_asked_at_a_step(
+    model: MorphableModel, store: LocalKernelStore
+) -> None:
+    assert model._guarded == ()
+    model.load_kernel_sync("0", 0, store.put(kernel_file()))
+    assert model._guarded == (model.layer("0"),)
+    twin = copy.deepcopy(model)
+    assert twin._guarded == (twin.layer("0"),)
