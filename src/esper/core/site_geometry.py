@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from esper.blueprints.example import Example, tensors_in
 from esper.blueprints.geometry import Geometry, trace, trace_behind
@@ -58,24 +58,33 @@ def find_geometries(
 
 def _check_children(model: nn.Module, example: Example, behind: Mapping[str, nn.Module]) -> None:
     """Refuse modules that run all of their children, or count them: kernels become one of these."""
+    # What is a host already, `convert` says.
+    fresh = {n: module for n, module in behind.items() if STORES[True] not in module._modules}
     with undisturbed(model):
         before = tensors_in(model(*example.args, **example.kwargs))
-    for name, module in behind.items():
-        if STORES[True] in module._modules:  # a host already, which `convert` says
-            continue
-        module.add_module(STORES[True], nn.ModuleDict())
-        try:
-            with undisturbed(model):
-                after = tensors_in(model(*example.args, **example.kwargs))
-            same = len(before) == len(after) and all(map(alike, before, after))
-        except (*MODEL_ERRORS, AttributeError):
-            same = False
-        finally:
-            del module._modules[STORES[True]]
-        if not same:
+    if _same_with_one_more_child(model, example, before, fresh.values()):
+        return
+    for name, module in fresh.items():
+        if not _same_with_one_more_child(model, example, before, [module]):
             last = next(reversed(module._modules), None)
             raise UnsupportedLayerError(
                 f"no kernel can stand behind module '{name}' of type {type(module).__name__}: it "
                 f"runs whatever children it has, and would run the kernel as one of them. Let kernels "
                 f"stand behind a module in it, such as '{name + '.' if name else ''}{last}+'."
             )
+
+
+def _same_with_one_more_child(
+    model: nn.Module, example: Example, before: list[Tensor], modules: Collection[nn.Module]
+) -> bool:
+    for module in modules:
+        module.add_module(STORES[True], nn.ModuleDict())
+    try:
+        with undisturbed(model):
+            after = tensors_in(model(*example.args, **example.kwargs))
+    except (*MODEL_ERRORS, AttributeError):
+        return False
+    finally:
+        for module in modules:
+            del module._modules[STORES[True]]
+    return len(before) == len(after) and all(map(alike, before, after))

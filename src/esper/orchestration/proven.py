@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from esper.blueprints.cost import cost
-from esper.blueprints.geometry import Geometry
+from esper.blueprints.geometry import BEHIND, Geometry
 from esper.blueprints.library.catalog import CONTROL, Candidate
 from esper.contracts.enums import KernelMode, Layout
 from esper.contracts.errors import BlueprintError
@@ -35,6 +35,8 @@ def fits(kernel: KernelArtifact, geometry: Geometry) -> bool:
     read, returned = kernel.ir.input_spec, kernel.ir.output_spec
     if kernel.metadata.dtype != "float32" or family_and_size(kernel)[0] == CONTROL:
         return False
+    if geometry.host == BEHIND and kernel.metadata.mode is KernelMode.REPLACING:
+        return False  # there is nothing to replace
     if (read.shape, returned.shape) != (geometry.input_shape, geometry.output_shape):
         return False
     if read.is_float is (geometry.layout is Layout.IDS) or not returned.is_float:

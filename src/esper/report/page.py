@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from esper.contracts.runs import Curve
+from esper.contracts.site import Site
 from esper.contracts.version import VERSION
 from esper.report import chart, drawing, findings, story, wording
 from esper.report.drawing import themes
@@ -46,6 +47,7 @@ def environment(*packages: str) -> Environment:
     made.globals.update(
         w=wording,
         place=wording.place,
+        site=Site.of,
         interval=wording.interval,
         blueprint=findings.blueprint,
         outcomes=findings.OUTCOMES,

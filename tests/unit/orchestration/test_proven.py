@@ -134,3 +134,11 @@ def test_a_proven_kernel_begins_with_its_weights_and_draws_nothing(
         assert torch.equal(value, kernel.weights[name])
     entrant.optimizer.step()  # what is trained is a copy
     assert all(p.requires_grad for p in entrant.kernel.parameters())
+
+
+def test_a_kernel_that_replaces_a_layer_does_not_fit_behind_a_module() -> None:
+    behind = sequence(host="behind", host_attributes={})
+    replacing = proven(sequence(), mode=KernelMode.REPLACING)
+    residual = proven(sequence(), mode=KernelMode.RESIDUAL)
+    assert fitting([replacing, residual], sequence(), list(KernelMode)) == [replacing, residual]
+    assert fitting([replacing, residual], behind, list(KernelMode)) == [residual]

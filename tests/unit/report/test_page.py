@@ -157,3 +157,16 @@ def test_a_record_with_nothing_in_it_still_gives_a_page(tmp_path: Path) -> None:
         "curve-metric.svg",
         "curve-loss.svg",
     ]
+
+
+def test_behind_a_module_a_kernel_is_told_against_the_same_training(tmp_path: Path) -> None:
+    record = grown_report()
+    behind = tuple(
+        one.model_copy(update={"candidate": one.candidate.model_copy(update={"layer_name": "1+"})})
+        for one in record.decisions
+        if one.candidate is not None
+    )
+    text = page_of(tmp_path, record.model_copy(update={"decisions": behind})).text
+    assert "added to what it returns" in text
+    assert text.count("over the same training with nothing there") >= len(behind)
+    assert "beside the layer" not in text
