@@ -78,7 +78,7 @@ def _same_with_one_more_child(
     model: nn.Module, example: Example, before: list[Tensor], modules: Collection[nn.Module]
 ) -> bool:
     for module in modules:
-        module.add_module(STORES[True], nn.ModuleDict())
+        module._modules[STORES[True]] = nn.ModuleDict()
     try:
         with undisturbed(model):
             after = tensors_in(model(*example.args, **example.kwargs))

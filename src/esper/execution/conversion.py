@@ -121,6 +121,13 @@ def _as_host(module: nn.Module, name: str) -> KasminaHost:
         raise UnsupportedLayerError(
             f"layer '{name}' is lazy and has no weights yet; run the model once, then wrap it"
         )
+    if any(
+        getattr(kind, way) is not getattr(object, way) for way in ("__reduce__", "__reduce_ex__")
+    ):
+        raise UnsupportedLayerError(
+            f"layer '{name}' of type {kind.__name__} pickles itself in a way of its own, so a race "
+            f"could not copy it with kernels at it. Name a layer in it, or leave it out"
+        )
     if hasattr(module, "_esper"):
         raise UnsupportedLayerError(
             f"layer '{name}' of type {kind.__name__} has an attribute '_esper', where its "

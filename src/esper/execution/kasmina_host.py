@@ -10,7 +10,6 @@ added, so that a layer type may use any of its own::
 
 from __future__ import annotations
 
-import copyreg
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -80,10 +79,6 @@ class KasminaHost(nn.Module):
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle by the plain class: that of this object was made at run time and has no name."""
         made: Any = super().__reduce_ex__(protocol)
-        if made[0] is not copyreg.__newobj__:  # type: ignore[attr-defined]  # private, but the protocol
-            raise UnsupportedLayerError(
-                f"{self._plain.__name__} pickles itself in a way of its own; restore the layer first"
-            )
         return (_rebuild, (self._plain,), *made[2:])
 
 

@@ -109,3 +109,11 @@ def test_a_layer_may_have_both_places() -> None:
     assert inside.host is behind.host
     assert (inside.geometry.input_shape, behind.geometry.input_shape) == ((6,), (4,))
     assert [str(Site(inside.name, behind=False)), behind.name] == ["0", "0+"]
+
+
+def test_a_module_that_is_compiled_or_a_graph_already_is_refused_in_words() -> None:
+    for made in (torch.compile(OwnLoop(), backend="eager"), torch.fx.symbolic_trace(OwnLoop())):
+        net = nn.Sequential(made, nn.Linear(2, 2))
+        with pytest.raises(UnsupportedLayerError, match=r"'0\+' of type .* pickles itself"):
+            wrap(net, ["0+"], example_input=torch.randn(3, 2), inplace=True)
+        assert net[0] is made

@@ -84,7 +84,17 @@ def test_a_pickle_is_read_by_a_process_that_has_imported_nothing_of_ours() -> No
     assert ran.stdout.decode().strip() == str(model(torch.ones(1, 2)).tolist())
 
 
-def test_a_layer_that_pickles_itself_in_a_way_of_its_own_says_so() -> None:
-    layer = convert(Stubborn(2, 2))
+def test_a_layer_that_pickles_itself_in_a_way_of_its_own_is_refused_and_left_alone() -> None:
+    module = Stubborn(2, 2)
     with pytest.raises(UnsupportedLayerError, match="Stubborn pickles itself in a way of its own"):
-        pickle.dumps(layer)
+        convert(module)
+    assert type(module) is Stubborn
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_layer_that_hosts_pickles_by_any_newer_protocol(protocol: int) -> None:
+    model, x = nn.Sequential(nn.Linear(2, 2)), torch.randn(3, 2)
+    layer = convert(model[0])
+    layer.install(0, nn.Linear(2, 2), mode="residual")
+    layer.set_alpha(0, 0.5)
+    assert torch.equal(pickle.loads(pickle.dumps(model, protocol))(x), model(x))
