@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from esper.blueprints.example import Example, tensors_in
@@ -42,8 +43,10 @@ def find_geometries(
     found = {Site(name): g for name, g in trace(model, example_input, inside).items()}
     if not behind:
         return found
-    # All modules are looked at: what a module's axes mean, those before it say.
-    seen = trace_behind(model, example_input, dict(model.named_modules()))
+    # All modules that can be watched are: what a module's axes mean, those before it say.
+    modules = model.named_modules()
+    watched = {n: module for n, module in modules if not isinstance(module, torch.jit.ScriptModule)}
+    seen = trace_behind(model, example_input, watched)
     for name, module in behind.items():
         if name not in seen:
             raise UnsupportedLayerError(

@@ -190,7 +190,8 @@ def _running_order(model: nn.Module, x: Any) -> tuple[dict[str, int], dict[str, 
     def note(name: str, *_: Any, times: dict[str, int]) -> None:
         times.setdefault(name, len(begins) + len(ends))
 
-    modules = list(model.named_modules())
+    every = model.named_modules()
+    modules = [(n, m) for n, m in every if not isinstance(m, torch.jit.ScriptModule)]
     hooks = [m.register_forward_pre_hook(partial(note, n, times=begins)) for n, m in modules]
     hooks += [m.register_forward_hook(partial(note, n, times=ends)) for n, m in modules]
     try:

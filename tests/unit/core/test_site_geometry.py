@@ -117,3 +117,12 @@ def test_a_module_that_is_compiled_or_a_graph_already_is_refused_in_words() -> N
         with pytest.raises(UnsupportedLayerError, match=r"'0\+' of type .* pickles itself"):
             wrap(net, ["0+"], example_input=torch.randn(3, 2), inplace=True)
         assert net[0] is made
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_scripted_module_cannot_be_watched_and_those_around_it_can() -> None:
+    scripted = torch.jit.trace(nn.Linear(2, 2), torch.randn(3, 2))
+    net, x = nn.Sequential(scripted, nn.Linear(2, 2)), torch.randn(3, 2)
+    assert places(net, x, "1+").layer("1+").geometry.output_shape == (2,)
+    with pytest.raises(UnsupportedLayerError, match=r"behind module '0' .* was not called"):
+        places(net, x, "0+")
