@@ -1,8 +1,8 @@
 """Nursery: where races can be held away from the training loop.
 
 A race is a function of what it is when it opens and of what it is given: a part of each batch, and
-at each mark the live model's tensors. Marks come at steps that are known in advance, so the loop
-can send all that without waiting for an answer, and whoever holds the race comes to the same result,
+every few steps and at each mark the live model's tensors. These come at steps that are known in
+advance, so the loop can send all that without waiting for an answer, and whoever holds the race comes to the same result,
 bit for bit, as the loop itself would (`answer`).
 """
 
@@ -27,6 +27,14 @@ class Batch:
     y: Any
     pace: float
     """See `Race.train`."""
+
+
+@dataclass(frozen=True)
+class Follow:
+    """What the shadow is brought up to date with."""
+
+    live: Mapping[str, Tensor]
+    """The live model's parameters and buffers."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +67,14 @@ class Trouble:
     reason: str
 
 
+News = Batch | Follow | Mark
+"""What a race is sent."""
+
+
 class Ward(Protocol):
     """A race that is held elsewhere."""
 
-    def send(self, news: Batch | Mark) -> None:
+    def send(self, news: News) -> None:
         """Hand over what is due, as it is now. Never waits, never raises."""
 
     def news(self) -> Sequence[Progress | Trouble]:
@@ -93,8 +105,11 @@ class Nursery(Protocol):
         """
 
 
-def answer(race: Race, news: Batch | Mark) -> Progress | None:
+def answer(race: Race, news: News) -> Progress | None:
     """Give a race what it was sent. Returns what is to go back, at marks."""
+    if isinstance(news, Follow):
+        race.shadow.refresh(news.live)
+        return None
     if isinstance(news, Batch):
         race.train_share(news.x, news.y, news.pace)
         return None

@@ -36,6 +36,9 @@ from esper.orchestration.shadow import OwnRandomness, Shadow
 logger = logging.getLogger(__name__)
 
 SMALLEST_BATCH = 16
+FOLLOWED = 10
+"""Host steps after which the copy that everybody stands on is brought up to date: what a kernel has
+learnt of features that are gone is worth little (`docs/lab/2026-12-behind-a-module.md`)."""
 _COUNTERS = ("steps", "flops", "evaluated", "rows", "begins", "length", "failures")
 EARLY_SAMPLES = 1500
 """Held-out samples at the marks before the last planned one, which only rank; a decision sees
@@ -102,6 +105,11 @@ class Race:
     def is_due(self) -> bool:
         """Whether the present rung is over."""
         return self.steps >= self.begins + self.full
+
+    @property
+    def follows(self) -> bool:
+        """Whether the shadow is to be brought up to date before the next step."""
+        return self.steps % FOLLOWED == 0
 
     @property
     def most_rungs(self) -> int:

@@ -21,7 +21,7 @@ from esper.orchestration.compute_ledger import PROBE_SAMPLES
 from esper.orchestration.counterfactual import call_model
 from esper.orchestration.entrant import Entrant, enter
 from esper.orchestration.jury import Outcome
-from esper.orchestration.nursery import Batch, Mark, Nursery, Trouble, Ward
+from esper.orchestration.nursery import Batch, Follow, Mark, Nursery, Trouble, Ward
 from esper.orchestration.proposals import Proposal, Stand, propose
 from esper.orchestration.race import SMALLEST_BATCH, Race
 from esper.orchestration.run import Run
@@ -97,6 +97,8 @@ class Racing:
         assert race is not None
         if self._ward is not None:
             return self._step_elsewhere(race, self._ward, Batch(*race.share(x, y), pace))
+        if race.follows:
+            race.shadow.refresh(tensors(run.model.wrapped_model))
         before = race.flops
         race.train(x, y, pace)
         run.ledger.shadow += race.flops - before
@@ -123,6 +125,8 @@ class Racing:
             if news.outcome is not None:
                 return news.outcome
         if race.steps < race.full * race.most_rungs:
+            if race.follows:
+                ward.send(Follow(tensors(run.model.wrapped_model)))
             race.steps += 1
             ward.send(batch)
             if race.steps % race.full == 0:

@@ -3,8 +3,8 @@
 A candidate stands in the place of one host layer, and the task loss teaches it. What comes before
 the layer is frozen; what comes after it belongs to the candidate, as a private copy that learns
 along: behind layers that stay fitted to the host, no newcomer catches up (`docs/lab/`). The copy is
-brought up to date only at the marks of a race, so a race is a function of (copy, entrants, batches,
-generator) and the host's own trajectory stays bit-identical.
+brought up to date every few steps and at the marks of a race, at steps that are known in advance; the
+host's own trajectory stays bit-identical.
 """
 
 from __future__ import annotations

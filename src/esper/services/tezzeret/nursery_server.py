@@ -22,7 +22,7 @@ from secrets import token_hex
 from typing import Self
 
 from esper.contracts.errors import ConfigError, TrainingError
-from esper.orchestration.nursery import Batch, Mark, Progress, Trouble, answer
+from esper.orchestration.nursery import News, Progress, Trouble, answer
 from esper.orchestration.race import Race
 from esper.services.tezzeret.nursery_wire import (
     Kind,
@@ -124,7 +124,7 @@ class ProcessWard:
         self._number = number
         self._trouble: Trouble | None = None
 
-    def send(self, news: Batch | Mark) -> None:
+    def send(self, news: News) -> None:
         """Leave something for the worker."""
         if self._trouble is not None:
             return
@@ -307,7 +307,7 @@ class _Held:
             )
         )
 
-    def _do(self, message: Opening | Batch | Mark) -> Progress | None:
+    def _do(self, message: Opening | News) -> Progress | None:
         if isinstance(message, Opening):
             message.surroundings.apply()
             self._race = message.race

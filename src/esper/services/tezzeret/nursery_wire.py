@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from esper.orchestration.jury import Outcome
-from esper.orchestration.nursery import Batch, Mark, Progress, Trouble
+from esper.orchestration.nursery import News, Progress, Trouble
 from esper.orchestration.race import Race
 
 
@@ -83,8 +83,8 @@ def pack_opening(number: int, opening: Opening) -> bytes:
     return _HEADER.pack(Kind.RACE.value, number) + _save(opening)
 
 
-def pack_news(number: int, news: Batch | Mark) -> bytes:
-    """A batch or mark as bytes, as it is now."""
+def pack_news(number: int, news: News) -> bytes:
+    """A batch, a mark or the model as it is now, as bytes."""
     buffer = io.BytesIO()
     buffer.write(_HEADER.pack(Kind.NEWS.value, number))
     _Pickler(buffer, protocol=5).dump(news)
