@@ -17,6 +17,8 @@ from esper.data.bundle import DataBundle
 from esper.data.catalog import load as load_data
 from esper.orchestration.growth_config import GrowthConfig
 from esper.orchestration.orchestrator import SeedOrchestrator
+from esper.orchestration.race import FOLLOWED
+from esper.orchestration.shadow import tensors
 from support.nurseries import LateNursery
 
 STEPS = 360
@@ -152,3 +154,20 @@ def test_a_resumed_run_calls_a_race_elsewhere_off_and_says_so(
     assert "not part of a checkpoint" in second.decided.found[-1].reason
     assert second.train(100, 200).grow.report().steps == 200
     assert first.train(100).grow.finish().decisions[0].verdict == "graft"  # it has gone on
+
+
+def test_the_copy_that_entrants_stand_on_follows_the_host_every_few_steps(
+    bundle: DataBundle,
+) -> None:
+    loop, seen = Loop(bundle), []
+    for step in range(60):
+        loop.train(step, step + 1)
+        race = loop.grow._racing.race
+        if race is not None and race.steps:
+            live = tensors(loop.model.wrapped_model)
+            copied = tensors(race.shadow.model)
+            is_fresh = all(torch.equal(copied[name], live[name]) for name in live)
+            seen.append((race.steps, is_fresh))
+    fresh = [steps for steps, is_fresh in seen if is_fresh]
+    assert fresh == [steps for steps, _ in seen if steps % FOLLOWED == 1]
+    assert len(fresh) > 1
